@@ -1,0 +1,67 @@
+"""The algorithms, and the registry that names them.
+
+A new algorithm is one file beside these and one line below. Other packages add theirs through the entry-point group
+`savo_bench.algos`, each entry point giving an `Entry`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any
+
+from algos.savo import SAVO, SAVOConfig
+from algos.td3 import TD3, TD3Config
+
+
+class UnknownAlgorithm(LookupError):
+    """No algorithm of that name; the message names the nearest ones."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One algorithm: its name, its frozen config class, its agent `(config, spaces, rngs, device)`, one line about it."""
+
+    name: str
+    config: type[Any]
+    agent: Callable[..., Any]
+    summary: str
+
+
+BUILT_IN = (
+    Entry("td3", TD3Config, TD3, "one deterministic actor, twin critics (arXiv:1802.09477)"),
+    Entry("savo", SAVOConfig, SAVO, "successive actors on truncated Q-landscapes (arXiv:2410.11833)"),
+)
+
+
+@cache
+def _registry() -> dict[str, Entry]:
+    registry = {entry.name: entry for entry in BUILT_IN}
+    for point in entry_points(group="savo_bench.algos"):
+        try:
+            entry = point.load()
+            registry.setdefault(entry.name, entry)
+        except Exception as error:  # a broken plug-in must not stop the algorithms that work
+            warnings.warn(f"algorithm plug-in {point.name} ({point.value}) is left out: {error!r}", stacklevel=2)
+    return registry
+
+
+def names() -> list[str]:
+    """All algorithms, built-in ones first."""
+    return list(_registry())
+
+
+def get(name: str) -> Entry:
+    """The entry of one algorithm.
+
+    Raises:
+        UnknownAlgorithm: naming the nearest valid names.
+    """
+    if name in _registry():
+        return _registry()[name]
+    near = difflib.get_close_matches(name, names(), n=3) or names()
+    raise UnknownAlgorithm(f"algorithm {name!r} is unknown; did you mean {', '.join(near)}?")

@@ -1,0 +1,107 @@
+"""What an agent is given and what it returns: the contract between the algorithms and the training loop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, Protocol
+
+from torch import Tensor
+
+from algos.nets import Optimizer, Stack
+
+Call = Literal["act", "evaluate", "update"]
+Noise = Mapping[str, Tensor]
+
+
+class Batch(NamedTuple):
+    """B transitions for each of S seeds, as sampled from replay."""
+
+    obs: Tensor  # (S, B, O)
+    action: Tensor  # (S, B, A) the executed action
+    protos: Tensor  # (S, B, P, A) raw actor outputs that the update needs again; P may be 0
+    reward: Tensor  # (S, B)
+    next_obs: Tensor  # (S, B, O)
+    terminated: Tensor  # (S, B) 1 at the true end of the MDP; a time limit is not one
+
+
+class Acted(NamedTuple):
+    """The outcome of one call of `Agent.act`."""
+
+    action: Tensor  # (S, B, A) in [-1, 1]
+    protos: Tensor  # (S, B, P, A) what replay stores of the proposals
+    chosen: Tensor  # (S, B) index of the proposal that was executed
+
+
+@dataclass(frozen=True)
+class Spaces:
+    """The sizes an agent needs to build its networks; actions live in [-1, 1]^action_dim."""
+
+    obs_dim: int
+    action_dim: int
+
+
+class Agent(Protocol):
+    """S seeds of one algorithm, trained in lockstep.
+
+    An agent is a deterministic function of what it is given: every random number comes in through `noise`,
+    drawn by the loop from each seed's own streams. `update` neither reads a tensor back to the host nor
+    branches on one. It is built as `Agent(config, spaces, rngs, device)` with one generator per seed, from which that
+    seed's networks are drawn.
+    """
+
+    protos: int  # P: protos stored per transition
+    updates: int  # gradient steps so far, the same for all seeds
+    networks: Mapping[str, Stack]  # all of them, targets too
+    optimizers: Mapping[str, Optimizer]
+    policy: tuple[str, ...]  # names of the networks that `act` uses
+
+    def act(self, obs: Tensor, noise: Noise, *, explore: bool) -> Acted:
+        """Choose actions for obs (S, B, O); with `explore`, after adding `noise["explore"]` to the proposals."""
+        ...
+
+    def noise_shapes(self, call: Call) -> dict[str, tuple[int, ...]]:
+        """The noise a call needs, per seed. "explore" comes from the exploration process, the rest is N(0, 1)."""
+        ...
+
+    def update(self, batch: Batch, noise: Noise) -> dict[str, Tensor]:
+        """One gradient step on every seed; returns metrics of shape (S,)."""
+        ...
+
+    def diagnose(self, batch: Batch) -> dict[str, Tensor]:
+        """Metrics of shape (S,) that are too dear for every update; changes nothing."""
+        ...
+
+
+def policy_state(agent: Agent, index: int) -> dict[str, Tensor]:
+    """The networks that one seed acts with: name -> (M, P)."""
+    return {name: agent.networks[name].flat[index].clone() for name in agent.policy}
+
+
+def load_policy_state(agent: Agent, index: int, state: Mapping[str, Tensor]) -> None:
+    """Take over what `policy_state` returned."""
+    for name in agent.policy:
+        agent.networks[name].flat[index].copy_(state[name])
+
+
+def seed_state(agent: Agent, index: int) -> dict[str, Any]:
+    """Everything one seed of an agent needs to go on: networks, optimiser slices, the number of updates."""
+    return {
+        "updates": agent.updates,
+        "networks": {name: stack.flat[index].clone() for name, stack in agent.networks.items()},
+        "optimizers": {name: optimizer.seed_state(index) for name, optimizer in agent.optimizers.items()},
+    }
+
+
+def load_seed_state(agent: Agent, index: int, state: Mapping[str, Any]) -> None:
+    """Take over what `seed_state` returned; the seeds of a pack stand at the same update."""
+    agent.updates = state["updates"]
+    for name, stack in agent.networks.items():
+        stack.flat[index].copy_(state["networks"][name])
+    for name, optimizer in agent.optimizers.items():
+        optimizer.load_seed_state(index, state["optimizers"][name])
+
+
+def parameters(agent: Agent) -> int:
+    """Trained numbers of one seed."""
+    return sum(stack.flat[0].numel() for optimizer in agent.optimizers.values() for stack in optimizer.stacks)

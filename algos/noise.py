@@ -1,0 +1,48 @@
+"""Exploration noise: one process per seed, drawn from that seed's stream, on the host."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+class ExplorationNoise:
+    """Ornstein-Uhlenbeck or Gaussian noise whose scale falls linearly over the first steps of a run.
+
+    The Ornstein-Uhlenbeck process follows x <- x - theta x + sigma N(0, 1) (a time step of 1), independently for every
+    seed, actor and action dimension. It runs on across episodes: an episode's end says nothing about exploration.
+
+    Source: arXiv:1509.02971v6, section 7 (the process); the schedule is that of the SAVO authors' code.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        shape: tuple[int, ...],
+        *,
+        seeds: int,
+        sigma: float,
+        theta: float,
+        final: float,
+        decay_steps: int,
+    ) -> None:
+        self.kind, self.shape = kind, shape
+        self.sigma, self.theta, self.final, self.decay_steps = sigma, theta, final, decay_steps
+        self.state = np.zeros((seeds, *shape), np.float32)
+
+    def sample(self, rngs: Sequence[np.random.Generator], step: int) -> np.ndarray:
+        """The noise at `step`: (S, *shape) float32."""
+        normal = np.stack([rng.standard_normal(self.shape, dtype=np.float32) for rng in rngs])
+        if self.kind == "ou":
+            self.state += np.float32(self.sigma) * normal - np.float32(self.theta) * self.state
+            noise = self.state
+        else:
+            noise = np.float32(self.sigma) * normal
+        return np.float32(self.scale(step)) * noise
+
+    def scale(self, step: int) -> float:
+        """The factor on the noise at `step`: from 1 down to `final`, linearly over `decay_steps`."""
+        if self.decay_steps == 0:
+            return 1.0
+        return max(self.final, 1.0 + (self.final - 1.0) * step / self.decay_steps)

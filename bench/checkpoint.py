@@ -1,0 +1,163 @@
+"""What a seed needs to go on, kept so that a crash at any moment loses at most the time since the last checkpoint.
+
+    checkpoint/state-000012345.pt     everything but the replay, at step 12345; the two newest are kept
+    checkpoint/replay-000000000.bin   packed float32 records from that transition number on, in segments
+
+The replay is a log: a checkpoint appends only what is new, so its cost follows the new data, not the buffer. A state
+names how much of the log and of the CSV files belongs to it; what a crash left beyond that is cut on resume.
+A pack first stages the states of all its seeds and then commits them by renaming, so they stand at the same step.
+"""
+
+import io
+import os
+import shutil
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from results.format import CorruptFile, replacing
+
+SEGMENT = 100_000  # ours: records per log file; some 10 MB, so that what the buffer no longer holds can be deleted
+
+
+def steps(folder: Path) -> list[int]:
+    """The steps of the states in a checkpoint folder, newest first."""
+    return sorted((int(path.stem.removeprefix("state-")) for path in folder.glob("state-*.pt")), reverse=True)
+
+
+def stage(folder: Path, step: int, state: Mapping[str, Any]) -> None:
+    """Write a state durably, without yet making it the newest."""
+    save(_staged(folder, step), state)
+
+
+def commit(folder: Path, step: int, oldest_record: int) -> None:
+    """Make a staged state the newest; drop states before the last two and log segments that neither of them needs.
+
+    `oldest_record` is the number of the oldest transition that this state's buffer holds.
+    """
+    _staged(folder, step).replace(_state(folder, step))
+    for old in steps(folder)[2:]:
+        _state(folder, old).unlink()
+    previous = steps(folder)[-1]
+    needed = oldest_record - (step - previous)  # the previous state's buffer reaches back further
+    for path in folder.glob("replay-*.bin"):
+        if _first_record(path) + SEGMENT <= needed:
+            path.unlink()
+
+
+def load(folder: Path, step: int) -> dict[str, Any]:
+    """The state of a step; its sums of every part are checked first.
+
+    Raises:
+        CorruptFile: it is truncated or damaged.
+    """
+    path = _state(folder, step)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        if damaged is None:
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch and zipfile raise many kinds for damaged files
+        raise CorruptFile(f"{path}: cannot be read ({error})") from None
+    raise CorruptFile(f"{path}: part {damaged} is damaged")
+
+
+def discard_after(folder: Path, step: int) -> None:
+    """Forget states newer than `step`, and what a killed process left half-written."""
+    for newer in (found for found in steps(folder) if found > step):
+        _state(folder, newer).unlink()
+    for path in folder.glob(".*"):
+        path.unlink()
+
+
+def remove(folder: Path) -> None:
+    """Delete a checkpoint folder, which a finished seed no longer needs."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def save(path: Path, value: Any) -> None:
+    """Write tensors and plain values durably, as torch.load reads them."""
+    buffer = io.BytesIO()  # torch writes the file's name into a file, but not into a buffer
+    torch.save(value, buffer)
+    with replacing(path) as file:
+        file.write(buffer.getbuffer())
+
+
+def append_records(folder: Path, start: int, rows: np.ndarray) -> None:
+    """Make the log end with these records, rows (n, width), the first of which is transition number `start`."""
+    while len(rows):
+        offset = start % SEGMENT
+        part, rows = rows[: SEGMENT - offset], rows[SEGMENT - offset :]
+        path = _segment(folder, start - offset)
+        with path.open("r+b" if path.exists() else "w+b") as file:
+            file.truncate(offset * part.itemsize * part.shape[1])  # what a crash left beyond the last checkpoint
+            file.seek(0, io.SEEK_END)
+            file.write(np.ascontiguousarray(part).data)
+            file.flush()
+            os.fsync(file.fileno())
+        start += len(part)
+
+
+def read_records(folder: Path, start: int, stop: int, width: int) -> np.ndarray:
+    """Records start..stop - 1 of the log: (stop - start, width) float32.
+
+    Raises:
+        CorruptFile: the log does not hold them.
+    """
+    rows = np.empty((stop - start, width), np.float32)
+    at = start
+    while at < stop:
+        first = at - at % SEGMENT
+        end = min(stop, first + SEGMENT)
+        path = _segment(folder, first)
+        try:
+            part = np.fromfile(path, np.float32, (end - at) * width, offset=(at - first) * width * rows.itemsize)
+        except FileNotFoundError:
+            raise CorruptFile(f"{path}: is missing") from None
+        if part.size != (end - at) * width:
+            raise CorruptFile(f"{path}: ends before record {end}, which the checkpoint names")
+        rows[at - start : end - start] = part.reshape(-1, width)
+        at = end
+    return rows
+
+
+def common_steps(available: Mapping[int, Sequence[int]]) -> list[tuple[int, list[int]]]:
+    """Group seeds that can go on together: seed -> steps of its states, newest first -> [(step, seeds)].
+
+    The step that the most seeds share is taken first, of equals the newest; 0 means from the start.
+    """
+    left = {seed: list(found) or [0] for seed, found in available.items()}
+    groups = []
+    while left:
+        counts: dict[int, int] = {}
+        for found in left.values():
+            for step in found:
+                counts[step] = counts.get(step, 0) + 1
+        step = max(counts, key=lambda candidate: (counts[candidate], candidate))
+        groups.append((step, [seed for seed, found in left.items() if step in found]))
+        left = {seed: found for seed, found in left.items() if step not in found}
+    return groups
+
+
+def _state(folder: Path, step: int) -> Path:
+    return folder / f"state-{step:09d}.pt"
+
+
+def _staged(folder: Path, step: int) -> Path:
+    return folder / f".state-{step:09d}.pt"
+
+
+def _segment(folder: Path, first: int) -> Path:
+    return folder / f"replay-{first:09d}.bin"
+
+
+def _first_record(path: Path) -> int:
+    return int(path.stem.removeprefix("replay-"))
+
+
+
+

@@ -1,0 +1,145 @@
+"""The command line: parse, call, print."""
+
+import os
+import shlex
+import sys
+import warnings
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bench import profiles, show
+from bench.errors import UserError
+
+app = typer.Typer(
+    name="bench",
+    help="Train and compare off-policy reinforcement learning algorithms.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+UsageError: Any = typer.BadParameter.__base__  # click's or, since typer brings its own parser, typer's
+
+Name = Annotated[str, typer.Argument(help="A set of cells: the folder under --runs.", show_default=True)]
+Runs = Annotated[Path, typer.Option(help="The folder of all runs.")]
+
+
+@app.command("list")
+def list_(what: Annotated[str, typer.Argument(help="algos, envs or profiles; all three if left out.")] = "") -> None:
+    """List algorithms, environments and profiles."""
+    from bench import listing
+
+    listing.print_lists(what, show.console())
+
+
+@app.command()
+def run(
+    algos: Annotated[
+        list[str] | None, typer.Option(help="What to train: savo,td3:target_noise=0 or savo:extra_actors=1,3,5.")
+    ] = None,
+    envs: Annotated[
+        list[str] | None, typer.Option(help="On what: names, tags, all; with keywords: restricted-hopper:balls=990.")
+    ] = None,
+    seeds: Annotated[str | None, typer.Option(help="10 (0 to 9), 3-7 or 0,4. Without it one seed, 0.")] = None,
+    profile: Annotated[
+        str | None, typer.Option(help=f"The budget: {', '.join(profiles.PROFILES)}. Without it {profiles.DEFAULT}.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Steps, instead of the profile's.")] = None,
+    eval_every: Annotated[int | None, typer.Option(help="Steps between evaluations, instead of the profile's.")] = None,
+    eval_episodes: Annotated[int | None, typer.Option(help="Episodes of one, instead of the profile's.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="FIELD=VALUE for all that have it, ALGORITHM.FIELD=VALUE or env.KEYWORD=VALUE."),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="A TOML file with these options and a table named set. The command line wins.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="The folder under --runs that the cells join.")] = None,
+    runs: Annotated[Path | None, typer.Option(help="The folder of all runs.")] = None,
+    on: Annotated[str | None, typer.Option(help="local: a pool of processes; inline: this one.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes at a time. Without it one per core or GPU.")] = None,
+    pack: Annotated[int | None, typer.Option(help="Most seeds that one process trains together.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done, and what it costs.")] = False,
+    checkpoint_every: Annotated[float | None, typer.Option(help="Seconds between checkpoints.")] = None,
+) -> int:
+    """Train what is asked for and not done yet. The same command again goes on where it was stopped."""
+    from bench import grid, options
+
+    given = {
+        "algos": ",".join(algos) if algos else None,
+        "envs": ",".join(envs) if envs else None,
+        "seeds": seeds,
+        "profile": profile,
+        "steps": steps,
+        "eval_every": eval_every,
+        "eval_episodes": eval_episodes,
+        "name": name,
+        "runs": runs,
+        "on": on,
+        "device": device,
+        "workers": workers,
+        "pack": pack,
+        "checkpoint_every": checkpoint_every,
+    }
+    planned = grid.prepare(options.make(config, given, settings or []))
+    return (grid.dry_run if dry_run else grid.run)(planned, show.console())
+
+
+@app.command()
+def status(name: Name = "default", runs: Runs = Path("runs")) -> int:
+    """Say what is done, running, failed, interrupted and missing, and why. Exit code 1 if anything failed."""
+    from bench import ledger
+
+    cells = ledger.survey(ledger.root(runs, name))
+    console = show.console()
+    console.print(show.states_table(cells, ledger.STATES, {}))
+    for text, style in show.reasons(cells):
+        show.line(console, text, style)
+    return 1 if any(cell.count()["failed"] for cell in cells) else 0
+
+
+@app.command()
+def report(
+    name: Name = "default",
+    runs: Runs = Path("runs"),
+    out: Annotated[Path | None, typer.Option(help="Where to. Without it the folder report of the name.")] = None,
+) -> None:
+    """Write tables and learning curves, and print the scores."""
+    from bench import ledger, listing
+
+    root = ledger.root(runs, name)
+    listing.print_report(root, out or root / "report", show.console())
+
+
+def main() -> None:
+    """Run the command line; every mistake of the user ends in one line and exit code 2."""
+    os.environ["SAVO_BENCH_COMMAND"] = shlex.join(["bench", *sys.argv[1:]])  # for the provenance, also of workers
+    warnings.showwarning = _show_warning
+    try:
+        code = app(standalone_mode=False)
+    except UserError as error:
+        code = _complain(str(error), error.exit_code)
+    except UsageError as error:
+        code = _complain(error.format_message(), error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        code = _complain("stopped before anything was started", 130)
+    except BrokenPipeError:  # as in `bench list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _complain(message: str, code: int) -> int:
+    show.line(show.console(stderr=True), f"error: {' '.join(message.split())}", "red")
+    return code
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    show.line(show.console(stderr=True), f"warning: {' '.join(str(message).split())}", "yellow")
+
+
+if __name__ == "__main__":
+    main()

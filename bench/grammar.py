@@ -1,0 +1,233 @@
+"""The words of the command line: names with fields, seeds and values.
+
+    savo,td3:target_noise=0                two variants
+    savo:extra_actors=5,target_noise=0     one variant with two fields: `field=value` continues the variant before it
+    savo:extra_actors=1,3,5                three variants: a bare value is another variant with the last field changed
+    restricted-hopper:balls=99,990         the same for environments and their keywords
+    10 | 3-7 | 0,4 | 0,4-6                 seeds 0 to 9, 3 to 7, 0 and 4, 0 and 4 to 6
+
+Nothing here knows an algorithm or an environment.
+"""
+
+import difflib
+import inspect
+import math
+import re
+import types
+import typing
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal, Union
+
+from bench.errors import UserError
+from results.format import text as text_of
+
+LARGEST_SEED = 9_999  # ours: folders are called seed-0000 to seed-9999, so they sort
+
+_VALUE = re.compile(r"[-+]?\.?\d.*|true|false|none")
+_NAME = re.compile(r"[a-z0-9_][a-z0-9._-]*")
+
+
+@dataclass(frozen=True)
+class Item:
+    """A name of `--algos` or `--envs` with its fields, as written."""
+
+    name: str
+    fields: dict[str, str]
+
+
+def items(text: str, option: str) -> list[Item]:
+    """Split the value of `--algos` or `--envs`.
+
+    Raises:
+        UserError: a part is empty, belongs to nothing, or gives a field twice.
+    """
+    found: list[Item] = []
+    for part in (part.strip() for part in text.split(",")):
+        head, colon, rest = part.partition(":")
+        if not part:
+            raise UserError(f"{option} {text}: there is nothing between two commas")
+        if colon and "=" not in head:
+            if not head:
+                raise UserError(f"{option} {part}: there is no name before the colon")
+            found.append(Item(head, {}))
+            _add_field(found[-1], rest, option, part)
+        elif "=" in part:
+            if not found:
+                raise UserError(f"{option} {part}: a field needs a name before it, as name:{part}")
+            _add_field(found[-1], part, option, part)
+        elif _VALUE.fullmatch(part) and found and found[-1].fields:
+            last = list(found[-1].fields)[-1]
+            found.append(Item(found[-1].name, {**found[-1].fields, last: part}))
+        else:
+            found.append(Item(part, {}))
+    return found
+
+
+def _add_field(item: Item, text: str, option: str, part: str) -> None:
+    field, equals, value = (piece.strip() for piece in text.partition("="))
+    if not (field and equals and value):
+        raise UserError(f"{option} {part}: fields are written {item.name}:field=value")
+    if field in item.fields:
+        raise UserError(f"{option} {item.name}: {field} is given twice")
+    item.fields[field] = value
+
+
+def seeds(text: str) -> tuple[int, ...]:
+    """`10` -> 0..9, `3-7` -> 3..7, `0,4` -> 0 and 4; in order, each once.
+
+    Raises:
+        UserError: it is none of these.
+    """
+    forms = "write --seeds 10 (0 to 9), 3-7 or 0,4"
+    parts = [part.strip() for part in text.split(",")]
+    found: set[int] = set()
+    for part in parts:
+        match = re.fullmatch(r"(\d+)(?:-(\d+))?", part, re.ASCII)
+        if match is None:
+            raise UserError(f"--seeds {text}: not a number of seeds; {forms}")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if len(parts) == 1 and match[2] is None:
+            if first == 0:
+                raise UserError(f"--seeds {text}: at least one seed is needed; {forms}")
+            first, last = 0, first - 1
+        if last < first:
+            raise UserError(f"--seeds {text}: {first} comes after {last}; {forms}")
+        if last > LARGEST_SEED:
+            raise UserError(f"--seeds {text}: seeds are numbered 0 to {LARGEST_SEED}")
+        found.update(range(first, last + 1))
+    return tuple(sorted(found))
+
+
+def name(text: str) -> str:
+    """Check the name of a set of cells, which is also its folder's.
+
+    Raises:
+        UserError: it holds other characters than a-z 0-9 . _ -
+    """
+    if not _NAME.fullmatch(text) or len(text) > 100:  # ours: file systems allow 255 bytes
+        mended = re.sub(r"[^a-z0-9._-]+", "-", text.lower())[:100].strip("-.")
+        hint = f", for instance {mended}" if mended else ""
+        raise UserError(f"--name {text!r}: a name holds only a-z 0-9 . _ - and starts with none of . and -{hint}")
+    return text
+
+
+def setting(text: str) -> tuple[str, str]:
+    """Split the value of `--set`.
+
+    Raises:
+        UserError: it is not KEY=VALUE.
+    """
+    key, equals, value = (piece.strip() for piece in text.partition("="))
+    if not (key and equals and value):
+        raise UserError(f"--set {text}: write --set FIELD=VALUE, ALGORITHM.FIELD=VALUE or env.KEYWORD=VALUE")
+    return key, value
+
+
+# ---- choices
+
+
+def nearest(word: str, choices: Iterable[str]) -> str:
+    """The valid choices nearest to a word, or all where none is near, as the end of a message."""
+    every = sorted(set(choices))
+    near = difflib.get_close_matches(word.lower(), every, n=3, cutoff=0.6)
+    if near:
+        return f"did you mean {' or '.join(near)}?"
+    return f"choose from {', '.join(every)}" if every else "there is none"
+
+
+def choose(word: str, choices: Iterable[str], what: str) -> str:
+    """Return the word if it is one of the choices.
+
+    Raises:
+        UserError: it is not; names the nearest.
+    """
+    every = list(choices)
+    if word in every:
+        return word
+    raise UserError(f"{what} {word!r} is unknown: {nearest(word, every)}")
+
+
+# ---- values
+
+
+def convert(value: Any, annotation: Any) -> Any:
+    """A value of the command line (text) or of a TOML file (typed) as the type that a field asks for.
+
+    Raises:
+        ValueError: it cannot be one; the message says what is allowed.
+    """
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin in (Union, types.UnionType):
+        return _convert_union(value, arguments)
+    if origin is Literal:
+        by_text = {text_of(choice): choice for choice in arguments}
+        text = value if isinstance(value, str) else text_of(value)
+        if text not in by_text:
+            raise ValueError(f"must be one of {', '.join(by_text)}")
+        return by_text[text]
+    if origin is tuple or annotation is tuple:
+        element = arguments[0] if arguments else int
+        parts = value.split("-") if isinstance(value, str) else value if isinstance(value, list | tuple) else [value]
+        try:
+            return tuple(convert(part, element) for part in parts)
+        except ValueError:
+            raise ValueError("must be whole numbers joined by -, as 64-64") from None
+    converter = {bool: _bool, int: _int, float: _float, str: _str}.get(annotation)
+    return converter(value) if converter else value
+
+
+def _convert_union(value: Any, arguments: tuple[Any, ...]) -> Any:
+    optional = type(None) in arguments
+    if optional and (value is None or value == "none"):
+        return None
+    reasons = []
+    for argument in arguments:
+        if argument is not type(None):
+            try:
+                return convert(value, argument)
+            except ValueError as error:
+                reasons.append(str(error))
+    raise ValueError(", or ".join([*reasons, "none"] if optional else reasons))
+
+
+def _bool(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    if value not in ("true", "false"):
+        raise ValueError("must be true or false")
+    return value == "true"
+
+
+def _int(value: Any) -> int:
+    number = _float(value, "must be a whole number")
+    if number != int(number):
+        raise ValueError("must be a whole number")
+    return int(value) if not isinstance(value, str) or re.fullmatch(r"[-+]?[\d_]+", value) else int(number)
+
+
+def _float(value: Any, demand: str = "must be a number") -> float:
+    try:
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            raise ValueError
+        number = float(value)
+    except (ValueError, OverflowError):
+        raise ValueError(demand) from None
+    if not math.isfinite(number):
+        raise ValueError(f"{demand}, not infinite")
+    return number
+
+
+def _str(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("must be text")
+    return value
+
+
+def parameter_type(parameter: inspect.Parameter) -> Any:
+    """The type that a factory's keyword asks for: its annotation or, where that says nothing, its default's type."""
+    annotation = parameter.annotation
+    if annotation is inspect.Parameter.empty or isinstance(annotation, str):
+        known = parameter.default is not inspect.Parameter.empty and parameter.default is not None
+        return type(parameter.default) if known else str
+    return annotation

@@ -1,0 +1,311 @@
+"""A `bench run`, from its options to its exit code: plan, estimate, train what is missing, say what came of it."""
+
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+
+from bench import cost, grammar, ledger, plan, provenance, show
+from bench.errors import UserError
+from bench.launch import Launcher, Problems, Stop, Stopped
+from bench.launch.local import Inline, Local, gpus
+from bench.ledger import CellState, SeedState
+from bench.options import Options
+from bench.plan import Cell, Pack, Todo, seed_folder
+from bench.progress import Board
+
+WAIT = 2.0  # seconds between two looks at seeds that another process trains
+TRAINABLE = ("missing", "interrupted", "failed")
+
+
+@dataclass
+class Grid:
+    """What was asked for, and how it stands."""
+
+    options: Options
+    cells: tuple[Cell, ...]
+    seeds: tuple[int, ...]
+    device: str
+    workers: int
+    _done: dict[Path, SeedState] = field(default_factory=dict)  # they stay so, and need no second look
+
+    @property
+    def root(self) -> Path:
+        """The folder of the name."""
+        return self.options.root
+
+    @property
+    def size(self) -> int:
+        """Number of seeds asked for."""
+        return len(self.cells) * len(self.seeds)
+
+    def look(self) -> list[CellState]:
+        """How every seed stands, in the order of the cells."""
+        return [
+            CellState(cell.env_label, cell.variant, tuple(self._state(cell, seed) for seed in self.seeds))
+            for cell in self.cells
+        ]
+
+    def _state(self, cell: Cell, seed: int) -> SeedState:
+        folder = seed_folder(self.root, cell, seed)
+        if folder.path not in self._done:
+            found = ledger.state(folder)
+            if found.state != "done":
+                return found
+            self._done[folder.path] = found
+        return self._done[folder.path]
+
+    def todo(self, states: Sequence[CellState], skip: set[Path]) -> list[Todo]:
+        """The seeds that can be trained now, but for those in `skip`."""
+        return [
+            Todo(cell, seed.seed, seed.saved, seed.pack)
+            for cell, states_of_cell in zip(self.cells, states, strict=True)
+            for seed in states_of_cell.seeds
+            if seed.state in TRAINABLE and not seed.unreadable and seed.folder.path not in skip
+        ]
+
+    def claim(self, pack: Pack) -> Pack | None:
+        """A pack without the seeds that another process has trained, or trains, by now."""
+        states = (ledger.state(seed_folder(pack.root, pack.cell, seed)) for seed in pack.seeds)
+        left = tuple(state.seed for state in states if state.state in TRAINABLE and not state.unreadable)
+        return plan.with_seeds(pack, left) if left else None
+
+
+def prepare(options: Options) -> Grid:
+    """Resolve the options into cells and seeds, and look whether they fit what is there.
+
+    Raises:
+        UserError: something is not valid, or a cell exists with another config.
+    """
+    cells = plan.cells(options)
+    device = _device(options.device)
+    workers = options.workers or (1 if options.on == "inline" else _workers(device))
+    ledger.check_specs(options.root, cells)
+    return Grid(options, cells, grammar.seeds(options.seeds), device, 1 if options.on == "inline" else workers)
+
+
+def _device(asked: str) -> str:
+    if asked == "cpu":
+        return "cpu"
+    import torch
+
+    there = torch.cuda.is_available()
+    if asked == "cuda" and not there:
+        raise UserError("--device cuda: torch sees no GPU here; take --device cpu, or a torch that is built for CUDA")
+    return "cuda" if there else "cpu"
+
+
+def _workers(device: str) -> int:
+    return provenance.cores() if device == "cpu" else len(gpus())
+
+
+# ---- the estimate
+
+
+def estimate(grid: Grid, packs: Sequence[Pack], todo: Sequence[Todo]) -> str:
+    """One line: core-hours, wall-clock and disk."""
+    shapes: dict[str, tuple[int, int]] = {}
+    for item in todo:
+        if item.cell.env_label not in shapes:
+            shapes[item.cell.env_label] = plan.probe(item.cell)  # also checks the keywords, before anything trains
+    step = {(item.cell.env_label, item.cell.variant, item.seed): item.step for item in todo}
+    times = [cost.pack_seconds(pack, step[pack.cell.env_label, pack.cell.variant, pack.seeds[0]]) for pack in packs]
+    unit = "core-" if grid.device == "cpu" else "GPU-"
+    kept = sum(cost.policy_bytes(item.cell, shapes[item.cell.env_label]) for item in todo)
+    checkpoints = sorted(
+        (len(pack.seeds) * cost.checkpoint_bytes(pack.cell, shapes[pack.cell.env_label]) for pack in packs),
+        reverse=True,
+    )
+    peak = kept + sum(checkpoints[: grid.workers])
+    wall = cost.makespan(times, grid.workers)
+    rough = " (rough: nothing was measured on a GPU yet)" if grid.device == "cuda" else ""
+    return (
+        f"estimate: {show.span(sum(times), unit)}, {show.span(wall)} with {show.count(grid.workers, 'worker')}{rough}; "
+        f"disk {show.size(peak)} at peak, {show.size(kept)} kept"
+    )
+
+
+def standing(grid: Grid, states: Sequence[CellState]) -> str:
+    """One line: what there is to do."""
+    counts = {state: sum(cell.count()[state] for cell in states) for state in ledger.STATES}
+    unreadable = sum(seed.unreadable for cell in states for seed in cell.seeds)
+    counts["failed"] -= unreadable
+    words = {"missing": "new", "interrupted": "interrupted", "failed": "failed before"}
+    parts = [f"{counts[state]} {word}" for state, word in words.items() if counts[state]]
+    text = f"{show.count(len(grid.cells), 'cell')}, {show.count(grid.size, 'seed')} in {grid.root}"
+    text += f": {counts['done']} done, {sum(counts[state] for state in words)} to train"
+    text += f" ({', '.join(parts)})" if parts else ""
+    text += f", {counts['running']} running elsewhere" if counts["running"] else ""
+    return text + (f", {unreadable} unreadable" if unreadable else "")
+
+
+def notes(grid: Grid) -> list[str]:
+    """What the user may not have meant."""
+    idle = {
+        f"{cell.variant} takes {warmup} random steps first, so {cell.budget.steps} steps train nothing"
+        for cell in grid.cells
+        if (warmup := getattr(cell.config, "warmup_steps", 0)) >= cell.budget.steps
+    }
+    return sorted(idle)
+
+
+def _announce(grid: Grid, states: Sequence[CellState], console: Console) -> list[Pack]:
+    """Print plan and estimate; returns the packs."""
+    todo = grid.todo(states, set())
+    packs = plan.packs(todo, grid.options, grid.device, grid.workers)
+    show.line(console, standing(grid, states))
+    for text in notes(grid):
+        show.line(console, f"note: {text}", "yellow")
+    if todo:
+        show.line(console, estimate(grid, packs, todo))
+    return packs
+
+
+def dry_run(grid: Grid, console: Console) -> int:
+    """Print what would be done."""
+    states = grid.look()
+    packs = _announce(grid, states, console)
+    numbers = ("steps", "to do", "done", "failed", "running", "packs", "time")
+    table = show.table("environment", "variant", *numbers, numbers=numbers)
+    for cell, state in zip(grid.cells, states, strict=True):
+        own = [pack for pack in packs if pack.cell is cell]
+        counts = state.count()
+        seconds = sum(
+            cost.seconds(cell, seed.saved) for seed in state.seeds if seed.state in TRAINABLE and not seed.unreadable
+        )
+        table.add_row(
+            cell.env_label,
+            cell.variant,
+            show.thousands(cell.budget.steps),
+            str(sum(len(pack.seeds) for pack in own)),
+            str(counts["done"]),
+            str(counts["failed"]),
+            str(counts["running"]),
+            " ".join(str(len(pack.seeds)) for pack in own) or "–",
+            show.span(seconds, "core-") if seconds else "–",
+        )
+    console.print(table)
+    return 0
+
+
+# ---- the run
+
+
+def run(grid: Grid, console: Console) -> int:
+    """Train everything that was asked for and is not done; returns the exit code.
+
+    0: every seed is done. 1: some are not. 130, 143: stopped by Ctrl-C, by SIGTERM.
+    """
+    states = grid.look()
+    if all(cell.count()["done"] == len(grid.seeds) for cell in states):
+        show.line(console, f"nothing to do: {grid.size} of {grid.size} seeds are done", "green")
+        return 0
+    _announce(grid, states, console)
+    _check_writable(grid.root)
+    ledger.ask(grid.root, grid.cells, grid.seeds)
+    launcher: Launcher = Inline() if grid.options.on == "inline" else Local(grid.workers)
+    try:
+        with Stop() as stop:
+            problems = _train(grid, launcher, console, stop)
+    except Stopped as stopped:
+        if stopped.killed:
+            text = "stopped: what came after the last checkpoints is lost; run the same command again to go on"
+        else:
+            text = "stopped: everything is saved; run the same command again to go on"
+        show.line(console, text, "yellow")
+        return stopped.exit_code
+    return _conclude(grid, problems, console)
+
+
+def _train(grid: Grid, launcher: Launcher, console: Console, stop: Stop) -> Problems:
+    """Train, wait for what others train, and take that over if they die."""
+    problems: Problems = {}
+    tried: set[Path] = set()  # once each: what fails twice in a row fails a third time
+    elsewhere: set[Path] = set()  # seeds that others were seen to train
+    waiting_for: set[str] = set()
+    while True:
+        states = grid.look()
+        every = [seed for cell in states for seed in cell.seeds]
+        skip = tried | {seed.folder.path for seed in every if seed.state == "failed" and seed.folder.path in elsewhere}
+        todo = grid.todo(states, skip)
+        if todo:
+            packs = plan.packs(todo, grid.options, grid.device, grid.workers)
+            problems |= _launch(grid, launcher, packs, states, console, stop)
+            tried |= {seed_folder(grid.root, item.cell, item.seed).path for item in todo}
+            continue
+        running = [seed for seed in every if seed.state == "running"]
+        if not running:
+            return problems
+        tried -= {seed.folder.path for seed in running}
+        elsewhere |= {seed.folder.path for seed in running}
+        owners = {seed.who for seed in running}
+        if owners - waiting_for:
+            text = f"waiting for {show.count(len(running), 'seed')} that another process trains: "
+            show.line(console, text + "; ".join(sorted(owners)))
+            waiting_for |= owners
+        _pause(stop)
+
+
+def _pause(stop: Stop) -> None:
+    """Wait a little, but not for a signal."""
+    until = time.monotonic() + WAIT
+    while time.monotonic() < until:
+        stop.check()
+        time.sleep(0.1)
+
+
+def _launch(
+    grid: Grid, launcher: Launcher, packs: Sequence[Pack], states: Sequence[CellState], console: Console, stop: Stop
+) -> Problems:
+    every = [seed for cell in states for seed in cell.seeds]
+    board = Board(
+        console,
+        seeds=grid.size,
+        done=sum(seed.state == "done" for seed in every),
+        failed=sum(seed.unreadable for seed in every),
+        workers=grid.workers,
+        queue=[(pack, cost.pack_seconds(pack)) for pack in packs],
+    )
+    with board:
+        return launcher.run(packs, grid.claim, board, stop)
+
+
+def _conclude(grid: Grid, problems: Problems, console: Console) -> int:
+    """Print how every cell stands, and why not better."""
+    states = grid.look()
+    shown: list[ledger.State] = ["done", "failed"]
+    if any(cell.count()["interrupted"] for cell in states):
+        shown.append("interrupted")
+    console.print(show.states_table(states, [*shown, "missing"], {"done": "ok"}))
+    for text, style in show.reasons(states):
+        show.line(console, text, style)
+    for cell in states:
+        for seed in cell.seeds:
+            if seed.state == "missing" and seed.folder.path in problems:
+                text = f"{cell.environment} {cell.variant} seed {seed.seed}: {problems[seed.folder.path]}"
+                show.line(console, text, "red")
+    done = sum(cell.count()["done"] for cell in states)
+    everything = done == grid.size
+    show.line(console, f"{done} of {grid.size} seeds are done", "green" if everything else "red")
+    return 0 if everything else 1
+
+
+def _check_writable(root: Path) -> None:
+    """Raise before anything trains if nothing can be kept.
+
+    Raises:
+        UserError: the folder cannot be made or written to.
+    """
+    for folder in (root, *root.parents):
+        if folder.exists() and not folder.is_dir():
+            raise UserError(f"--runs: {folder} is a file, not a folder; choose another with --runs DIR")
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=root):
+            pass
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(f"--runs: cannot write to {root}: {reason}; choose another with --runs DIR") from None

@@ -1,0 +1,233 @@
+"""Launchers on this machine: `inline` trains in this process, `local` in a pool of worker processes.
+
+A worker process has one core and one thread, or one GPU. It is in this process's group, so Ctrl-C reaches it as well;
+it saves and ends by itself. A worker that dies fails its own pack's attempt and nothing else.
+"""
+
+import contextlib
+import datetime
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import ledger, show, worker
+from bench.launch import Claim, Problems, Stop, Stopped
+from bench.plan import Pack, seed_folder
+from bench.progress import Board
+from results.format import CorruptFile, slug
+
+POLL = 0.1  # seconds between two looks at the workers
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")  # read when torch and numpy load
+_TAIL = 4_096  # bytes of a log that are searched for its last line
+
+
+class Inline:
+    """One pack after the other in this process, for debugging: an error of the harness shows its traceback."""
+
+    def run(self, packs: Sequence[Pack], claim: Claim, board: Board, stop: Stop) -> Problems:
+        """Train the packs.
+
+        Raises:
+            Stopped: a signal came; everything is saved.
+        """
+        for queued in packs:
+            stop.check()
+            pack = claim(queued)
+            if pack is None:
+                board.dropped(id(queued))
+                continue
+            board.started(pack, id(queued))
+            try:
+                with stop.at_once():  # until the training installs its own handlers, which save first
+                    worker.train(pack)
+            except worker.interrupted() as error:
+                board.ended(id(queued), "interrupted, saved")
+                raise Stopped(stop.number or getattr(error, "number", signal.SIGINT)) from None
+            board.ended(id(queued))
+        stop.check()
+        return {}
+
+
+@dataclass
+class _Worker:
+    """A running worker process."""
+
+    queued: Pack  # as it was planned
+    pack: Pack  # as it was started
+    process: subprocess.Popen[bytes]
+    log: Path
+    log_start: int  # where this attempt's part of the log begins
+
+
+class Local:
+    """A pool of worker processes."""
+
+    def __init__(self, workers: int) -> None:
+        """Of at most so many at a time."""
+        self.workers = workers
+        self._slots: list[_Worker | None] = [None] * workers
+
+    def run(self, packs: Sequence[Pack], claim: Claim, board: Board, stop: Stop) -> Problems:
+        """Train the packs.
+
+        Raises:
+            Stopped: a signal came; everything is saved, or the workers were killed by a second Ctrl-C.
+        """
+        queue = deque(packs)
+        problems: Problems = {}
+        signalled = 0
+        try:
+            while True:
+                for slot, running in enumerate(self._slots):
+                    if running is not None and running.process.poll() is not None:
+                        self._slots[slot] = None
+                        problems |= self._ended(running, board, stopping=stop.number is not None)
+                    if self._slots[slot] is None and stop.number is None:
+                        self._slots[slot] = self._next(queue, claim, board, slot)
+                if not any(self._slots) and (stop.number is not None or not queue):
+                    break
+                if stop.count > signalled:
+                    self._forward(board, kill=signalled > 0)
+                    signalled = stop.count
+                time.sleep(POLL)
+        finally:
+            self._kill()  # only an error of ours leaves any
+        if stop.number is not None:
+            raise Stopped(stop.number, killed=signalled > 1)
+        return problems
+
+    def _next(self, queue: deque[Pack], claim: Claim, board: Board, slot: int) -> _Worker | None:
+        """Start the next pack that still needs training."""
+        while queue:
+            queued = queue.popleft()
+            pack = claim(queued)
+            if pack is not None:
+                started = _start(queued, pack, slot)
+                board.started(pack, id(queued))
+                return started
+            board.dropped(id(queued))
+        return None
+
+    def _ended(self, ended: _Worker, board: Board, *, stopping: bool) -> Problems:
+        """Say how a worker ended; where it died, in its seeds' files."""
+        code = ended.process.returncode
+        if code in (worker.TRAINED, worker.INTERRUPTED):
+            board.ended(id(ended.queued), "interrupted, saved" if code == worker.INTERRUPTED else None)
+            return {}
+        if code < 0 and stopping:
+            board.ended(id(ended.queued), "killed")
+            return {}
+        problem = f"worker died (signal {-code})" if code < 0 else f"crashed: {_last_line(ended.log, ended.log_start)}"
+        problems = _record(ended.pack, problem)
+        board.ended(id(ended.queued), f"{problem}; its output is in {ended.log}")
+        return problems
+
+    def _forward(self, board: Board, *, kill: bool) -> None:
+        """Pass a signal on: whoever sent it may have meant this process only."""
+        running = [slot for slot in self._slots if slot is not None]
+        if kill:
+            board.note(f"killing {show.count(len(running), 'worker')}", "yellow")
+            self._kill()
+        else:
+            saving = f"{show.count(len(running), 'worker')} to save"
+            board.note(f"stopping: waiting for {saving}; Ctrl-C again kills", "yellow")
+            for each in running:
+                each.process.send_signal(signal.SIGTERM)
+
+    def _kill(self) -> None:
+        for each in self._slots:
+            if each is not None:
+                each.process.kill()
+
+
+def _start(queued: Pack, pack: Pack, slot: int) -> _Worker:
+    """Start a worker process on a pack."""
+    log = log_path(pack)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        output.write(f"-- {now} seeds {show.seeds(pack.seeds)}\n".encode())
+        output.flush()
+        start = output.tell()
+        # A signal that comes before the worker has its handlers waits until it has: children inherit the mask.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, worker.STOPS)
+        try:
+            process = subprocess.Popen(
+                # -P: no folder beyond this process's own import path, which the environment names
+                [sys.executable, "-P", "-m", "bench.worker"],
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=_environment(pack.device, slot),
+            )
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    assert process.stdin is not None
+    with contextlib.suppress(BrokenPipeError), process.stdin:  # it died at once: its exit code says so
+        process.stdin.write(pickle.dumps(pack))
+    return _Worker(queued, pack, process, log, start)
+
+
+def _environment(device: str, slot: int) -> dict[str, str]:
+    """Environment variables of the worker in a slot of the pool."""
+    variables = dict(os.environ)
+    variables["PYTHONPATH"] = os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)
+    if device == "cpu":
+        variables |= dict.fromkeys(THREAD_VARIABLES, "1")
+    else:
+        devices = gpus()
+        variables["CUDA_VISIBLE_DEVICES"] = devices[slot % len(devices)]
+    return variables
+
+
+def gpus() -> list[str]:
+    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
+    import torch  # here: asked for only where packs go to a GPU
+
+    named = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
+    return named[: torch.cuda.device_count()] or [str(index) for index in range(torch.cuda.device_count())]
+
+
+def log_path(pack: Pack) -> Path:
+    """Where a pack's worker writes what it prints."""
+    seeds = f"seeds-{min(pack.seeds):04d}-{max(pack.seeds):04d}"
+    # two labels may take 2 x 150 characters, a file's name 255 bytes
+    cell = "--".join(slug(label)[:110] for label in (pack.cell.env_label, pack.cell.variant))
+    return pack.root / "logs" / f"{cell}--{seeds}.log"
+
+
+def _last_line(log: Path, start: int) -> str:
+    """The last line that a worker printed: of a traceback, the error."""
+    try:
+        with log.open("rb") as file:
+            end = file.seek(0, os.SEEK_END)
+            file.seek(max(start, end - _TAIL))
+            lines = file.read().decode(errors="replace").strip().splitlines()
+    except OSError:
+        lines = []
+    return lines[-1].strip()[:300] if lines else "it printed nothing"
+
+
+def _record(pack: Pack, problem: str) -> Problems:
+    """Note in the files of a dead worker's seeds why they stand still; what no file can hold is returned."""
+    problems: Problems = {}
+    for seed in pack.seeds:
+        folder = seed_folder(pack.root, pack.cell, seed)
+        try:
+            if folder.read_status() is None:
+                problems[folder.path] = problem
+                continue
+            with ledger.holding(folder.lock) as mine:
+                status = folder.read_status()
+                if mine and status is not None and status["state"] == "running":
+                    folder.write_status({**status, "state": "failed", "reason": problem}, durable=True)
+        except (OSError, CorruptFile):
+            problems[folder.path] = problem
+    return problems

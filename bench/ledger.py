@@ -1,0 +1,284 @@
+"""What is done, running, failed, interrupted and missing: from files alone, and from nothing else.
+
+The lock file of a seed is the arbiter: whoever trains a seed holds its flock, and the kernel frees it when the process
+ends, however it ends.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from bench import grammar
+from bench.errors import UserError
+from results.format import CorruptFile, OtherSchema, SeedFolder, label, seed_folders, spec_differences, text
+
+if TYPE_CHECKING:
+    from bench.plan import Cell
+
+State = Literal["done", "running", "failed", "interrupted", "missing"]
+STATES: tuple[State, ...] = ("done", "running", "failed", "interrupted", "missing")
+
+ASKED = "asked.jsonl"  # in a cell's folder: the seeds ever asked for, a line per `bench run` that added some
+_LOCK_ATTEMPTS = 10  # ours: a probe holds the lock for microseconds; half a second outlasts any number of them
+_LOCK_PAUSE = 0.05  # seconds
+
+
+@dataclass(frozen=True)
+class SeedState:
+    """How one seed stands."""
+
+    folder: SeedFolder
+    state: State
+    step: int = 0  # that it has reached
+    steps: int = 0  # of its budget; 0 if it never began
+    reason: str | None = None  # of a failure
+    unreadable: bool = False  # a file is corrupt or from another version: nobody may touch it
+    owner: dict[str, Any] | None = None  # who trains it, or did last
+    returned: float | None = None  # mean return of the last evaluation
+
+    @property
+    def seed(self) -> int:
+        """The seed number."""
+        return self.folder.seed
+
+    @property
+    def saved(self) -> int:
+        """The step of its newest checkpoint, which a resume starts from; 0 without one."""
+        return max(
+            (int(path.stem.removeprefix("state-")) for path in self.folder.checkpoint.glob("state-*.pt")), default=0
+        )
+
+    @property
+    def pack(self) -> tuple[int, ...]:
+        """The pack that it was trained in last."""
+        return tuple((self.owner or {}).get("pack") or ())
+
+    @property
+    def who(self) -> str:
+        """Who trains it, in words."""
+        owner = self.owner or {}
+        return f"host {owner.get('host', '?')}, pid {owner.get('pid', '?')}"
+
+
+def state(folder: SeedFolder) -> SeedState:
+    """How a seed stands. A done seed costs a few small reads."""
+    try:
+        return _state(folder)
+    except (CorruptFile, OtherSchema) as error:
+        if locked(folder.lock):  # its owner is alive and writes the file again
+            return SeedState(folder, "running")
+        reason = f"{error}; mend it, or delete {folder.path} to train this seed from the start"
+        return SeedState(folder, "failed", reason=reason, unreadable=True)
+
+
+def _state(folder: SeedFolder) -> SeedState:
+    run = folder.read_run()
+    status = folder.read_status()
+    steps = run["spec"]["budget"]["steps"] if run else 0
+    if status is None:
+        return SeedState(folder, "running" if locked(folder.lock) else "missing", steps=steps)
+    known: dict[str, Any] = {
+        "step": status["step"],
+        "steps": steps,
+        "owner": status.get("owner"),
+        "returned": status.get("last_return"),
+    }
+    verdict, doubt = folder.state()
+    if verdict == "done":
+        return SeedState(folder, "done", **known)
+    if locked(folder.lock):
+        return SeedState(folder, "running", **known)
+    if status["state"] == "running":
+        again = folder.read_status()
+        if again is not None and again["state"] != "running":  # it ended between the two looks
+            return _state(folder)
+        # Without run.json nothing says which spec the rest belongs to.
+        return SeedState(folder, "interrupted" if run else "missing", **known)
+    if status["state"] == "failed":
+        reason = status.get("reason") or "no reason was recorded"
+    else:
+        reason = doubt or "says done, but run.json is missing"
+    return SeedState(folder, "failed", reason=reason, **known)
+
+
+# ---- locks
+
+
+def locked(path: Path) -> bool:
+    """Whether a live process holds a seed's lock. Looks without getting in the way: a shared lock, freed at once."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # a file system without locks
+        return False
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def acquire(path: Path) -> int | None:
+    """Take a seed's lock: a descriptor that holds it until it is closed or the process ends; None if another has it.
+
+    Tries for half a second, since a probe of another process holds it for an instant.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    for attempt in range(_LOCK_ATTEMPTS):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if attempt + 1 < _LOCK_ATTEMPTS:
+                time.sleep(_LOCK_PAUSE)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        else:
+            return descriptor
+    os.close(descriptor)
+    return None
+
+
+@contextlib.contextmanager
+def holding(path: Path) -> Iterator[bool]:
+    """Hold a seed's lock for a moment; False if another process has it."""
+    descriptor = acquire(path)
+    try:
+        yield descriptor is not None
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+# ---- the grid
+
+
+def root(runs: Path, name: str) -> Path:
+    """The folder of a name that exists.
+
+    Raises:
+        UserError: there is none; names the nearest.
+    """
+    folder = runs / grammar.name(name)
+    if not folder.is_dir():
+        there = [path.name for path in runs.iterdir() if path.is_dir()] if runs.is_dir() else []
+        raise UserError(f"there are no runs called {name!r} in {runs}: {grammar.nearest(name, there)}")
+    return folder
+
+
+def ask(root: Path, cells: Iterable["Cell"], seeds: Sequence[int]) -> None:
+    """Record what was asked for, so that `bench status` knows what is missing. A line is appended only if it adds."""
+    for cell in cells:
+        folder = SeedFolder.of(root, cell.env_label, cell.variant, 0).path.parent
+        new = sorted(set(seeds) - _asked(folder))
+        if new:
+            folder.mkdir(parents=True, exist_ok=True)
+            line = json.dumps({"environment": cell.env_label, "variant": cell.variant, "seeds": new})
+            with (folder / ASKED).open("ab") as file:
+                file.write(line.encode() + b"\n")
+
+
+def _asked(cell_folder: Path) -> set[int]:
+    """Seeds that were asked for in a cell; a torn line counts for nothing."""
+    return {seed for line in _asked_lines(cell_folder) for seed in line["seeds"]}
+
+
+def _asked_lines(cell_folder: Path) -> list[dict[str, Any]]:
+    try:
+        written = (cell_folder / ASKED).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return []
+    lines = []
+    for line in written.splitlines():
+        with contextlib.suppress(ValueError):
+            entry = json.loads(line)
+            if isinstance(entry, dict) and isinstance(entry.get("seeds"), list):
+                lines.append(entry)
+    return lines
+
+
+@dataclass(frozen=True)
+class CellState:
+    """How a cell's seeds stand."""
+
+    environment: str  # labels
+    variant: str
+    seeds: tuple[SeedState, ...]
+
+    def count(self) -> Counter[State]:
+        """Number of seeds in each state."""
+        return Counter(seed.state for seed in self.seeds)
+
+
+def survey(root: Path) -> list[CellState]:
+    """Every cell under a name, with the seeds that are there and those that were asked for."""
+    folders: dict[Path, dict[int, SeedFolder]] = {}
+    for path in sorted(root.glob(f"*/*/{ASKED}")):
+        cell = path.parent
+        folders[cell] = {seed: SeedFolder(cell / f"seed-{seed:04d}") for seed in _asked(cell)}
+    for folder in seed_folders(root):
+        folders.setdefault(folder.path.parent, {})[folder.seed] = folder
+    found = []
+    for cell, members in sorted(folders.items()):
+        if members:
+            states = tuple(state(members[seed]) for seed in sorted(members))
+            found.append(CellState(*_labels(cell, states), states))
+    return found
+
+
+def _labels(cell: Path, states: Iterable[SeedState]) -> tuple[str, str]:
+    """A cell's labels: as they were asked for, else from a run.json, else the folders' names."""
+    for line in _asked_lines(cell):
+        if isinstance(line.get("environment"), str) and isinstance(line.get("variant"), str):
+            return line["environment"], line["variant"]
+    for seed in states:
+        with contextlib.suppress(CorruptFile, OtherSchema):
+            run = seed.folder.read_run()
+            if run:
+                environment = run["spec"]["environment"]
+                return label(environment["name"], environment["keywords"]), run["spec"]["algorithm"]["variant"]
+    return cell.parent.name, cell.name
+
+
+def check_specs(root: Path, cells: Iterable["Cell"]) -> None:
+    """Refuse to add to a cell that was trained with another config or budget.
+
+    Raises:
+        UserError: naming the field, both values and what mends it.
+    """
+    for cell in cells:
+        planned: dict[str, Any] | None = None
+        cell_folder = SeedFolder.of(root, cell.env_label, cell.variant, 0).path.parent
+        for path in sorted(cell_folder.glob("seed-*")):
+            folder = SeedFolder(path)
+            try:
+                run = folder.read_run()
+            except (CorruptFile, OtherSchema):
+                continue  # named as a failed seed, and left alone
+            if run is None:
+                continue
+            planned = planned or cell.spec(0)
+            differences = spec_differences(run["spec"] | {"seed": 0}, planned)
+            if differences:
+                raise UserError(_refusal(cell, cell_folder, differences))
+
+
+def _refusal(cell: "Cell", folder: Path, differences: Sequence[tuple[str, Any, Any]]) -> str:
+    """One line about a cell that exists with another spec."""
+    first = sorted(differences, key=lambda entry: not entry[0].startswith("budget"))  # what one changes most often
+    named = [f"{name}={text(old)}, not {text(new)}" for name, old, new in first[:2]]
+    more = f" (and {len(first) - 2} more fields)" if len(first) > 2 else ""
+    return (
+        f"{cell.variant} on {cell.env_label} was trained with {' and '.join(named)}{more}: "
+        f"take another --name, or delete {folder}"
+    )

@@ -1,0 +1,105 @@
+"""Where a run came from: code, packages, hardware and the command line. Recorded, and no part of a run's identity."""
+
+import datetime
+import functools
+import importlib.metadata
+import os
+import platform
+import shlex
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+# What can change a number or a time. Plug-ins that offer algorithms or environments are added.
+PACKAGES = ("savo-bench", "torch", "numpy", "gymnasium", "gymnasium-robotics", "mujoco")
+ENTRY_POINTS = ("savo_bench.algos", "savo_bench.envs")
+COMMAND = "SAVO_BENCH_COMMAND"  # environment variable: the `bench` command that a worker works for
+
+_CODE = Path(__file__).resolve().parent.parent
+
+
+def provenance(*, device: str, launcher: str, pack: Sequence[int]) -> dict[str, Any]:
+    """What run.json records beside the spec, as JSON's own types."""
+    git, dirty = checkout(_CODE)
+    return {
+        "version": _version("savo-bench"),
+        "git": git,
+        "dirty": dirty,
+        "packages": packages(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpu": cpu(),
+        "cores": cores(),
+        "device": device,
+        "gpu": _gpu() if device == "cuda" else None,
+        "host": socket.gethostname(),
+        "command": os.environ.get(COMMAND) or shlex.join(sys.argv),
+        "launcher": launcher,
+        "pack": list(pack),
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+
+
+def cores() -> int:
+    """Cores that this process may use, which on a cluster are fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@functools.cache
+def checkout(code: Path) -> tuple[str | None, bool | None]:
+    """(commit, whether tracked files differ from it) of a checkout; (None, None) for an installed package."""
+    # An installed package may lie in somebody else's repository (a virtual environment inside it): ask for our file.
+    if _git(code, "ls-files", "--error-unmatch", "bench/provenance.py") is None:
+        return None, None
+    changes = _git(code, "status", "--porcelain", "--untracked-files=no")
+    return _git(code, "rev-parse", "HEAD"), None if changes is None else changes != ""
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    """What a git command says, None where it fails or git is not there."""
+    command = ["git", "-C", str(folder), *arguments]
+    try:
+        # ours: ten seconds are plenty; a hung network disk must not stop the training
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True, stdin=subprocess.DEVNULL)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+@functools.cache
+def packages() -> dict[str, str]:
+    """Versions of the packages that matter, as far as they are installed."""
+    names = dict.fromkeys(PACKAGES)
+    for group in ENTRY_POINTS:
+        names |= {point.dist.name: None for point in importlib.metadata.entry_points(group=group) if point.dist}
+    versions = {name: _version(name) for name in names}
+    return {name: version for name, version in versions.items() if version is not None}
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+@functools.cache
+def cpu() -> str:
+    """The processor's name."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _gpu() -> str | None:
+    import torch  # here: only a run on a GPU asks, and it has torch loaded
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else None

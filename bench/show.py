@@ -1,0 +1,150 @@
+"""How things look on a terminal: the console, numbers for people, and the tables of seeds."""
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from bench.ledger import CellState, SeedState, State
+
+WIDE = 200  # columns of a file or a pipe, which nobody's terminal limits
+STYLES: dict[State, str] = {
+    "done": "green",
+    "running": "cyan",
+    "failed": "red",
+    "interrupted": "yellow",
+    "missing": "yellow",
+}
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console that never breaks lines where there is no terminal to be broken for."""
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() or "COLUMNS" in os.environ else WIDE
+    return Console(stderr=stderr, width=width, highlight=False)
+
+
+def line(to: Console, text: str, style: str = "") -> None:
+    """Print one line as it is: no markup, and broken by nothing but the terminal itself."""
+    to.print(text, style=style or None, markup=False, highlight=False, soft_wrap=True)
+
+
+def table(*columns: str, numbers: Iterable[str] = (), title: str | None = None) -> Table:
+    """A table whose named columns are numbers, right-aligned and never broken."""
+    made = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
+    right = set(numbers)
+    for column in columns:
+        if column in right:
+            made.add_column(column, justify="right", no_wrap=True)
+        else:
+            made.add_column(column, overflow="fold")
+    return made
+
+
+# ---- numbers for people
+
+
+def count(number: int, thing: str) -> str:
+    """`1 seed`, `3 seeds`."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}".replace(",", " ")
+
+
+def thousands(number: float) -> str:
+    """1234567 -> 1.23M, 50000 -> 50k, 999 -> 999: at most five characters."""
+    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= limit * 0.9995:  # so that 999 999 is 1M
+            return f"{number / limit:.3g}{unit}"
+    return f"{number:.0f}"
+
+
+def clock(seconds: float | None) -> str:
+    """Time to wait: 0:07, 12:34, 5:06:07, 3d 04h."""
+    if seconds is None:
+        return "–"
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    days, hour = divmod(hours, 24)
+    if days:
+        return f"{days}d {hour:02d}h"
+    return f"{hour}:{minute:02d}:{second:02d}" if hour else f"{minute}:{second:02d}"
+
+
+def span(seconds: float, unit: str = "") -> str:
+    """A rough length of time: 40 seconds, 12 minutes, 5.2 hours, 70 days; with a unit: 5.2 core-hours."""
+    units = ((120, "second", 1), (7_200, "minute", 60), (172_800, "hour", 3_600), (float("inf"), "day", 86_400))
+    name, length = next((name, length) for limit, name, length in units if seconds < limit)
+    number = seconds / length
+    text = f"{number:.1f}" if name in ("hour", "day") and number < 10 else f"{number:.0f}"
+    return f"{text} {unit}{name}{'' if text == '1' else 's'}"
+
+
+def size(number: float) -> str:
+    """Bytes: 512 B, 1.2 MB, 3.4 GB."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if number < 1_000:
+            return f"{number:.3g} {unit}"
+        number /= 1_000
+    return f"{number:.3g} TB"
+
+
+def decimal(number: float | None) -> str:
+    """A return or a rate: 9354, 37.2, 0.52."""
+    if number is None:
+        return "–"
+    magnitude = abs(number)
+    return f"{number:.0f}" if magnitude >= 100 else f"{number:.1f}" if magnitude >= 10 else f"{number:.2f}"
+
+
+def seeds(numbers: Sequence[int]) -> str:
+    """(0, 1, 2, 5) -> 0-2,5."""
+    ranges: list[list[int]] = []
+    for number in sorted(numbers):
+        if ranges and ranges[-1][-1] == number - 1:
+            ranges[-1][1:] = [number]
+        else:
+            ranges.append([number])
+    return ",".join("-".join(map(str, ends)) for ends in ranges)
+
+
+# ---- seeds
+
+
+def states_table(cells: Iterable[CellState], states: Iterable[State], words: dict[State, str]) -> Table:
+    """One line a cell, one column a state; `words` says what else to call a state."""
+    columns = list(states)
+    made = table("environment", "variant", *(words.get(state, state) for state in columns), numbers=[
+        words.get(state, state) for state in columns
+    ])  # fmt: skip
+    for cell in cells:
+        counts = cell.count()
+        numbers = [f"[{STYLES[state]}]{counts[state]}[/]" if counts[state] else "0" for state in columns]
+        made.add_row(cell.environment, cell.variant, *numbers)
+    return made
+
+
+def reasons(cells: Iterable[CellState]) -> list[tuple[str, str]]:
+    """Lines about all seeds that are neither done nor missing, alike ones together, each with a style."""
+    lines = []
+    for cell in cells:
+        alike: dict[tuple[State, str], list[SeedState]] = {}
+        for seed in cell.seeds:
+            if seed.state not in ("done", "missing"):
+                alike.setdefault((seed.state, _what(seed)), []).append(seed)
+        for (state, what), members in alike.items():
+            numbers = seeds([member.seed for member in members])
+            word = "seed" if len(members) == 1 else "seeds"
+            lines.append((f"{cell.environment} {cell.variant} {word} {numbers}: {what}", STYLES[state]))
+    return lines
+
+
+def _what(seed: SeedState) -> str:
+    """What there is to say of a seed."""
+    at = f" at step {seed.step} of {seed.steps}" if seed.steps else ""
+    if seed.state == "failed":
+        return f"failed{at}: {seed.reason}" if not seed.unreadable else f"failed: {seed.reason}"
+    if seed.state == "running":
+        return f"running ({seed.who})"
+    return f"interrupted{at}; the same `bench run` again goes on"

@@ -1,0 +1,523 @@
+"""The loop: act, step, store, update, evaluate, log, checkpoint, for the seeds of a pack in lockstep.
+
+It owns environments, replay, streams and files; the agent owns networks and optimisers. Each seed has its own folder,
+streams, checkpoint and failure: a seed that fails leaves its place in the pack idle and the others go on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import fcntl
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import IO, Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from torch import Tensor
+
+import algos
+import envs
+from algos.agent import Agent, Batch, Spaces, load_seed_state, policy_state, seed_state
+from algos.noise import ExplorationNoise
+from algos.replay import Replay, pack as pack_record
+from algos.streams import Streams, standard_normal
+from bench import checkpoint
+from bench.errors import UserError
+from bench.evaluate import Episode, Evaluator, describe
+from bench.plan import Pack
+from bench.provenance import provenance
+from results.format import CorruptFile, SeedFolder, append_csv, spec_differences, truncate
+
+HEARTBEAT = 2.0  # seconds between two writes of status.json; ours: fresh enough to watch, cheap enough to forget
+LOG_ROWS = 200  # ours: rows of train.csv over a whole run, enough for a curve
+LOCK_PATIENCE = 1.0  # seconds to wait for a lock, since a look at who holds it takes it for a moment
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)  # SIGUSR2: submitit's warning before a time limit
+
+
+class Interrupted(Exception):
+    """A signal asked for a stop; everything is saved."""
+
+
+def train_pack(pack: Pack) -> None:
+    """Train the seeds of a pack to the end, going on from what their folders hold.
+
+    Seeds that are done, or that another live process trains, are left alone. A seed that fails says so in its
+    status.json; the rest of the pack goes on.
+
+    Raises:
+        Interrupted: a signal came; everything is saved.
+        UserError: a folder holds another config, or cannot be written.
+    """
+    torch.set_flush_denormal(True)  # denormal numbers are slow, and must be treated alike everywhere
+    with contextlib.ExitStack() as locks, _stop_on_signal() as stop:
+        seeds = [seed for seed in pack.seeds if _take(pack, seed, locks)]
+        available = {seed: _usable_steps(pack, seed) for seed in seeds}
+        for step, group in checkpoint.common_steps(available):
+            Training(pack, group, step, stop).run()
+
+
+# ---- Who may train what
+
+
+def _take(pack: Pack, seed: int, locks: contextlib.ExitStack) -> bool:
+    """Lock a seed's folder and check that it is ours to train and not done."""
+    folder = SeedFolder(pack.folder(seed))
+    spec = pack.cell.spec(seed)
+    try:
+        folder.path.mkdir(parents=True, exist_ok=True)
+        file = folder.lock.open("a")
+    except OSError as error:
+        raise UserError(f"{folder.path}: cannot be written ({error.strerror})") from None
+    if not _flock(file):
+        file.close()
+        return False
+    locks.callback(file.close)
+    run = folder.read_run()
+    if run is None:
+        record = provenance(device=pack.device, launcher=pack.launcher, pack=pack.seeds)
+        folder.write_run(spec, record)
+    elif differences := spec_differences(run["spec"], spec):
+        name, there, asked = differences[0]
+        raise UserError(f"{folder.path}: was trained with {name}={there}, not {asked}; use another --name or delete it")
+    return folder.state().name != "done"
+
+
+def _flock(file: IO[str]) -> bool:
+    deadline = time.monotonic() + LOCK_PATIENCE
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.05)
+
+
+def _usable_steps(pack: Pack, seed: int) -> list[int]:
+    """Steps from which a seed can go on, newest first; damaged states are left out, and named on standard output."""
+    folder = SeedFolder(pack.folder(seed)).checkpoint
+    usable = []
+    for step in checkpoint.steps(folder):
+        try:
+            checkpoint.load(folder, step)
+            usable.append(step)
+        except CorruptFile as error:
+            print(f"warning: {error}; going back to the checkpoint before it", flush=True)
+    return usable
+
+
+@contextlib.contextmanager
+def _stop_on_signal() -> Iterator[threading.Event]:
+    """An event that the stop signals set; the loop looks at it between two steps."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():  # only the main thread may handle signals
+        yield stop
+        return
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in STOP_SIGNALS}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+# ---- One seed
+
+
+@dataclass
+class SeedRun:
+    """What belongs to one seed of a pack beside its place in the stacked tensors."""
+
+    seed: int
+    folder: SeedFolder
+    env: gym.Env
+    streams: Streams
+    failure: str | None = None
+    obs: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))  # (O,) the current observation
+    reset_state: dict[str, Any] = field(default_factory=dict)  # the environment's random state before its last reset
+    actions: list[np.ndarray] = field(default_factory=list)  # taken since then, each (A,)
+    episode: Episode = field(default_factory=Episode)
+    episodes: int = 0  # finished ones
+    last_return: float | None = None  # of the last evaluation, before the first of the last training episode
+    seconds: float = 0.0  # training time of earlier attempts
+    attempt: int = 1
+    evals_bytes: int = 0  # lengths of the CSV files that the next checkpoint names
+    train_bytes: int = 0
+
+    def reset(self) -> None:
+        """Begin an episode, remembering the random state that it began from."""
+        generator = self.env.unwrapped.np_random
+        self.reset_state = copy.deepcopy(generator.bit_generator.state)
+        self.actions, self.episode = [], Episode()
+        obs, _ = self.env.reset()
+        self.obs = checked(obs)
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool]:
+        """Take an action (A,) and, where an episode ends, begin the next: (next_obs, reward, terminated)."""
+        if not np.isfinite(action).all():
+            raise FloatingPointError("the network's action is not finite")
+        self.actions.append(action)
+        obs, reward, terminated, truncated, info = self.env.step(action.copy())
+        next_obs, reward = checked(obs), float(reward)
+        if not np.isfinite(reward):
+            raise FloatingPointError(f"the environment's reward is {reward}")
+        self.episode.add(reward, info, {})
+        self.obs = next_obs
+        if terminated or truncated:
+            self.episodes += 1
+            if self.evals_bytes == 0:
+                self.last_return = self.episode.rewards
+            self.reset()
+        return next_obs, reward, bool(terminated)
+
+    def state(self) -> dict[str, Any]:
+        """The environment's part of a checkpoint: an episode is its random state at reset plus its actions."""
+        shape = (len(self.actions), *(self.env.action_space.shape or ()))
+        actions = np.array(self.actions, np.float32).reshape(shape)
+        return {
+            "reset_state": self.reset_state,
+            "actions": torch.from_numpy(actions),
+            "obs": torch.from_numpy(self.obs.copy()),
+            "episodes": self.episodes,
+            "last_return": self.last_return,
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Play the unfinished episode again and check that it leads where it led.
+
+        Raises:
+            RuntimeError: it does not; then the environment draws from elsewhere or is not fully reset by `reset`.
+        """
+        self.env.unwrapped.np_random.bit_generator.state = state["reset_state"]
+        self.reset()
+        for action in state["actions"].numpy():
+            self.actions.append(action)
+            obs, reward, *_, info = self.env.step(action.copy())
+            self.episode.add(float(reward), info, {})
+            self.obs = checked(obs)
+        if not np.array_equal(self.obs, state["obs"].numpy()):
+            raise RuntimeError(
+                "the episode played again does not reach the stored observation: this environment is not a function of "
+                "its np_random at reset and the actions, so its runs cannot be resumed"
+            )
+        self.episodes, self.last_return = state["episodes"], state["last_return"]
+
+
+def checked(obs: Any) -> np.ndarray:
+    """An observation of our own, float32 and finite.
+
+    Raises:
+        FloatingPointError: it is not finite.
+    """
+    obs = np.array(obs, np.float32)
+    if not np.isfinite(obs).all():
+        raise FloatingPointError("the environment's observation is not finite")
+    return obs
+
+
+# ---- A group of seeds that stand at the same step
+
+
+class Training:
+    """Some seeds of a pack, trained in lockstep from one step to the end."""
+
+    def __init__(self, pack: Pack, seeds: Sequence[int], step: int, stop: threading.Event) -> None:
+        self.pack, self.cell, self.stop = pack, pack.cell, stop
+        self.config, self.budget = pack.cell.config, pack.cell.budget
+        self.device = torch.device(pack.device)
+        self.step = self.resumed_from = step
+        self.environment = envs.get(self.cell.environment)
+        self.runs = [
+            SeedRun(seed, SeedFolder(pack.folder(seed)), self.make_env(), Streams(seed)) for seed in seeds
+        ]
+        self.spaces = spaces_of(self.runs[0].env)
+        self.agent: Agent = algos.get(self.cell.algorithm).agent(
+            self.config, self.spaces, [run.streams.init for run in self.runs], self.device
+        )
+        capacity = min(self.config.buffer_size, self.budget.steps)
+        self.replay = Replay(len(seeds), capacity, self.spaces, self.agent.protos, self.device)
+        self.noise_shapes = self.agent.noise_shapes("act")
+        self.exploration = ExplorationNoise(
+            self.config.noise,
+            self.noise_shapes.pop("explore", ()),
+            seeds=len(seeds),
+            sigma=self.config.noise_sigma,
+            theta=self.config.noise_theta,
+            final=self.config.noise_final,
+            decay_steps=self.config.noise_decay_steps,
+        )
+        self.evaluator = Evaluator(self.make_env, self.environment, seeds, self.budget.eval_episodes)
+        self.evaluated = 0  # step of the last evaluation
+        self.logged = 0  # transitions that the replay log on disk holds
+        self.metrics: dict[str, Tensor] = {}  # of the last updates, each (S,)
+        self.batch: Batch | None = None
+        self.log_every = max(1, self.budget.steps // LOG_ROWS)
+        self.began = self.last_checkpoint = self.last_heartbeat = time.monotonic()
+        self.beat_step = self.step
+        self.speed: float | None = None
+
+    def make_env(self) -> gym.Env:
+        """One environment of this cell."""
+        return envs.make(self.cell.environment, **self.cell.env_keywords)
+
+    # -- beginning
+
+    def run(self) -> None:
+        """Train to the last step.
+
+        Raises:
+            Interrupted: a signal came; everything is saved.
+        """
+        try:
+            self.prepare()
+            self.write_status("running")
+            while self.step < self.budget.steps and self.active.any():
+                self.evaluate_if_due()
+                self.stop_if_asked()
+                self.advance()
+                now = time.monotonic()
+                if now - self.last_heartbeat >= HEARTBEAT:
+                    self.write_status("running")
+                if now - self.last_checkpoint >= self.pack.checkpoint_every and not self.evaluation_due():
+                    self.save_checkpoint()
+            self.evaluate_if_due()
+            self.stop_if_asked()
+            self.finish()
+        finally:
+            self.evaluator.close()
+            for run in self.runs:
+                run.env.close()
+
+    @property
+    def active(self) -> np.ndarray:
+        """Which seeds have not failed: (S,) bool."""
+        return np.array([run.failure is None for run in self.runs])
+
+    def prepare(self) -> None:
+        """Bring every seed to where it goes on from: its first reset, or its checkpoint."""
+        for index, run in enumerate(self.runs):
+            with self.guarded(run, "start" if self.step == 0 else "resume"):
+                before = run.folder.read_status() if run.folder.status_json.exists() else None
+                run.attempt = before.get("attempt", 0) + 1 if before else 1
+                run.folder.checkpoint.mkdir(exist_ok=True)
+                checkpoint.discard_after(run.folder.checkpoint, self.step)
+                run.env.unwrapped.np_random = run.streams.environment
+                if self.step:
+                    self.restore(index, run)
+                else:
+                    run.reset()
+                truncate(run.folder.evals_csv, run.evals_bytes)
+                truncate(run.folder.train_csv, run.train_bytes)
+
+    def restore(self, index: int, run: SeedRun) -> None:
+        """Take a seed's state from its checkpoint."""
+        state = checkpoint.load(run.folder.checkpoint, self.step)
+        load_seed_state(self.agent, index, state["agent"])
+        run.streams.load_state(state["streams"])
+        self.exploration.state[index] = state["noise"].numpy()
+        added = state["replay_added"]
+        oldest = max(0, added - self.replay.capacity)
+        rows = checkpoint.read_records(run.folder.checkpoint, oldest, added, self.replay.width)
+        self.replay.load_rows(index, rows, added)
+        self.logged, self.evaluated = added, state["evaluated"]
+        run.evals_bytes, run.train_bytes, run.seconds = state["evals_bytes"], state["train_bytes"], state["seconds"]
+        run.load_state(state["environment"])
+
+    @contextlib.contextmanager
+    def guarded(self, run: SeedRun, where: str) -> Iterator[None]:
+        """Let whatever goes wrong inside fail this seed alone, with its reason on record."""
+        try:
+            yield
+        except Exception as error:  # environments and plug-ins may raise anything
+            if isinstance(error, OSError) and error.filename is not None:
+                raise  # the disk's fault, not the seed's
+            self.fail(run, describe(where, error))
+
+    def fail(self, run: SeedRun, reason: str) -> None:
+        """Record a seed's failure; its last checkpoint stays."""
+        run.failure = reason
+        run.obs = np.zeros(self.spaces.obs_dim, np.float32)
+        self.write_seed_status(run, "failed")
+
+    # -- one step
+
+    def advance(self) -> None:
+        """One environment step of every seed, and one update once the random steps are over."""
+        actions, protos = self.act()
+        S = len(self.runs)
+        obs = np.stack([run.obs for run in self.runs])
+        next_obs = np.zeros_like(obs)
+        reward, terminated = np.zeros(S, np.float32), np.zeros(S, np.float32)
+        for index, run in enumerate(self.runs):
+            if run.failure is None:
+                with self.guarded(run, f"step {self.step}"):
+                    next_obs[index], reward[index], terminated[index] = run.step(actions[index])
+        self.replay.add(pack_record(obs, actions, protos, reward, terminated, next_obs))
+        self.step += 1
+        if self.step > self.config.warmup_steps:
+            self.update()
+
+    def act(self) -> tuple[np.ndarray, np.ndarray]:
+        """Actions (S, A) to execute and protos (S, P, A) to store; uniformly random actions at first."""
+        rngs = [run.streams.explore for run in self.runs]
+        noise = standard_normal(rngs, self.noise_shapes, self.device)
+        noise["explore"] = torch.from_numpy(self.exploration.sample(rngs, self.step)).to(self.device)
+        obs = torch.from_numpy(np.stack([run.obs for run in self.runs])).unsqueeze(1).to(self.device)
+        acted = self.agent.act(obs, noise, explore=True)  # obs (S, 1, O)
+        actions, protos = acted.action.squeeze(1).cpu().numpy(), acted.protos.squeeze(1).cpu().numpy()
+        if self.step < self.config.warmup_steps:
+            A = self.spaces.action_dim
+            actions = np.stack([rng.uniform(-1, 1, A).astype(np.float32) for rng in rngs])
+        return actions, protos
+
+    def update(self) -> None:
+        """One gradient step on every seed."""
+        self.batch = self.replay.sample([run.streams.replay for run in self.runs], self.config.batch_size)
+        shapes = self.agent.noise_shapes("update")
+        noise = standard_normal([run.streams.update for run in self.runs], shapes, self.device)
+        self.metrics |= self.agent.update(self.batch, noise)
+        if self.step % self.log_every == 0 and self.agent.updates >= 2 * self.config.policy_delay:
+            self.log()
+
+    # -- evaluation and logs
+
+    def evaluation_due(self) -> bool:
+        """Whether this step wants an evaluation that has not been made."""
+        at_step = self.step % self.budget.eval_every == 0 or self.step == self.budget.steps
+        return at_step and self.step > self.evaluated
+
+    def evaluate_if_due(self) -> None:
+        """Play and write the evaluation episodes of this step; a stop on the way leaves them to the next attempt."""
+        if not self.evaluation_due():
+            return
+        outcome = self.evaluator.run(self.agent, self.step, self.device, self.active.tolist(), self.stop.is_set)
+        if outcome is None:
+            return
+        for run, rows in zip(self.runs, outcome, strict=True):
+            if isinstance(rows, str):
+                self.fail(run, rows)
+            elif rows is not None:
+                run.evals_bytes = append_csv(run.folder.evals_csv, self.evaluator.header(), rows)
+                run.last_return = float(np.mean([row[2] for row in rows]))
+        self.evaluated = self.step
+
+    def log(self) -> None:
+        """One row of train.csv for every seed."""
+        assert self.batch is not None
+        metrics = self.metrics | self.agent.diagnose(self.batch)
+        columns = {name: value.cpu().numpy() for name, value in metrics.items()}
+        header = ["step", "seconds", "episodes", *columns]
+        for index, run in enumerate(self.runs):
+            if run.failure is None:
+                row = [self.step, self.seconds(run), run.episodes, *(float(value[index]) for value in columns.values())]
+                run.train_bytes = append_csv(run.folder.train_csv, header, [row])
+
+    # -- files
+
+    def seconds(self, run: SeedRun) -> float:
+        """Training time of a seed over all attempts; the seeds of a pack share the clock."""
+        return round(run.seconds + time.monotonic() - self.began, 3)
+
+    def write_status(self, state: str) -> None:
+        """Write every active seed's status.json, which is also its heartbeat."""
+        now = time.monotonic()
+        if self.step > self.beat_step:
+            self.speed = round((self.step - self.beat_step) / (now - self.last_heartbeat), 2)
+        self.last_heartbeat, self.beat_step = now, self.step
+        for run in self.runs:
+            if run.failure is None:
+                self.write_seed_status(run, state)
+
+    def write_seed_status(self, run: SeedRun, state: str) -> None:
+        """Write one seed's status.json."""
+        run.folder.write_status(
+            {
+                "state": state,
+                "reason": run.failure,
+                "step": self.step,
+                "steps": self.budget.steps,
+                "resumed_from": self.resumed_from,
+                "attempt": run.attempt,
+                "heartbeat": time.time(),
+                "steps_per_s": self.speed,
+                "last_return": run.last_return,
+                "seconds": self.seconds(run),
+                "owner": {
+                    "host": socket.gethostname(),
+                    "pid": os.getpid(),
+                    "launcher": self.pack.launcher,
+                    "job": os.environ.get("SLURM_JOB_ID"),
+                    "pack": [other.seed for other in self.runs],
+                },
+            },
+            durable=state != "running",
+        )
+
+    def save_checkpoint(self) -> None:
+        """Save every active seed: first all logs and states, then make them count, so that a pack stays together."""
+        active = [(index, run) for index, run in enumerate(self.runs) if run.failure is None]
+        oldest = max(0, self.replay.added - self.replay.capacity)
+        start = max(self.logged, oldest)
+        for index, run in active:
+            folder = run.folder.checkpoint
+            checkpoint.append_records(folder, start, self.replay.rows(index, start))
+            checkpoint.stage(
+                folder,
+                self.step,
+                {
+                    "agent": seed_state(self.agent, index),
+                    "streams": run.streams.state(),
+                    "noise": torch.from_numpy(self.exploration.state[index].copy()),
+                    "environment": run.state(),
+                    "replay_added": self.replay.added,
+                    "evaluated": self.evaluated,
+                    "evals_bytes": run.evals_bytes,
+                    "train_bytes": run.train_bytes,
+                    "seconds": self.seconds(run),
+                },
+            )
+        for _, run in active:
+            checkpoint.commit(run.folder.checkpoint, self.step, oldest)
+        self.logged = self.replay.added
+        self.last_checkpoint = time.monotonic()
+        self.write_status("running")
+
+    def stop_if_asked(self) -> None:
+        """Save and leave if a signal came.
+
+        Raises:
+            Interrupted: it came.
+        """
+        if self.stop.is_set():
+            if self.step > 0:
+                self.save_checkpoint()
+            raise Interrupted
+
+    def finish(self) -> None:
+        """Write the final networks and say that the seed is done; only then give up its checkpoint."""
+        for index, run in enumerate(self.runs):
+            if run.failure is None:
+                checkpoint.save(run.folder.policy, {"spec": self.cell.spec(run.seed), **policy_state(self.agent, index)})
+                self.write_seed_status(run, "done")
+                checkpoint.remove(run.folder.checkpoint)
+
+
+def spaces_of(env: gym.Env) -> Spaces:
+    """The sizes of an environment's observations and actions.
+
+    Raises:
+        UserError: they are no vectors.
+    """
+    obs, action = env.observation_space.shape, env.action_space.shape
+    if obs is None or action is None or len(obs) != 1 or len(action) != 1:
+        raise UserError(f"{env}: observations and actions must be vectors, not {obs} and {action}")
+    return Spaces(obs[0], action[0])

@@ -1,0 +1,21 @@
+"""Environments. Importing this package registers them: its own and those of installed plug-ins.
+
+`names`, `tags` and `get` list them, `make` makes one as agents see it, `environment` registers another.
+"""
+
+from envs import locomotion, restricted  # noqa: F401 - they register their environments
+from envs.registry import (
+    Environment,
+    UnknownEnvironment,
+    adopt,
+    environment,
+    get,
+    load_plugins,
+    make,
+    names,
+    tags,
+)
+
+__all__ = ["Environment", "UnknownEnvironment", "adopt", "environment", "get", "make", "names", "tags"]
+
+load_plugins()

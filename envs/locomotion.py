@@ -1,0 +1,77 @@
+"""Gymnasium's MuJoCo locomotion tasks as they are: the bases of the restricted tasks, and controls beside them."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal, get_args
+
+import gymnasium as gym
+
+from envs.registry import adopt
+
+Version = Literal["v5", "v4"]  # ours: v5 by default, as Gymnasium calls v4 deprecated; the SAVO paper used v4
+
+# The controls: name on the command line → Gymnasium's name without the version.
+CONTROLS = {
+    "inverted-pendulum": "InvertedPendulum",
+    "inverted-double-pendulum": "InvertedDoublePendulum",
+    "hopper": "Hopper",
+    "walker2d": "Walker2d",
+    "half-cheetah": "HalfCheetah",
+    "ant": "Ant",
+}
+
+# Gymnasium's v5 adds 78 contact forces to Ant's 27 observations; without them it is as v4, which the paper used.
+_KEYWORDS: dict[str, dict[str, Any]] = {"Ant-v5": {"include_cfrc_ext_in_observation": False}}
+
+
+def base(task: str, version: str, render_mode: str | None = None) -> gym.Env:
+    """Gymnasium's environment itself, without wrappers and without a time limit, `base("Hopper", "v5")`.
+
+    Raises:
+        ValueError: There is no such version.
+    """
+    versions = get_args(Version)
+    if version not in versions:
+        raise ValueError(f"version={version!r}: must be {' or '.join(versions)}")
+    with warnings.catch_warnings():
+        # Whoever asks for v4 knows that it is deprecated.
+        warnings.filterwarnings("ignore", r".*is out of date", DeprecationWarning)
+        return _make(f"{task}-{version}", render_mode=render_mode).unwrapped
+
+
+def _make(id: str, *, render_mode: str | None = None) -> gym.Env:
+    with _quiet_loading():
+        return gym.make(id, disable_env_checker=True, render_mode=render_mode, **_KEYWORDS.get(id, {}))
+
+
+@contextmanager
+def _quiet_loading() -> Iterator[None]:
+    """Keep MuJoCo from warning of its own model files.
+
+    MuJoCo 4 finds an attribute of Gymnasium's cheetah deprecated: it says so on stderr and in a file MUJOCO_LOG.TXT
+    in the working directory, at every load. Warnings of the simulation itself come later and stay.
+    """
+    import mujoco
+
+    simulator: Any = mujoco  # a compiled module without type stubs
+    before = simulator.get_mju_user_warning()
+    simulator.set_mju_user_warning(lambda _message: None)
+    try:
+        yield
+    finally:
+        simulator.set_mju_user_warning(before)
+
+
+def _control(name: str, task: str) -> None:
+    id = f"{task}-v5"
+
+    def opened(*, render_mode: str | None = None) -> gym.Env:
+        return _make(id, render_mode=render_mode)
+
+    summary = f"Gymnasium's {id}, unrestricted" + (", without contact forces" if id in _KEYWORDS else "")
+    adopt(name, id=id, tags=("control",), open=opened, summary=summary)
+
+
+for _name, _task in CONTROLS.items():
+    _control(_name, _task)

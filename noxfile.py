@@ -1,0 +1,56 @@
+"""What continuous integration runs: `nox` runs all of it, `nox -s tests` one part."""
+
+import re
+import shutil
+from pathlib import Path
+
+import nox
+
+nox.options.sessions = ["lint", "types", "tests", "smoke"]
+nox.options.reuse_venv = "yes"
+
+# Everything is installed in the versions that the project was tested with.
+PINNED = ("-c", "constraints.txt")
+# A fenced bash block of the README with this comment on the line before it is run by `smoke`, in the order of the page.
+MARKED_BLOCK = re.compile(r"^<!-- ci -->\n```bash\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    session.install(*PINNED, "ruff")
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    # Not compiled: pyright reads the packages and runs none of them.
+    session.install(*PINNED, "--no-compile", "-e", ".[dev,benchmarks]")
+    session.run("pyright", *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    session.install(*PINNED, "-e", ".[dev,benchmarks]")
+    session.run("pytest", *session.posargs, env={"OMP_NUM_THREADS": "1"})
+
+
+@nox.session(reuse_venv=False)
+def smoke(session: nox.Session) -> None:
+    """Do what the README says, as a user would: a fresh environment, an ordinary install, its commands verbatim."""
+    # In a copy of what git knows or would add, as installing and the commands write where they are called.
+    listed = session.run("git", "ls-files", "-z", "-co", "--exclude-standard", external=True, silent=True)
+    copy = Path(session.create_tmp(), "checkout")
+    shutil.rmtree(copy, ignore_errors=True)
+    for name in filter(None, str(listed).split("\0")):
+        if Path(name).is_file():  # not so for one that was deleted and not yet committed
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(name, copy / name)
+    session.chdir(copy)
+
+    blocks = MARKED_BLOCK.findall(Path("README.md").read_text(encoding="utf-8"))
+    if not blocks:
+        session.error("README.md: no bash block is marked <!-- ci -->")
+    session.install(*PINNED, ".")
+    for commands in blocks:
+        session.run("bash", "-euxo", "pipefail", "-c", commands, external=True)

@@ -1,0 +1,208 @@
+"""Figures: frames in, matplotlib figures out, the same bytes every time.
+
+A learning curve is the mean over seeds with its 95 % bootstrap interval as a band: the mean, because the score tables
+give it and because it does not hide seeds that never learn, as a trimmed mean may. At each step only seeds that were
+evaluated there count. Where a curve loses seeds a tick stands on it with the number that goes on; cells that are not
+complete are drawn faded and say so in the legend.
+"""
+
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib.style
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from results.format import replacing
+from results.tables import FEW_SEEDS
+
+Look = tuple[str, Any]  # a colour and matplotlib's line style
+
+# Okabe & Ito 2008, "Color Universal Design", without yellow, which is lost on white, and with a grey; each with dashes
+# of its own, so that lines stay apart when printed in grey
+_LOOKS: tuple[Look, ...] = (
+    ("#0072B2", "-"),
+    ("#D55E00", (0, (5, 1.5))),
+    ("#009E73", (0, (1, 1))),
+    ("#CC79A7", (0, (5, 1.5, 1, 1.5))),
+    ("#E69F00", (0, (8, 2))),
+    ("#56B4E9", (0, (3, 1, 1, 1, 1, 1))),
+    ("#000000", (0, (2, 1))),
+    ("#7F7F7F", (0, (8, 1.5, 1, 1.5))),
+)
+_KNOWN = (
+    "savo",
+    "td3",
+    "ensemble",
+    "cem",
+    "wolpertinger",
+    "sac",
+    "savo-sac",
+    "greedy-ac",
+)  # these keep their look everywhere
+
+WIDTH = 3.4  # inches, one column of a two-column paper
+HEIGHT = 2.2  # of a panel, with its labels
+_ENTRY, _LETTER, _LINE = 0.6, 0.06, 0.17  # inches of a legend: line and gaps of an entry, a letter, a row
+_FADED = 0.5
+_STYLE: dict[str, Any] = {
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "axes.grid": True,
+    "grid.color": "#E5E5E5",
+    "grid.linewidth": 0.5,
+    "axes.axisbelow": True,
+    "lines.linewidth": 1.3,
+    "legend.frameon": False,
+    "legend.handlelength": 3.2,
+    "figure.dpi": 100,
+    "savefig.dpi": 300,
+    "svg.hashsalt": "savo-bench",  # else ids of an SVG file are random
+    "svg.fonttype": "path",
+}
+
+
+def looks(variants: Iterable[str]) -> dict[str, Look]:
+    """A colour and a line style per variant: known algorithms keep theirs, others take free ones in order of name."""
+    names = sorted(set(variants))
+    found = {name: _LOOKS[_KNOWN.index(name)] for name in names if name in _KNOWN}
+    free = [look for look in _LOOKS if look not in found.values()]
+    # more variants than looks: colours come again with the dashes of another
+    free += [
+        (colour, _LOOKS[(i + shift) % len(_LOOKS)][1]) for shift in range(1, 8) for i, (colour, _) in enumerate(_LOOKS)
+    ]
+    others = [name for name in names if name not in found]
+    return found | {name: free[i % len(free)] for i, name in enumerate(others)}
+
+
+def learning_curves(
+    axes: Axes,
+    curves: pd.DataFrame,
+    cells: pd.DataFrame,
+    look: Mapping[str, Look],
+    evals: pd.DataFrame | None = None,
+) -> None:
+    """Draw one environment's curves, without a legend.
+
+    Args:
+        axes: Where to.
+        curves: The environment's rows of `tables.curve_table`.
+        cells: The environment's rows of `tables.score_table`.
+        look: From `looks`, of all variants of the report.
+        evals: The environment's rows of `Runs.evals`, for a thin line per seed; None draws none.
+    """
+    bands = 0.18 if len(cells) <= 4 else 0.08  # many bands on top of each other would hide the lines
+    for cell in cells.to_dict("records"):
+        colour, dashes = look[cell["variant"]]
+        alpha = 1.0 if cell["n"] == cell["seeds"] else _FADED
+        curve = curves[curves["variant"] == cell["variant"]]
+        steps, mean, low, high, n = (curve[name].to_numpy() for name in ("step", "mean", "low", "high", "n"))
+        if evals is not None:
+            for _, seed in evals[evals["variant"] == cell["variant"]].groupby("seed"):
+                axes.plot(seed["step"], seed["return"], color=colour, linewidth=0.4, alpha=0.4 * alpha)
+        if len(steps) == 1:  # a line needs two points
+            errors = None if np.isnan(low[0]) else [mean - low, high - mean]
+            axes.errorbar(
+                steps, mean, errors, color=colour, alpha=alpha, marker="o", markersize=3, capsize=2, clip_on=False
+            )
+        axes.fill_between(steps, low, high, color=colour, alpha=bands * alpha, linewidth=0)
+        axes.plot(steps, mean, color=colour, linestyle=dashes, alpha=alpha, zorder=3)
+        _mark_losses(axes, steps, mean, n, colour)
+    axes.set_xlim(0, cells["steps"].max())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _: steps_text(step)))
+    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+    axes.yaxis.set_major_locator(MaxNLocator(5))
+    axes.set_xlabel("environment steps")
+    axes.set_ylabel("mean return")
+
+
+def _mark_losses(axes: Axes, steps: np.ndarray, mean: np.ndarray, n: np.ndarray, colour: str) -> None:
+    """A tick on the last point before seeds are missing, with the number that goes on; at most three a curve."""
+    losses = np.flatnonzero(np.diff(n) < 0)
+    for i in losses if len(losses) <= 3 else losses[[0, len(losses) // 2, -1]]:
+        axes.plot(steps[i], mean[i], marker="|", markersize=7, color=colour)
+        beside = (2, -8) if mean[i + 1] >= mean[i] else (2, 3)  # where the line does not go
+        text = axes.annotate(f"n={n[i + 1]}", (steps[i], mean[i]), beside, textcoords="offset points", fontsize=6)
+        text.set(color=colour, path_effects=[withStroke(linewidth=1.5, foreground="white")], zorder=4)
+
+
+def steps_text(step: float) -> str:
+    """`50k`, `1.5M`."""
+    if step >= 1_000_000:
+        return f"{step / 1_000_000:g}M"
+    return f"{step / 1_000:g}k" if step >= 1_000 else f"{step:g}"
+
+
+def curve_figure(
+    environments: Sequence[str], curves: pd.DataFrame, scores: pd.DataFrame, evals: pd.DataFrame | None = None
+) -> Figure:
+    """Learning curves of some environments side by side, one legend below; a single one fits a column of a paper.
+
+    Args:
+        environments: Which, in which order; two a row.
+        curves: From `tables.curve_table`.
+        scores: From `tables.score_table`, of the whole report, so that a variant looks the same in all its figures.
+        evals: `Runs.evals`, for a thin line per seed; None draws none.
+    """
+    look = looks(scores["variant"])
+    shown = scores[scores["environment"].isin(list(environments))]
+    labels = {str(variant): _legend(cells) for variant, cells in shown.groupby("variant", sort=True)}
+    columns = min(2, len(environments))
+    rows = -(-len(environments) // columns)
+    across = max(1, int(WIDTH * columns / (_ENTRY + _LETTER * max(map(len, labels.values())))))
+    height = HEIGHT * rows + _LINE * -(-len(labels) // across)
+    with matplotlib.style.context(["default", _STYLE]):
+        figure = Figure((WIDTH * columns, height), layout="constrained")
+        grid = list(figure.subplots(rows, columns, squeeze=False).flat)
+        for axes, environment in zip(grid, environments, strict=False):
+            here = curves[curves["environment"] == environment]
+            cells = scores[scores["environment"] == environment]
+            seeds = None if evals is None else evals[evals["environment"] == environment]
+            learning_curves(axes, here, cells, look, seeds)
+            axes.set_title(environment)
+        for axes in grid[len(environments) :]:
+            axes.set_axis_off()
+        handles = [
+            Line2D([], [], color=look[variant][0], linestyle=look[variant][1], label=label)
+            for variant, label in labels.items()
+        ]
+        figure.legend(handles=handles, loc="outside lower center", ncols=across)
+    return figure
+
+
+def _legend(cells: pd.DataFrame) -> str:
+    """A variant's name, and how many seeds it has where that is not all or not enough."""
+    name = cells["variant"].iloc[0]
+    if (cells["n"] == cells["seeds"]).all() and (cells["n"] >= FEW_SEEDS).all():
+        return name
+    notes = set(cells["coverage"])
+    return f"{name} ({notes.pop() if len(notes) == 1 else 'incomplete'})"
+
+
+def save(figure: Figure, folder: Path, name: str) -> list[Path]:
+    """Write name.svg and name.png into an existing folder, whole or not at all, without date; returns the paths."""
+    paths = []
+    for suffix, metadata in ((".svg", {"Date": None}), (".png", {"Software": None})):
+        content = io.BytesIO()
+        with matplotlib.style.context(["default", _STYLE]):
+            figure.savefig(content, format=suffix[1:], metadata=metadata)
+        paths.append(folder / f"{name}{suffix}")
+        with replacing(paths[-1], durable=False) as file:
+            file.write(content.getvalue())
+    return paths

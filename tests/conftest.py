@@ -1,0 +1,46 @@
+"""What several test files share."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: the suite's processes share few cores
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+RunPython = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def run_python() -> RunPython:
+    """`run_python(code, *folders)` runs code in a fresh interpreter that also imports from the folders."""
+
+    def run(code: str, *folders: Path) -> subprocess.CompletedProcess[str]:
+        path = os.pathsep.join(map(str, (*folders, ROOT)))
+        return subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONPATH": path},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def example_plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder to import from into which the example package was installed."""
+    folder = tmp_path_factory.mktemp("example_plugin")
+    source, target = folder / "source", folder / "target"
+    shutil.copytree(ROOT / "tests" / "example_plugin", source)  # a copy, as building writes into the source
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    subprocess.run([*pip, "--target", target, source], check=True, timeout=120)
+    return target

@@ -1,0 +1,251 @@
+"""The command line as a user meets it: what it prints, its one-line errors and its exit codes."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import fake_training
+import pytest
+
+from bench import cli, provenance
+
+Bench = Callable[..., tuple[int, str, str]]
+GRID = ("--algos", "td3", "--envs", "restricted-inverted-pendulum", "--profile", "ci")
+
+
+@pytest.fixture
+def bench(tmp_path, monkeypatch, capsys) -> Bench:
+    """`bench(*arguments)` runs the command in an empty folder, with a stand-in for the training."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(provenance.COMMAND, "")  # so that it is put back
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setitem(sys.modules, "bench.train", fake_training)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["bench", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        printed = capsys.readouterr()
+        return int(ended.value.code or 0), printed.out, printed.err
+
+    return run
+
+
+@pytest.fixture
+def real_train(monkeypatch):
+    """The command line with the stand-in's config in the place of TD3's, so that it trains in no time."""
+    import algos
+
+    entry = algos.Entry("td3", fake_training.FakeConfig, object, "a stand-in")
+    monkeypatch.setattr(algos, "names", lambda: ["td3"])
+    monkeypatch.setattr(algos, "get", lambda _: entry)
+    monkeypatch.setattr(fake_training, "spec_of", lambda pack, seed: pack.cell.spec(seed))
+
+
+# ---- errors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["run", "--algos", "savvo", "--envs", "all"], "did you mean savo"),
+        (["run", "--algos", "td3", "--envs", "restricted-hoper"], "did you mean restricted-hopper"),
+        (["run", "--algos", "td3", "--envs", "restrictd"], "did you mean restricted"),
+        (["run", *GRID, "--set", "bach_size=3"], "did you mean batch_size"),
+        (["run", *GRID, "--set", "savo.extra_actors=3"], "'savo' is not among the chosen algorithms"),
+        (["run", *GRID, "--set", "batch_size=0"], "batch_size=0: must be above 0"),
+        (["run", *GRID, "--set", "batch_size=many"], "batch_size=many: must be a whole number"),
+        (["run", *GRID, "--set", "env.balls=0"], "balls=0"),
+        (["run", *GRID, "--profile", "quik"], "did you mean quick"),
+        (["run", *GRID, "--seeds", "0"], "--seeds 0"),
+        (["run", *GRID, "--seeds", "-1"], "--seeds -1"),
+        (["run", *GRID, "--seeds", "a"], "--seeds a"),
+        (["run", *GRID, "--seeds", "7-3"], "7 comes after 3"),
+        (["run", *GRID, "--name", "My Runs"], "my-runs"),
+        (["run", *GRID, "--steps", "0"], "--steps 0: must be at least 1"),
+        (["run", *GRID, "--on", "slum"], "--on 'slum' is unknown"),
+        (["run", *GRID, "--config", "no.toml"], "no.toml"),
+        (["run", "--envs", "all"], "--algos: say what to train"),
+        (["run", "--algos", "td3"], "--envs: say on what to train"),
+        (["run", *GRID, "--step", "3"], "--steps"),
+        (["run", *GRID, "--steps", "x"], "--steps"),
+        (["rnu"], "run"),
+        (["list", "alogs"], "did you mean algos"),
+        (["status", "nothing"], "there are no runs called 'nothing'"),
+        (["report", "nothing"], "there are no runs called 'nothing'"),
+        (["report", ".."], "--name"),
+    ],
+)
+def test_a_mistake_gets_one_line_and_exit_code_2(bench, arguments, named):
+    code, out, err = bench(*arguments)
+    assert code == 2
+    assert named in err
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert "│" not in err
+    assert "estimate" not in out
+    assert not Path("runs").exists()
+
+
+def test_a_gpu_that_is_not_there_is_named(bench, monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    code, _, err = bench("run", *GRID, "--device", "cuda")
+    assert (code, "torch sees no GPU" in err) == (2, True)
+
+
+def test_an_error_is_not_broken_where_the_terminal_is_narrow(bench, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    _, _, err = bench("run", "--algos", "savvo", "--envs", "all", "--name", "a" * 60)
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("place", ["file", "file/below"])
+def test_a_file_in_the_place_of_the_runs_is_named(bench, place):
+    Path("file").touch()
+    code, _, err = bench("run", *GRID, "--runs", place)
+    assert code == 2
+    assert "file is a file, not a folder" in err
+    assert err.count("\n") == 1
+
+
+def test_a_folder_that_cannot_be_written_is_named(bench):
+    code, _, err = bench("run", *GRID, "--runs", "/proc/runs")  # root may write anywhere else
+    assert code == 2
+    assert err.startswith("error: --runs: cannot write to /proc/runs/default")
+    assert err.count("\n") == 1
+
+
+def test_a_warning_is_one_line(bench, monkeypatch):
+    import warnings
+
+    import envs
+
+    def names(*_):
+        warnings.warn("a plug-in\nis left out", stacklevel=2)
+        return []
+
+    monkeypatch.setattr(envs, "names", names)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        code, _, err = bench("list", "envs")
+    assert (code, err) == (0, "warning: a plug-in is left out\n")
+
+
+# ---- verbs
+
+
+def test_list_shows_algorithms_environments_and_profiles(bench):
+    code, out, _ = bench("list")
+    assert code == 0
+    for word in ("savo", "td3", "extra_actors=3", "batch_size=256", "restricted-hopper", "balls=99", "quick", "paper"):
+        assert word in out
+    assert "restricted-hopper" not in bench("list", "algos")[1]
+    assert "savo" not in bench("list", "profiles")[1]
+
+
+def test_dry_run_prints_the_plan_and_its_cost_and_writes_nothing(bench):
+    code, out, _ = bench("run", "--algos", "savo,td3", "--envs", "all", "--seeds", "10", "--dry-run")
+    assert code == 0
+    assert "seeds in runs/default: 0 done" in out
+    assert "estimate: " in out
+    assert "core-hours" in out
+    assert "disk" in out
+    assert "restricted-ant" in out
+    assert not Path("runs").exists()
+
+
+def test_a_run_that_only_warms_up_says_so(bench):
+    _, out, _ = bench("run", *GRID, "--steps", "100", "--dry-run")
+    assert "note: td3 takes 500 random steps first, so 100 steps train nothing" in out
+
+
+@pytest.mark.usefixtures("real_train")
+def test_run_status_and_run_again(bench):
+    command = ("run", *GRID, "--seeds", "2", "--steps", "3", "--on", "inline", "--name", "a")
+    code, out, _ = bench(*command)
+    assert code == 0
+    assert "2 of 2 seeds are done" in out
+    assert bench(*command)[:2] == (0, "nothing to do: 2 of 2 seeds are done\n")
+    code, out, _ = bench("status", "a")
+    assert code == 0
+    assert out.split()[-5:] == ["2", "0", "0", "0", "0"]
+    code, _, err = bench(*command, "--steps", "4")
+    assert code == 2
+    assert "budget.steps=3, not 4" in err
+
+
+@pytest.mark.usefixtures("real_train")
+def test_a_failure_ends_run_and_status_with_its_reason_and_exit_code_1(bench):
+    code, out, _ = bench("run", *GRID, "--seeds", "2", "--steps", "3", "--on", "inline", "--set", "failed=1")
+    assert code == 1
+    assert "the environment fell over" in out
+    assert "1 of 2 seeds are done" in out
+    code, out, _ = bench("status")
+    assert code == 1
+    assert "seed 1: failed at step 0 of 3: the environment fell over" in out
+
+
+@pytest.mark.usefixtures("real_train")
+def test_report_prints_scores_and_where_the_rest_is(bench):
+    bench("run", *GRID, "--seeds", "2", "--steps", "3", "--on", "inline")
+    code, out, _ = bench("report", "--out", "page")
+    assert code == 0
+    assert "last-10 return" in out
+    assert "written: page/report.md" in out
+    assert Path("page/report.md").exists()
+
+
+@pytest.mark.usefixtures("real_train")
+def test_a_report_that_cannot_be_written_is_one_line(bench):
+    bench("run", *GRID, "--steps", "3", "--on", "inline")
+    Path("page").touch()
+    code, _, err = bench("report", "--out", "page")
+    assert (code, err.count("\n")) == (2, 1)
+    assert err.startswith("error: --out: cannot write to page")
+
+
+def test_the_command_line_needs_no_torch_until_it_trains(run_python):
+    assert (
+        run_python("import sys, bench.cli, bench.ledger, bench.show; assert 'torch' not in sys.modules").returncode == 0
+    )
+
+
+def test_status_needs_neither_torch_nor_a_simulator(run_python, tmp_path):
+    (tmp_path / "runs" / "default").mkdir(parents=True)
+    code = f"""
+import sys
+sys.argv = ["bench", "status", "--runs", {str(tmp_path / "runs")!r}]
+from bench import cli
+try:
+    cli.main()
+finally:
+    assert not {{"torch", "mujoco", "gymnasium", "pandas"}} & set(sys.modules)
+"""
+    done = run_python(code)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_real_command_without_arguments_shows_its_verbs():
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.cli"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parent.parent,
+        env={**os.environ, "NO_COLOR": "1"},
+    )
+    for verb in ("list", "run", "status", "report"):
+        assert verb in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_a_closed_pipe_is_no_traceback():
+    command = f"{sys.executable} -m bench.cli list | head -1"
+    done = subprocess.run(
+        command, shell=True, capture_output=True, text=True, cwd=Path(__file__).parent.parent, check=False
+    )
+    assert done.stderr == ""
