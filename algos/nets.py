@@ -145,7 +145,7 @@ class _Dense(torch.autograd.Function):
                 grad_x = grad_x.sum(1, keepdim=True)
         if ctx.needs_input_grad[1]:
             x = x.expand(-1, weight.shape[1], -1, -1) if x.shape[1] != weight.shape[1] else x
-            grad_weight = products(weight.new_empty(weight.shape), x.mT, grad)
+            grad_weight = products(_aligned_empty(weight.shape, weight), x.mT, grad)
             grad_bias = grad.sum(2)
         return grad_x, grad_weight, grad_bias, None
 
@@ -202,9 +202,7 @@ class Stack:
                 self.params[name].grad = view  # backward adds into the flat gradient
 
     @classmethod
-    def drawn(
-        cls, layers: Layers, rngs: Sequence[np.random.Generator], members: int, device: torch.device
-    ) -> Stack:
+    def drawn(cls, layers: Layers, rngs: Sequence[np.random.Generator], members: int, device: torch.device) -> Stack:
         """A trainable stack whose values are drawn seed by seed, then network by network, then layer by layer."""
         rows = [_draw(layers, rng) for rng in rngs for _ in range(members)]
         flat = torch.from_numpy(np.array(rows, np.float32).reshape(len(rngs), members, _row_size(layers))).to(device)

@@ -41,9 +41,7 @@ class Replay:
         flat = self.records.flatten(0, 1).index_select(0, index).unflatten(0, (self.seeds, batch_size))
         O, A, P = self.spaces.obs_dim, self.spaces.action_dim, self.protos
         obs, action, protos, reward, terminated, next_obs = flat.split((O, A, P * A, 1, 1, O), dim=-1)
-        return Batch(
-            obs, action, protos.unflatten(-1, (P, A)), reward.squeeze(-1), next_obs, terminated.squeeze(-1)
-        )
+        return Batch(obs, action, protos.unflatten(-1, (P, A)), reward.squeeze(-1), next_obs, terminated.squeeze(-1))
 
     def rows(self, index: int, start: int) -> np.ndarray:
         """The records of one seed from transition number `start` to the newest: (added - start, width).

@@ -164,9 +164,7 @@ class SAVO:
         self.config, self.spaces = config, spaces
         k, O, A = config.extra_actors, spaces.obs_dim, spaces.action_dim
         self.protos = self.proposals = k + 1
-        self.actor = Stack.drawn(
-            actor_layers(config, spaces, self.proposals if config.joint else 1), rngs, 1, device
-        )
+        self.actor = Stack.drawn(actor_layers(config, spaces, self.proposals if config.joint else 1), rngs, 1, device)
         self.critic = TwinCritic(O + A, config.hidden, rngs, device)
         chained = 0 if config.joint else k
         self.followers = Stack.drawn(chain_layers(config, spaces, O, A, actor=True), rngs, chained, device)

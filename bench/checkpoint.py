@@ -1,7 +1,7 @@
 """What a seed needs to go on, kept so that a crash at any moment loses at most the time since the last checkpoint.
 
     checkpoint/state-000012345.pt     everything but the replay, at step 12345; the two newest are kept
-    checkpoint/replay-000000000.bin   packed float32 records from that transition number on, in segments
+    checkpoint/replay-000000000.bin   packed float32 records from that transition number on
 
 The replay is a log: a checkpoint appends only what is new, so its cost follows the new data, not the buffer. A state
 names how much of the log and of the CSV files belongs to it; what a crash left beyond that is cut on resume.
@@ -22,6 +22,7 @@ import torch
 from results.format import CorruptFile, replacing
 
 SEGMENT = 100_000  # ours: records per log file; some 10 MB, so that what the buffer no longer holds can be deleted
+FLOAT32 = 4  # bytes
 
 
 def steps(folder: Path) -> list[int]:
@@ -50,20 +51,26 @@ def commit(folder: Path, step: int, oldest_record: int) -> None:
 
 
 def load(folder: Path, step: int) -> dict[str, Any]:
-    """The state of a step; its sums of every part are checked first.
+    """The state of a step, after a look whether it and the log that it names are whole.
 
     Raises:
-        CorruptFile: it is truncated or damaged.
+        CorruptFile: the state is damaged, or the log does not hold what it names.
     """
     path = _state(folder, step)
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
-        if damaged is None:
-            return torch.load(path, map_location="cpu", weights_only=True)
+        state = None if damaged else torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch and zipfile raise many kinds for damaged files
-        raise CorruptFile(f"{path}: cannot be read ({error})") from None
-    raise CorruptFile(f"{path}: part {damaged} is damaged")
+        raise CorruptFile(f"{path}: cannot be read ({' '.join(str(error).split())})") from None
+    if state is None:
+        raise CorruptFile(f"{path}: part {damaged} is damaged")
+    log: dict[str, int] = state["replay"]
+    for segment, _, end in _segments(folder, log["oldest"], log["added"]):
+        size = segment.stat().st_size if segment.exists() else 0
+        if size < end * log["width"] * FLOAT32:
+            raise CorruptFile(f"{segment}: {size} bytes long, shorter than {path.name} says")
+    return state
 
 
 def discard_after(folder: Path, step: int) -> None:
@@ -88,41 +95,30 @@ def save(path: Path, value: Any) -> None:
 
 
 def append_records(folder: Path, start: int, rows: np.ndarray) -> None:
-    """Make the log end with these records, rows (n, width), the first of which is transition number `start`."""
-    while len(rows):
-        offset = start % SEGMENT
-        part, rows = rows[: SEGMENT - offset], rows[SEGMENT - offset :]
-        path = _segment(folder, start - offset)
+    """Make the log end with these records, rows (n, width) float32, the first of which is transition number `start`."""
+    for path, begin, end in _segments(folder, start, start + len(rows)):
+        part, rows = rows[: end - begin], rows[end - begin :]
         with path.open("r+b" if path.exists() else "w+b") as file:
-            file.truncate(offset * part.itemsize * part.shape[1])  # what a crash left beyond the last checkpoint
+            file.truncate(begin * rows.shape[1] * FLOAT32)  # what a crash left beyond the last checkpoint
             file.seek(0, io.SEEK_END)
             file.write(np.ascontiguousarray(part).data)
             file.flush()
             os.fsync(file.fileno())
-        start += len(part)
 
 
 def read_records(folder: Path, start: int, stop: int, width: int) -> np.ndarray:
-    """Records start..stop - 1 of the log: (stop - start, width) float32.
+    """Records start..stop - 1 of the log, which `load` found to be there: (stop - start, width) float32."""
+    parts = [
+        np.fromfile(path, np.float32, (end - begin) * width, offset=begin * width * FLOAT32)
+        for path, begin, end in _segments(folder, start, stop)
+    ]
+    return np.concatenate([np.empty(0, np.float32), *parts]).reshape(-1, width)
 
-    Raises:
-        CorruptFile: the log does not hold them.
-    """
-    rows = np.empty((stop - start, width), np.float32)
-    at = start
-    while at < stop:
-        first = at - at % SEGMENT
-        end = min(stop, first + SEGMENT)
-        path = _segment(folder, first)
-        try:
-            part = np.fromfile(path, np.float32, (end - at) * width, offset=(at - first) * width * rows.itemsize)
-        except FileNotFoundError:
-            raise CorruptFile(f"{path}: is missing") from None
-        if part.size != (end - at) * width:
-            raise CorruptFile(f"{path}: ends before record {end}, which the checkpoint names")
-        rows[at - start : end - start] = part.reshape(-1, width)
-        at = end
-    return rows
+
+def _segments(folder: Path, start: int, stop: int) -> list[tuple[Path, int, int]]:
+    """Where records start..stop - 1 lie: (file, first record in it, the record after the last in it)."""
+    firsts = range(start - start % SEGMENT, stop, SEGMENT)
+    return [(folder / f"replay-{first:09d}.bin", max(start - first, 0), min(stop - first, SEGMENT)) for first in firsts]
 
 
 def common_steps(available: Mapping[int, Sequence[int]]) -> list[tuple[int, list[int]]]:
@@ -151,13 +147,5 @@ def _staged(folder: Path, step: int) -> Path:
     return folder / f".state-{step:09d}.pt"
 
 
-def _segment(folder: Path, first: int) -> Path:
-    return folder / f"replay-{first:09d}.bin"
-
-
 def _first_record(path: Path) -> int:
     return int(path.stem.removeprefix("replay-"))
-
-
-
-

@@ -95,7 +95,7 @@ def status(name: Name = "default", runs: Runs = Path("runs")) -> int:
 
     cells = ledger.survey(ledger.root(runs, name))
     console = show.console()
-    console.print(show.states_table(cells, ledger.STATES, {}))
+    console.print(show.states_table(cells, {}, console.width))
     for text, style in show.reasons(cells):
         show.line(console, text, style)
     return 1 if any(cell.count()["failed"] for cell in cells) else 0

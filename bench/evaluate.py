@@ -99,8 +99,7 @@ class Evaluator:
                     failures[s] = describe(f"evaluation at step {step}", error)
                     running[s] = False
         return [
-            failures[s]
-            or ([[step, e, *episodes[s][e].summary(self.metrics)] for e in range(E)] if active[s] else None)
+            failures[s] or ([[step, e, *episodes[s][e].summary(self.metrics)] for e in range(E)] if active[s] else None)
             for s in range(S)
         ]
 

@@ -152,43 +152,46 @@ def notes(grid: Grid) -> list[str]:
     return sorted(idle)
 
 
-def _announce(grid: Grid, states: Sequence[CellState], console: Console) -> list[Pack]:
-    """Print plan and estimate; returns the packs."""
+def _announcement(grid: Grid, states: Sequence[CellState]) -> tuple[list[Pack], list[tuple[str, str]]]:
+    """The packs, and lines with their styles: what there is to do, what was perhaps not meant, what it costs."""
     todo = grid.todo(states, set())
     packs = plan.packs(todo, grid.options, grid.device, grid.workers)
-    show.line(console, standing(grid, states))
-    for text in notes(grid):
-        show.line(console, f"note: {text}", "yellow")
+    lines = [(standing(grid, states), ""), *((f"note: {text}", "yellow") for text in notes(grid))]
     if todo:
-        show.line(console, estimate(grid, packs, todo))
-    return packs
+        lines.append((estimate(grid, packs, todo), ""))
+    return packs, lines
 
 
 def dry_run(grid: Grid, console: Console) -> int:
     """Print what would be done."""
     states = grid.look()
-    packs = _announce(grid, states, console)
-    numbers = ("steps", "to do", "done", "failed", "running", "packs", "time")
-    table = show.table("environment", "variant", *numbers, numbers=numbers)
+    packs, lines = _announcement(grid, states)
+    for text, style in lines:
+        show.line(console, text, style)
+    rows = []
     for cell, state in zip(grid.cells, states, strict=True):
-        own = [pack for pack in packs if pack.cell is cell]
+        todo = [seed for seed in state.seeds if seed.state in TRAINABLE and not seed.unreadable]
         counts = state.count()
-        seconds = sum(
-            cost.seconds(cell, seed.saved) for seed in state.seeds if seed.state in TRAINABLE and not seed.unreadable
-        )
-        table.add_row(
-            cell.env_label,
-            cell.variant,
-            show.thousands(cell.budget.steps),
-            str(sum(len(pack.seeds) for pack in own)),
-            str(counts["done"]),
-            str(counts["failed"]),
-            str(counts["running"]),
-            " ".join(str(len(pack.seeds)) for pack in own) or "–",
-            show.span(seconds, "core-") if seconds else "–",
-        )
-    console.print(table)
+        numbers = {
+            "steps": show.thousands(cell.budget.steps),
+            "to do": str(len(todo)),
+            **{
+                word: str(counts[word])
+                for word in ("done", "failed", "running")
+                if any(c.count()[word] for c in states)
+            },
+            "packs": _packs([len(pack.seeds) for pack in packs if pack.cell is cell]),
+            "core time": show.span(sum(cost.seconds(cell, seed.saved) for seed in todo)) if todo else "–",
+        }
+        rows.append((cell.env_label, cell.variant, numbers))
+    columns = list(rows[0][2])
+    console.print(show.cell_table(columns, [(*labels, list(row.values())) for *labels, row in rows], console.width))
     return 0
+
+
+def _packs(sizes: Sequence[int]) -> str:
+    """Packs of 10, 10 and 5 seeds: 2×10 1×5."""
+    return " ".join(f"{sizes.count(size)}×{size}" for size in sorted(set(sizes), reverse=True)) or "–"
 
 
 # ---- the run
@@ -198,17 +201,22 @@ def run(grid: Grid, console: Console) -> int:
     """Train everything that was asked for and is not done; returns the exit code.
 
     0: every seed is done. 1: some are not. 130, 143: stopped by Ctrl-C, by SIGTERM.
+
+    Raises:
+        UserError: nothing can be written, from the start or any more.
     """
     states = grid.look()
     if all(cell.count()["done"] == len(grid.seeds) for cell in states):
         show.line(console, f"nothing to do: {grid.size} of {grid.size} seeds are done", "green")
         return 0
-    _announce(grid, states, console)
+    _, lines = _announcement(grid, states)
     _check_writable(grid.root)
-    ledger.ask(grid.root, grid.cells, grid.seeds)
+    for text, style in lines:
+        show.line(console, text, style)
     launcher: Launcher = Inline() if grid.options.on == "inline" else Local(grid.workers)
     try:
         with Stop() as stop:
+            ledger.ask(grid.root, grid.cells, grid.seeds)
             problems = _train(grid, launcher, console, stop)
     except Stopped as stopped:
         if stopped.killed:
@@ -217,6 +225,10 @@ def run(grid: Grid, console: Console) -> int:
             text = "stopped: everything is saved; run the same command again to go on"
         show.line(console, text, "yellow")
         return stopped.exit_code
+    except OSError as error:  # a full disk
+        raise UserError(
+            f"{error.filename or grid.root}: {error.strerror}; what was saved is safe", exit_code=1
+        ) from None
     return _conclude(grid, problems, console)
 
 
@@ -276,15 +288,12 @@ def _launch(
 def _conclude(grid: Grid, problems: Problems, console: Console) -> int:
     """Print how every cell stands, and why not better."""
     states = grid.look()
-    shown: list[ledger.State] = ["done", "failed"]
-    if any(cell.count()["interrupted"] for cell in states):
-        shown.append("interrupted")
-    console.print(show.states_table(states, [*shown, "missing"], {"done": "ok"}))
+    console.print(show.states_table(states, {"done": "ok"}, console.width))
     for text, style in show.reasons(states):
         show.line(console, text, style)
     for cell in states:
         for seed in cell.seeds:
-            if seed.state == "missing" and seed.folder.path in problems:
+            if seed.state in ("missing", "interrupted") and seed.folder.path in problems:
                 text = f"{cell.environment} {cell.variant} seed {seed.seed}: {problems[seed.folder.path]}"
                 show.line(console, text, "red")
     done = sum(cell.count()["done"] for cell in states)

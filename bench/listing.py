@@ -1,10 +1,8 @@
 """`bench list` and `bench report`: what there is, and what came of it, printed."""
 
 import dataclasses
-import inspect
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
@@ -57,35 +55,44 @@ def _print_fields(console: Console, title: str, fields: Mapping[str, str]) -> No
 
 
 def _environments(console: Console) -> None:
+    """Names, tags and summaries; then the keywords, those that several take with the same defaults only once."""
     import envs
 
-    table = show.table("environment", "tags", "keywords", "summary")
+    table = show.table("environment", "tags", "summary")
+    table.columns[0].no_wrap = True
+    takers: dict[str, list[str]] = {}
     for environment in map(envs.get, envs.names()):
         tags = ", ".join((*environment.tags, *(["all"] if environment.benchmark else [])))
-        table.add_row(environment.name, tags, _keywords(environment.keywords), environment.summary)
+        table.add_row(environment.name, tags, environment.summary)
+        keywords = " ".join(f"{key}={text(parameter.default)}" for key, parameter in environment.keywords.items())
+        takers.setdefault(keywords, []).append(environment.name)
     console.print(table)
-
-
-def _keywords(keywords: Mapping[str, inspect.Parameter]) -> str:
-    return " ".join(f"{key}={text(parameter.default)}" for key, parameter in keywords.items())
+    for keywords, names in takers.items():
+        if keywords:
+            console.print(f"keywords of {', '.join(names)}: {keywords}", markup=False)
 
 
 def _profiles(console: Console) -> None:
-    numbers = ("steps", "random steps", "batch", "lr", "evaluation")
-    table = show.table("profile", *numbers, "networks", "summary", numbers=numbers)
-    for profile in profiles.PROFILES.values():
-        fields: dict[str, Any] = profile.fields
-        table.add_row(
-            f"{profile.name} (default)" if profile.name == profiles.DEFAULT else profile.name,
-            show.thousands(profile.steps) if profile.steps else "by task",
-            show.thousands(fields["warmup_steps"]),
-            text(fields["batch_size"]),
-            text(fields["lr"]),
-            f"{profile.eval_episodes} episodes every {show.thousands(profile.eval_every)}",
-            text(fields["hidden"]),
-            profile.summary,
-        )
+    """One column a profile."""
+    table = show.table("profile", *(_mark(name) for name in profiles.PROFILES))
+    every = profiles.PROFILES.values()
+    table.add_row("for", *(profile.summary for profile in every))
+    table.add_row("steps", *(show.thousands(profile.steps) if profile.steps else _paper_steps() for profile in every))
+    for field in next(iter(every)).fields:
+        table.add_row(field, *(text(profile.fields[field]) for profile in every))
+    table.add_row("evaluation", *(
+        f"{profile.eval_episodes} episodes every {show.thousands(profile.eval_every)} steps" for profile in every
+    ))  # fmt: skip
     console.print(table)
+
+
+def _mark(name: str) -> str:
+    return f"{name} (default)" if name == profiles.DEFAULT else name
+
+
+def _paper_steps() -> str:
+    steps = {*profiles.PAPER_STEPS_BY_TAG.values(), *profiles.PAPER_STEPS_BY_NAME.values()}
+    return f"{show.thousands(min(steps))} to {show.thousands(max(steps))}, by environment"
 
 
 def print_report(root: Path, out: Path, console: Console) -> None:
@@ -103,13 +110,8 @@ def print_report(root: Path, out: Path, console: Console) -> None:
     except ValueError as error:
         raise UserError(str(error)) from None
     scores = report.score_text
-    labels = ("environment", "variant")
-    table = show.table(*scores.columns, numbers=[name for name in scores.columns if name not in labels])
-    for row in scores.itertuples(index=False):
-        table.add_row(*map(str, row))
-    console.print(table)
+    rows = [(str(row[0]), str(row[1]), list(map(str, row[2:]))) for row in scores.itertuples(index=False)]
+    console.print(show.cell_table(list(scores.columns[2:]), rows, console.width, wrap=True))
     for note in report.notes:
-        show.line(console, f"note: {note}", "yellow")
-    show.line(
-        console, f"written: {report.files[0]}, with {show.count(len(report.files) - 1, 'table or figure')} beside it"
-    )
+        show.line(console, note.replace("**", ""), "yellow")  # Markdown's
+    show.line(console, f"written: {report.files[0]}, with {len(report.files) - 1} tables and figures beside it")

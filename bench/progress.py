@@ -159,7 +159,7 @@ class Board:
             self.done += done
             self.failed += failed
             self._slowness = running.slowness or self._slowness
-        parts = [f"{done} done"]
+        parts = [f"{done} done"] if done or not problem else []
         if failed:
             parts.append(f"{failed} failed")
         if problem:

@@ -5,10 +5,11 @@ import sys
 from collections.abc import Iterable, Sequence
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
+from rich.text import Text
 
-from bench.ledger import CellState, SeedState, State
+from bench.ledger import STATES, CellState, SeedState, State
 
 WIDE = 200  # columns of a file or a pipe, which nobody's terminal limits
 STYLES: dict[State, str] = {
@@ -34,7 +35,7 @@ def line(to: Console, text: str, style: str = "") -> None:
 
 def table(*columns: str, numbers: Iterable[str] = (), title: str | None = None) -> Table:
     """A table whose named columns are numbers, right-aligned and never broken."""
-    made = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
+    made = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
     right = set(numbers)
     for column in columns:
         if column in right:
@@ -42,6 +43,32 @@ def table(*columns: str, numbers: Iterable[str] = (), title: str | None = None) 
         else:
             made.add_column(column, overflow="fold")
     return made
+
+
+def cell_table(
+    columns: Sequence[str], rows: Sequence[tuple[str, str, Sequence[str | Text]]], width: int, *, wrap: bool = False
+) -> RenderableType:
+    """A table of cells: (environment, variant, numbers). Where it would be too wide, one table per environment.
+
+    `wrap` allows the numbers to be broken at spaces.
+    """
+    widths = [max(map(len, (column, *(str(row[2][at]) for row in rows)))) for at, column in enumerate(columns)]
+    labels = [max((len(row[at]) for row in rows), default=0) for at in (0, 1)]
+    if sum(widths) + sum(labels) + 3 * (len(columns) + 2) <= width:  # two blanks and a margin a column
+        made = table("environment", "variant", *columns, numbers=columns)
+        for environment, variant, numbers in rows:
+            made.add_row(environment, variant, *numbers)
+        return made
+    tables: dict[str, Table] = {}
+    for environment, variant, numbers in rows:
+        if environment not in tables:
+            tables[environment] = table("variant", *columns, numbers=columns, title=environment)
+            for column, size in zip(tables[environment].columns, (labels[1], *widths), strict=True):
+                column.min_width = None if wrap else min(size, 24)  # so that the tables' columns align
+            for column in tables[environment].columns[1:]:
+                column.no_wrap = not wrap
+        tables[environment].add_row(variant, *numbers)
+    return Group(*tables.values())
 
 
 # ---- numbers for people
@@ -112,17 +139,16 @@ def seeds(numbers: Sequence[int]) -> str:
 # ---- seeds
 
 
-def states_table(cells: Iterable[CellState], states: Iterable[State], words: dict[State, str]) -> Table:
-    """One line a cell, one column a state; `words` says what else to call a state."""
-    columns = list(states)
-    made = table("environment", "variant", *(words.get(state, state) for state in columns), numbers=[
-        words.get(state, state) for state in columns
-    ])  # fmt: skip
+def states_table(cells: Sequence[CellState], words: dict[State, str], width: int) -> RenderableType:
+    """One line a cell, one column a state; `words` says what else to call a state. Rare states show only if there."""
+    there = {seed.state for cell in cells for seed in cell.seeds} | {"done", "failed", "missing"}
+    states: list[State] = [state for state in STATES if state in there]
+    rows = []
     for cell in cells:
         counts = cell.count()
-        numbers = [f"[{STYLES[state]}]{counts[state]}[/]" if counts[state] else "0" for state in columns]
-        made.add_row(cell.environment, cell.variant, *numbers)
-    return made
+        numbers = [Text(str(counts[state]), style=STYLES[state] if counts[state] else "") for state in states]
+        rows.append((cell.environment, cell.variant, numbers))
+    return cell_table([words.get(state, state) for state in states], rows, width)
 
 
 def reasons(cells: Iterable[CellState]) -> list[tuple[str, str]]:
@@ -144,7 +170,8 @@ def _what(seed: SeedState) -> str:
     """What there is to say of a seed."""
     at = f" at step {seed.step} of {seed.steps}" if seed.steps else ""
     if seed.state == "failed":
-        return f"failed{at}: {seed.reason}" if not seed.unreadable else f"failed: {seed.reason}"
+        said = f"step {seed.step}:" in str(seed.reason)
+        return f"failed{'' if said or seed.unreadable else at}: {seed.reason}"
     if seed.state == "running":
-        return f"running ({seed.who})"
+        return f"running{at} ({seed.who})"
     return f"interrupted{at}; the same `bench run` again goes on"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import fcntl
 import os
 import signal
 import socket
@@ -16,7 +15,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import IO, Any
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -27,18 +26,18 @@ import algos
 import envs
 from algos.agent import Agent, Batch, Spaces, load_seed_state, policy_state, seed_state
 from algos.noise import ExplorationNoise
-from algos.replay import Replay, pack as pack_record
+from algos.replay import Replay
+from algos.replay import pack as pack_record
 from algos.streams import Streams, standard_normal
-from bench import checkpoint
+from bench import checkpoint, ledger
 from bench.errors import UserError
 from bench.evaluate import Episode, Evaluator, describe
 from bench.plan import Pack
 from bench.provenance import provenance
-from results.format import CorruptFile, SeedFolder, append_csv, spec_differences, truncate
+from results.format import CorruptFile, SeedFolder, append_csv, truncate
 
 HEARTBEAT = 2.0  # seconds between two writes of status.json; ours: fresh enough to watch, cheap enough to forget
 LOG_ROWS = 200  # ours: rows of train.csv over a whole run, enough for a curve
-LOCK_PATIENCE = 1.0  # seconds to wait for a lock, since a look at who holds it takes it for a moment
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)  # SIGUSR2: submitit's warning before a time limit
 
 
@@ -57,6 +56,7 @@ def train_pack(pack: Pack) -> None:
         UserError: a folder holds another config, or cannot be written.
     """
     torch.set_flush_denormal(True)  # denormal numbers are slow, and must be treated alike everywhere
+    ledger.check_specs(pack.root, [pack.cell])
     with contextlib.ExitStack() as locks, _stop_on_signal() as stop:
         seeds = [seed for seed in pack.seeds if _take(pack, seed, locks)]
         available = {seed: _usable_steps(pack, seed) for seed in seeds}
@@ -68,38 +68,20 @@ def train_pack(pack: Pack) -> None:
 
 
 def _take(pack: Pack, seed: int, locks: contextlib.ExitStack) -> bool:
-    """Lock a seed's folder and check that it is ours to train and not done."""
+    """Lock a seed's folder and write its run.json; False if another process has it or it is done."""
     folder = SeedFolder(pack.folder(seed))
-    spec = pack.cell.spec(seed)
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
-        file = folder.lock.open("a")
+        lock = ledger.acquire(folder.lock)
     except OSError as error:
         raise UserError(f"{folder.path}: cannot be written ({error.strerror})") from None
-    if not _flock(file):
-        file.close()
+    if lock is None:
         return False
-    locks.callback(file.close)
-    run = folder.read_run()
-    if run is None:
+    locks.callback(os.close, lock)
+    if folder.read_run() is None:
         record = provenance(device=pack.device, launcher=pack.launcher, pack=pack.seeds)
-        folder.write_run(spec, record)
-    elif differences := spec_differences(run["spec"], spec):
-        name, there, asked = differences[0]
-        raise UserError(f"{folder.path}: was trained with {name}={there}, not {asked}; use another --name or delete it")
+        folder.write_run(pack.cell.spec(seed), record)
     return folder.state().name != "done"
-
-
-def _flock(file: IO[str]) -> bool:
-    deadline = time.monotonic() + LOCK_PATIENCE
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.05)
 
 
 def _usable_steps(pack: Pack, seed: int) -> list[int]:
@@ -236,9 +218,7 @@ class Training:
         self.device = torch.device(pack.device)
         self.step = self.resumed_from = step
         self.environment = envs.get(self.cell.environment)
-        self.runs = [
-            SeedRun(seed, SeedFolder(pack.folder(seed)), self.make_env(), Streams(seed)) for seed in seeds
-        ]
+        self.runs = [SeedRun(seed, SeedFolder(pack.folder(seed)), self.make_env(), Streams(seed)) for seed in seeds]
         self.spaces = spaces_of(self.runs[0].env)
         self.agent: Agent = algos.get(self.cell.algorithm).agent(
             self.config, self.spaces, [run.streams.init for run in self.runs], self.device
@@ -284,10 +264,8 @@ class Training:
                 self.evaluate_if_due()
                 self.stop_if_asked()
                 self.advance()
-                now = time.monotonic()
-                if now - self.last_heartbeat >= HEARTBEAT:
-                    self.write_status("running")
-                if now - self.last_checkpoint >= self.pack.checkpoint_every and not self.evaluation_due():
+                self.beat()
+                if time.monotonic() - self.last_checkpoint >= self.pack.checkpoint_every:
                     self.save_checkpoint()
             self.evaluate_if_due()
             self.stop_if_asked()
@@ -324,11 +302,12 @@ class Training:
         load_seed_state(self.agent, index, state["agent"])
         run.streams.load_state(state["streams"])
         self.exploration.state[index] = state["noise"].numpy()
-        added = state["replay_added"]
-        oldest = max(0, added - self.replay.capacity)
-        rows = checkpoint.read_records(run.folder.checkpoint, oldest, added, self.replay.width)
-        self.replay.load_rows(index, rows, added)
-        self.logged, self.evaluated = added, state["evaluated"]
+        log = state["replay"]
+        rows = checkpoint.read_records(run.folder.checkpoint, log["oldest"], log["added"], log["width"])
+        self.replay.load_rows(index, rows, log["added"])
+        self.logged, self.evaluated = log["added"], state["evaluated"]
+        for name, value in state["metrics"].items():
+            self.metrics.setdefault(name, torch.zeros(len(self.runs), device=self.device))[index] = value
         run.evals_bytes, run.train_bytes, run.seconds = state["evals_bytes"], state["train_bytes"], state["seconds"]
         run.load_state(state["environment"])
 
@@ -399,7 +378,7 @@ class Training:
         """Play and write the evaluation episodes of this step; a stop on the way leaves them to the next attempt."""
         if not self.evaluation_due():
             return
-        outcome = self.evaluator.run(self.agent, self.step, self.device, self.active.tolist(), self.stop.is_set)
+        outcome = self.evaluator.run(self.agent, self.step, self.device, self.active.tolist(), self.beat)
         if outcome is None:
             return
         for run, rows in zip(self.runs, outcome, strict=True):
@@ -426,6 +405,12 @@ class Training:
     def seconds(self, run: SeedRun) -> float:
         """Training time of a seed over all attempts; the seeds of a pack share the clock."""
         return round(run.seconds + time.monotonic() - self.began, 3)
+
+    def beat(self) -> bool:
+        """Write a heartbeat if it is time; returns whether a signal asked for a stop."""
+        if time.monotonic() - self.last_heartbeat >= HEARTBEAT:
+            self.write_status("running")
+        return self.stop.is_set()
 
     def write_status(self, state: str) -> None:
         """Write every active seed's status.json, which is also its heartbeat."""
@@ -478,7 +463,8 @@ class Training:
                     "streams": run.streams.state(),
                     "noise": torch.from_numpy(self.exploration.state[index].copy()),
                     "environment": run.state(),
-                    "replay_added": self.replay.added,
+                    "replay": {"oldest": oldest, "added": self.replay.added, "width": self.replay.width},
+                    "metrics": {name: float(value[index]) for name, value in self.metrics.items()},
                     "evaluated": self.evaluated,
                     "evals_bytes": run.evals_bytes,
                     "train_bytes": run.train_bytes,
@@ -506,7 +492,9 @@ class Training:
         """Write the final networks and say that the seed is done; only then give up its checkpoint."""
         for index, run in enumerate(self.runs):
             if run.failure is None:
-                checkpoint.save(run.folder.policy, {"spec": self.cell.spec(run.seed), **policy_state(self.agent, index)})
+                checkpoint.save(
+                    run.folder.policy, {"spec": self.cell.spec(run.seed), **policy_state(self.agent, index)}
+                )
                 self.write_seed_status(run, "done")
                 checkpoint.remove(run.folder.checkpoint)
 

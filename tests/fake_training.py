@@ -105,11 +105,11 @@ def train_seed(pack, folder: SeedFolder, stopped: list[int]) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         if seed in config.crashed:
             raise ValueError("boom")
+        time.sleep(config.seconds)
         if seed in config.failed:
             tell("failed", step, "the environment fell over")
             os.close(lock)
             return
-        time.sleep(config.seconds)
     append_csv(folder.evals_csv, ["step", "episode", "return", "length"], [[steps, 0, 1.0, 1]])
     tell("done", steps)
     os.close(lock)

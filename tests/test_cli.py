@@ -158,6 +158,19 @@ def test_dry_run_prints_the_plan_and_its_cost_and_writes_nothing(bench):
     assert not Path("runs").exists()
 
 
+@pytest.mark.usefixtures("real_train")
+def test_tables_keep_names_and_numbers_whole_on_a_terminal_of_80_columns(bench, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    grid = ("--algos", "td3,td3:batch_size=64", "--envs", "restricted-inverted-double-pendulum", "--seeds", "2")
+    assert "restricted-inverted-double-pendulum" in bench("list", "envs")[1]
+    _, planned, _ = bench("run", *grid, "--dry-run")
+    bench("run", *grid, "--steps", "2", "--on", "inline")
+    for out in (planned, bench("status")[1], bench("report")[1]):
+        assert "restricted-inverted-double-pendulum" in out
+    assert "td3:batch_size=64 2 0 0" in " ".join(bench("status")[1].split())
+    assert "core time" in planned
+
+
 def test_a_run_that_only_warms_up_says_so(bench):
     _, out, _ = bench("run", *GRID, "--steps", "100", "--dry-run")
     assert "note: td3 takes 500 random steps first, so 100 steps train nothing" in out
@@ -172,7 +185,7 @@ def test_run_status_and_run_again(bench):
     assert bench(*command)[:2] == (0, "nothing to do: 2 of 2 seeds are done\n")
     code, out, _ = bench("status", "a")
     assert code == 0
-    assert out.split()[-5:] == ["2", "0", "0", "0", "0"]
+    assert out.split()[-3:] == ["2", "0", "0"]
     code, _, err = bench(*command, "--steps", "4")
     assert code == 2
     assert "budget.steps=3, not 4" in err

@@ -19,6 +19,7 @@ from fake_training import FakeConfig, attempts
 from rich.console import Console
 
 from bench import grid, ledger, provenance, show, worker
+from bench.errors import UserError
 from bench.launch import Stop, local
 from bench.options import Options
 from bench.plan import Budget, Cell, Pack, seed_folder
@@ -152,7 +153,7 @@ def test_a_dry_run_writes_nothing(root):
     assert grid.dry_run(grid_of(root, seeds=3), Console(file=output, width=80)) == 0
     assert not root.exists()
     assert "0 done, 3 to train" in output.getvalue()
-    assert "1 1 1" in output.getvalue()  # its packs
+    assert "3×1" in output.getvalue()  # its packs
 
 
 def test_inline_trains_in_this_process_and_shows_an_error_of_the_harness(root):
@@ -189,6 +190,7 @@ DRIVER = """
     from test_launch import cell_of, grid_of, grid, show
     from pathlib import Path
     grid.WAIT = 0.2
+    grid.plan.probe = lambda _: (11, 3)  # nobody needs the simulator
     planned = grid_of(Path({root!r}), cell_of({config}), {options})
     sys.exit(grid.run(planned, show.console()))
 """
@@ -331,6 +333,16 @@ def test_seeds_whose_process_dies_while_another_waits_are_taken_over(root, drive
     assert second.returncode == 0, output
     assert [seed for _, seed, _ in attempts(root)] == [0, 0]
     assert attempts(root)[1][2] > 0
+
+
+def test_what_fails_in_another_process_is_not_tried_again_by_the_one_that_waited(root, drive):
+    first = drive("seconds=1.0, failed=(0,)", "seeds=1")
+    wait_until(lambda: len(attempts(root)) == 1)
+    second = drive("seconds=1.0, failed=(0,)", "seeds=1")
+    outputs = [process.communicate(timeout=20)[0] for process in (first, second)]
+    assert [first.returncode, second.returncode] == [1, 1]
+    assert len(attempts(root)) == 1
+    assert all("the environment fell over" in output for output in outputs)
 
 
 def test_a_stop_is_noted_and_the_former_handlers_come_back():
@@ -545,3 +557,23 @@ def test_a_seed_is_told_from_its_lock_while_a_worker_trains_it(root, drive):
     folder = seed_folder(root, cell_of(), 0)
     wait_until(lambda: ledger.state(folder).state == "running" and ledger.state(folder).owner is not None)
     assert ledger.state(folder).who == f"host here, pid {pids(root)[0]}"
+
+
+def test_what_no_file_can_say_is_said_at_the_end(root, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(SeedFolder, "write_status", full)  # in this process only
+    code, output = run(grid_of(root, cell_of(killed=(0,)), seeds=1))
+    assert code == 1
+    assert "hopper fake seed 0: worker died (signal 9)" in output
+
+
+def test_a_disk_that_fills_up_under_the_grid_is_one_line(root, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device", "somewhere")
+
+    monkeypatch.setattr(ledger, "ask", full)
+    with pytest.raises(UserError, match="somewhere: No space left on device") as caught:
+        run(grid_of(root))
+    assert caught.value.exit_code == 1

@@ -98,7 +98,7 @@ class Local:
                     signalled = stop.count
                 time.sleep(POLL)
         finally:
-            self._kill()  # only an error of ours leaves any
+            self._send(signal.SIGTERM)  # only an error of ours leaves any; they save
         if stop.number is not None:
             raise Stopped(stop.number, killed=signalled > 1)
         return problems
@@ -134,17 +134,16 @@ class Local:
         running = [slot for slot in self._slots if slot is not None]
         if kill:
             board.note(f"killing {show.count(len(running), 'worker')}", "yellow")
-            self._kill()
+            self._send(signal.SIGKILL)
         else:
             saving = f"{show.count(len(running), 'worker')} to save"
             board.note(f"stopping: waiting for {saving}; Ctrl-C again kills", "yellow")
-            for each in running:
-                each.process.send_signal(signal.SIGTERM)
+            self._send(signal.SIGTERM)
 
-    def _kill(self) -> None:
+    def _send(self, number: signal.Signals) -> None:
         for each in self._slots:
             if each is not None:
-                each.process.kill()
+                each.process.send_signal(number)
 
 
 def _start(queued: Pack, pack: Pack, slot: int) -> _Worker:

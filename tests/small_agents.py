@@ -1,0 +1,116 @@
+"""Small agents, and the batches and noise to train them with, for the tests of the algorithms."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import algos
+from algos.agent import Acted, Agent, Batch, Call, Spaces
+from algos.streams import Streams, standard_normal
+
+CPU = torch.device("cpu")
+
+# Every algorithm of the registry, and the variants that run other code of it.
+ABLATIONS: dict[str, list[dict[str, Any]]] = {
+    "savo": [
+        {"extra_actors": 0},
+        {"extra_actors": 1},
+        {"extra_actors": 5},
+        {"surrogate": "exact"},
+        {"conditioning": "none"},
+        {"joint": True},
+        {"target_noise": 0.2},
+        {"diversity": 1.0},
+        {"target_argmax": "target"},
+        {"surrogate_critics": "target"},
+    ]
+}
+VARIANTS = {
+    ",".join([name, *(f"{field}={value}" for field, value in fields.items())]): (name, fields)
+    for name in algos.names()
+    for fields in [{}, *ABLATIONS.get(name, [])]
+}
+
+SMALL = {"hidden": (16, 16), "batch_size": 8, "lr": 1e-3, "summary_hidden": 8, "summary_size": 4}
+
+
+@contextmanager
+def one_core() -> Iterator[None]:
+    """Arithmetic as in training: one thread, denormal numbers flushed."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    yield
+    torch.set_flush_denormal(False)
+    torch.set_num_threads(threads)
+
+
+def config(name: str, **fields: Any) -> Any:
+    """The algorithm's config, small unless the fields say otherwise; SMALL's fields that it lacks are left out."""
+    kind = algos.get(name).config
+    known = {field.name for field in dataclasses.fields(kind)}
+    return kind(**{field: value for field, value in SMALL.items() if field in known} | fields)
+
+
+class Pack(NamedTuple):
+    """An agent and the streams of its seeds; what it is fed is a function of the seeds alone."""
+
+    agent: Any
+    streams: list[Streams]
+
+    def batch(self) -> Batch:
+        """Random transitions, drawn from each seed's own stream; the protos last, so that their number matters least."""
+        B, O, A = self.agent.config.batch_size, self.agent.spaces.obs_dim, self.agent.spaces.action_dim
+        shapes = {"obs": (B, O), "action": (B, A), "reward": (B,), "next_obs": (B, O), "terminated": (B,)}
+        drawn = standard_normal([stream.replay for stream in self.streams], shapes, CPU)
+        protos = standard_normal([stream.explore for stream in self.streams], {"p": (B, self.agent.protos, A)}, CPU)["p"]
+        return Batch(
+            drawn["obs"],
+            drawn["action"].clamp(-1, 1),
+            protos.clamp(-1, 1),
+            drawn["reward"],
+            drawn["next_obs"],
+            (drawn["terminated"] > 1).float(),
+        )
+
+    def noise(self, call: Call) -> dict[str, Tensor]:
+        return standard_normal([stream.update for stream in self.streams], self.agent.noise_shapes(call), CPU)
+
+    def update(self, times: int = 1) -> dict[str, Tensor]:
+        """Train on random batches; the metrics of all updates, newer over older."""
+        metrics = {}
+        for _ in range(times):
+            metrics |= self.agent.update(self.batch(), self.noise("update"))
+        return metrics
+
+    def act(self, *, explore: bool = True, states: int = 1) -> Acted:
+        obs = standard_normal([stream.replay for stream in self.streams], {"obs": (states, self.agent.spaces.obs_dim)}, CPU)
+        return self.agent.act(obs["obs"], self.noise("act" if explore else "evaluate"), explore=explore)
+
+
+def pack(name: str, seeds: Sequence[int], *, obs_dim: int = 3, action_dim: int = 2, **fields: Any) -> Pack:
+    streams = [Streams(seed) for seed in seeds]
+    inits: list[np.random.Generator] = [stream.init for stream in streams]
+    return Pack(algos.get(name).agent(config(name, **fields), Spaces(obs_dim, action_dim), inits, CPU), streams)
+
+
+def numbers(agent: Agent) -> dict[str, Tensor]:
+    """A copy of all networks: name -> (S, M, P); empty stacks left out."""
+    return {name: stack.flat.clone() for name, stack in agent.networks.items() if stack.flat.numel()}
+
+
+def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def make_constant(stack: Any, outputs: Sequence[Sequence[float]]) -> None:
+    """Let network m of every seed give outputs[m] at whatever input."""
+    for m, values in enumerate(outputs):
+        views = stack._views(stack.flat)
+        for name, view in views.items():
+            view[:, m] = torch.tensor(values) if name == "output.bias" else 0.0

@@ -1,0 +1,282 @@
+"""What goes wrong in one seed stays in that seed, and no finished result is lost."""
+
+import errno
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+
+import envs
+from bench import checkpoint, train
+from results.format import SeedFolder
+from tests.test_laws import assert_same_run, cell, one_thread, pack, stop_at
+
+__all__ = ["one_thread", "stop_at"]  # fixtures
+
+FAULTY = "faulty-line"
+
+
+class Line(gym.Env):
+    """A point on a line that ought to be at 0. `fault` says what goes wrong in the seventh step after it is set."""
+
+    observation_space = gym.spaces.Box(-10, 10, (2,), np.float32)
+    action_space = gym.spaces.Box(-1, 1, (1,), np.float32)
+    fault: str | None = None
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.at = float(self.np_random.uniform(-1, 1))
+        self.steps = 0
+        return self.obs(), {}
+
+    def step(self, action):
+        self.at = float(np.clip(self.at + 0.1 * action[0], -10, 10))
+        self.steps += 1
+        fault = self.fault if self.steps == 7 else None
+        if fault == "raises":
+            raise RuntimeError("the simulator\nfell over")
+        reward = float("nan") if fault == "reward" else -abs(self.at)
+        return self.obs(fault), reward, False, False, {}
+
+    def obs(self, fault=None):
+        return np.array([self.at, np.nan if fault == "obs" else self.steps], np.float32)
+
+
+if FAULTY not in envs.names():
+
+    @envs.environment(FAULTY, id="Test/FaultyLine-v0", tags=("test",), max_episode_steps=20, benchmark=False)
+    def faulty_line() -> gym.Env:
+        return Line()
+
+
+@pytest.fixture
+def at_step(monkeypatch):
+    """Do something to a training when it has reached a step."""
+
+    def arrange(step, action):
+        advance = train.Training.advance
+
+        def acting(self):
+            advance(self)
+            if self.step == step:
+                action(self)
+
+        monkeypatch.setattr(train.Training, "advance", acting)
+
+    return arrange
+
+
+def break_environment(seed: int, fault: str):
+    def action(training):
+        run = next(run for run in training.runs if run.seed == seed)
+        run.env.unwrapped.fault = fault
+
+    return action
+
+
+def break_network(seed: int):
+    def action(training):
+        index = [run.seed for run in training.runs].index(seed)
+        training.agent.networks["actor"].flat[index].fill_(float("nan"))
+
+    return action
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ("raises", "RuntimeError: the simulator fell over (test_faults.py:"),
+        ("obs", "FloatingPointError: the environment's observation is not finite"),
+        ("reward", "FloatingPointError: the environment's reward is nan"),
+        ("network", "FloatingPointError: the network's action is not finite"),
+    ],
+)
+def test_a_fault_in_the_middle_fails_its_seed_alone_with_the_reason(tmp_path, at_step, monkeypatch, fault, reason):
+    calm = pack(tmp_path / "calm", cell("td3", FAULTY), 0, 1, 2)
+    train.train_pack(calm)
+    hit = pack(tmp_path / "hit", cell("td3", FAULTY), 0, 1, 2)
+    at_step(170, break_network(1) if fault == "network" else break_environment(1, fault))
+    train.train_pack(hit)
+    status = SeedFolder(hit.folder(1)).read_status()
+    assert status["state"] == "failed"
+    assert reason in status["reason"]
+    assert "\n" not in status["reason"]
+    assert 170 <= status["step"] <= 190
+    for seed in (0, 2):
+        assert_same_run(calm.folder(seed), hit.folder(seed))
+
+    monkeypatch.undo()  # the fault is gone, say it was a node's: the next attempt trains the failed seed, and only it
+    before = (hit.folder(0) / "evals.csv").stat().st_mtime_ns
+    train.train_pack(hit)
+    assert_same_run(calm.folder(1), hit.folder(1))
+    assert (hit.folder(0) / "evals.csv").stat().st_mtime_ns == before
+
+
+def test_a_fault_in_an_evaluation_fails_its_seed_alone(tmp_path, at_step):
+    def break_evaluation(training):
+        training.evaluator.envs[1][0].unwrapped.fault = "raises"
+
+    hit = pack(tmp_path, cell("td3", FAULTY), 0, 1)
+    at_step(299, break_evaluation)
+    train.train_pack(hit)
+    states = {seed: SeedFolder(hit.folder(seed)).read_status() for seed in (0, 1)}
+    assert states[0]["state"] == "done"
+    assert states[1]["state"] == "failed"
+    assert states[1]["reason"].startswith("evaluation at step 300: RuntimeError: the simulator fell over")
+    assert (hit.folder(1) / "evals.csv").read_text().splitlines()[-1].startswith("150,1,")
+
+
+def test_when_every_seed_has_failed_the_pack_ends(tmp_path, at_step):
+    hit = pack(tmp_path, cell("td3", FAULTY), 0)
+    at_step(100, break_network(0))
+    train.train_pack(hit)
+    assert SeedFolder(hit.folder(0)).read_status()["step"] == 100
+
+
+def stopped_twice(tmp_path, stop_at):
+    """A pack that was stopped at 170 and at 220, so that it has two states, and the undisturbed one beside it."""
+    calm = pack(tmp_path / "calm", cell("td3"), 3)
+    train.train_pack(calm)
+    stopped = pack(tmp_path / "stopped", cell("td3"), 3)
+    for step in (170, 220):
+        stop_at(step)
+        with pytest.raises(train.Interrupted):
+            train.train_pack(stopped)
+    stop_at(None)
+    assert checkpoint.steps(SeedFolder(stopped.folder(3)).checkpoint) == [220, 170]
+    return calm, stopped
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+
+
+def empty(path):
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize("damage", [cut, flip, empty])
+def test_a_damaged_state_is_named_and_the_one_before_it_taken(tmp_path, stop_at, capsys, damage):
+    calm, stopped = stopped_twice(tmp_path, stop_at)
+    newest = SeedFolder(stopped.folder(3)).checkpoint / "state-000000220.pt"
+    damage(newest)
+    train.train_pack(stopped)
+    said = capsys.readouterr().out
+    assert str(newest) in said
+    assert said.count("\n") == 1
+    assert SeedFolder(stopped.folder(3)).read_status()["resumed_from"] == 170
+    assert_same_run(calm.folder(3), stopped.folder(3))
+
+
+def test_a_replay_log_that_lost_its_end_is_named_and_the_state_before_it_taken(tmp_path, stop_at, capsys):
+    calm, stopped = stopped_twice(tmp_path, stop_at)
+    log = SeedFolder(stopped.folder(3)).checkpoint / "replay-000000000.bin"
+    log.write_bytes(log.read_bytes()[: -log.stat().st_size // 8])
+    train.train_pack(stopped)
+    assert str(log) in capsys.readouterr().out
+    assert SeedFolder(stopped.folder(3)).read_status()["resumed_from"] == 170
+    assert_same_run(calm.folder(3), stopped.folder(3))
+
+
+def test_without_a_whole_state_a_seed_starts_over_and_says_so(tmp_path, stop_at, capsys):
+    calm, stopped = stopped_twice(tmp_path, stop_at)
+    for path in SeedFolder(stopped.folder(3)).checkpoint.glob("state-*.pt"):
+        cut(path)
+    train.train_pack(stopped)
+    assert capsys.readouterr().out.count("cannot be read") == 2
+    assert SeedFolder(stopped.folder(3)).read_status()["resumed_from"] == 0
+    assert_same_run(calm.folder(3), stopped.folder(3))
+
+
+def test_evaluations_that_vanished_are_not_passed_over(tmp_path, stop_at):
+    _, stopped = stopped_twice(tmp_path, stop_at)
+    (stopped.folder(3) / "evals.csv").write_text("")
+    train.train_pack(stopped)
+    status = SeedFolder(stopped.folder(3)).read_status()
+    assert status["state"] == "failed"
+    assert "evals.csv" in status["reason"]
+
+
+def test_an_environment_that_cannot_be_played_again_is_not_resumed_silently(tmp_path, stop_at, monkeypatch):
+    stopped = pack(tmp_path, cell("td3", FAULTY), 3)
+    stop_at(171)
+    with pytest.raises(train.Interrupted):
+        train.train_pack(stopped)
+    stop_at(None)
+    obs = Line.obs
+    monkeypatch.setattr(Line, "obs", lambda self, fault=None: obs(self, fault) + np.float32(0.5))
+    train.train_pack(stopped)
+    status = SeedFolder(stopped.folder(3)).read_status()
+    assert status["state"] == "failed"
+    assert "cannot be resumed" in status["reason"]
+
+
+def test_a_full_disk_ends_the_attempt_and_keeps_what_was_saved(tmp_path, stop_at, monkeypatch):
+    calm, stopped = stopped_twice(tmp_path, stop_at)
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "append_records", full)
+        stop_at(260)
+        with pytest.raises(OSError, match="No space left"):
+            train.train_pack(stopped)
+    stop_at(None)
+    assert checkpoint.steps(SeedFolder(stopped.folder(3)).checkpoint) == [220, 170]
+    train.train_pack(stopped)
+    assert SeedFolder(stopped.folder(3)).read_status()["resumed_from"] == 220
+    assert_same_run(calm.folder(3), stopped.folder(3))
+
+
+def test_a_pack_whose_commit_was_cut_short_goes_on_together(tmp_path, stop_at):
+    """Killed between two renames, one seed is a checkpoint ahead: the pack takes the step that all have."""
+    calm = pack(tmp_path / "calm", cell("td3"), 3, 4)
+    train.train_pack(calm)
+    both = pack(tmp_path / "both", cell("td3"), 3, 4)
+    for step in (170, 220):
+        stop_at(step)
+        with pytest.raises(train.Interrupted):
+            train.train_pack(both)
+    stop_at(None)
+    (SeedFolder(both.folder(4)).checkpoint / "state-000000220.pt").unlink()
+    train.train_pack(both)
+    for seed in (3, 4):
+        assert SeedFolder(both.folder(seed)).read_status()["resumed_from"] == 170
+        assert_same_run(calm.folder(seed), both.folder(seed))
+
+
+@pytest.mark.parametrize(
+    ("available", "groups"),
+    [
+        ({0: [], 1: []}, [(0, [0, 1])]),
+        ({0: [20, 10], 1: [20, 10]}, [(20, [0, 1])]),
+        ({0: [20, 10], 1: [10, 5]}, [(10, [0, 1])]),
+        ({0: [20, 10], 1: [40, 30], 2: [20]}, [(20, [0, 2]), (40, [1])]),
+        ({0: [20], 1: []}, [(20, [0]), (0, [1])]),
+    ],
+)
+def test_seeds_that_share_a_step_go_on_together(available, groups):
+    assert checkpoint.common_steps(available) == groups
+
+
+def test_only_the_states_and_segments_that_are_needed_are_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "SEGMENT", 10)
+    rows = np.arange(200, dtype=np.float32).reshape(100, 2)
+    for added in (25, 50, 75, 100):  # a buffer of 30
+        checkpoint.append_records(tmp_path, added - 25, rows[added - 25 : added])
+        oldest = max(0, added - 30)
+        state = {"replay": {"oldest": oldest, "added": added, "width": 2}, "x": torch.tensor([added])}
+        checkpoint.stage(tmp_path, added, state)
+        checkpoint.commit(tmp_path, added, oldest)
+        assert np.array_equal(checkpoint.read_records(tmp_path, oldest, added, 2), rows[oldest:added])
+    assert checkpoint.steps(tmp_path) == [100, 75]
+    assert checkpoint.load(tmp_path, 75)["x"] == 75
+    assert sorted(path.name for path in tmp_path.glob("replay-*"))[0] == "replay-000000040.bin"  # 75 - 30 = 45

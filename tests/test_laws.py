@@ -1,0 +1,249 @@
+"""The three laws of a run, on the real training loop: pack-free, interruption-free, idempotent."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+import algos
+import envs
+from bench import checkpoint, plan, profiles, train
+from bench.errors import UserError
+from bench.plan import Budget, Cell, Pack
+from results.format import SeedFolder
+
+SMALL = {"hidden": (24, 17), "batch_size": 19, "warmup_steps": 60, "lr": 1e-3}  # odd sizes: no register is full
+VARIANTS = {"td3": {}, "savo": {"extra_actors": 2, "summary_hidden": 9}}
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    torch.set_num_threads(1)
+
+
+def cell(algorithm: str, environment: str = "restricted-hopper", steps: int = 400, **fields) -> Cell:
+    entry = algos.get(algorithm)
+    base = profiles.config_fields(profiles.get("quick"), envs.get(environment), steps)
+    config, overrides = plan.resolve(entry, base, SMALL | VARIANTS[algorithm] | fields)
+    return Cell(environment, {}, algorithm, config, overrides, Budget("quick", steps, 150, 2))
+
+
+def pack(root: Path, cell: Cell, *seeds: int, checkpoint_every: float = 1000.0) -> Pack:
+    return Pack(cell, seeds, root, "cpu", checkpoint_every, "inline")
+
+
+def assert_same_run(one: Path, other: Path) -> None:
+    assert (one / "evals.csv").read_bytes() == (other / "evals.csv").read_bytes()
+    networks, others = (torch.load(path / "policy.pt") for path in (one, other))
+    assert networks.keys() == others.keys()
+    for name in networks.keys() - {"spec"}:
+        assert torch.equal(networks[name], others[name]), name
+    assert without_seconds(one) == without_seconds(other)
+
+
+def without_seconds(folder: Path) -> list[list[str]]:
+    """train.csv but for its second column, the clock's."""
+    lines = [line.split(",") for line in (folder / "train.csv").read_text().splitlines()]
+    assert len(lines) > 10
+    return [line[:1] + line[2:] for line in lines]
+
+
+@pytest.fixture
+def stop_at(monkeypatch):
+    """Let a stop signal arrive at a step, as if a SIGTERM came in the middle of it."""
+
+    advance = train.Training.advance
+
+    def arrange(step: int | None) -> None:
+        def stopping(self):
+            advance(self)
+            if self.step == step:
+                self.stop.set()
+
+        monkeypatch.setattr(train.Training, "advance", stopping)
+
+    return arrange
+
+
+# ---- pack-free
+
+
+@pytest.mark.parametrize("environment", ["restricted-hopper", "restricted-inverted-pendulum"])
+@pytest.mark.parametrize("algorithm", VARIANTS)
+def test_a_seed_is_the_same_alone_and_in_any_pack(tmp_path, algorithm, environment):
+    runs = {seeds: pack(tmp_path / str(len(seeds)), cell(algorithm, environment), *seeds) for seeds in PACKS}
+    for each in runs.values():
+        train.train_pack(each)
+    for each in runs.values():
+        assert_same_run(runs[PACKS[0]].folder(3), each.folder(3))
+
+
+PACKS = ((3,), (9, 3), (0, 1, 2, 3, 4))
+
+
+def test_seeds_differ_from_each_other(tmp_path):
+    both = pack(tmp_path, cell("td3"), 0, 1)
+    train.train_pack(both)
+    first, second = (both.folder(seed) / "evals.csv" for seed in (0, 1))
+    assert first.read_bytes() != second.read_bytes()
+
+
+# ---- interruption-free
+
+
+@pytest.mark.parametrize("algorithm", VARIANTS)
+def test_a_run_stopped_at_awkward_steps_ends_as_the_undisturbed_one(tmp_path, stop_at, algorithm):
+    calm = pack(tmp_path / "calm", cell(algorithm), 3)
+    train.train_pack(calm)
+    stopped = pack(tmp_path / "stopped", cell(algorithm), 3)
+    before = 0
+    for step in (1, 59, 60, 61, 150, 151, 275, 300, 399):  # around the warm-up, on evaluations, before the last step
+        stop_at(step)
+        with pytest.raises(train.Interrupted):
+            train.train_pack(stopped)
+        assert SeedFolder(stopped.folder(3)).read_status()["resumed_from"] == before
+        before = step
+    stop_at(None)
+    train.train_pack(stopped)
+    assert SeedFolder(stopped.folder(3)).read_status()["resumed_from"] == 399
+    assert_same_run(calm.folder(3), stopped.folder(3))
+
+
+def test_a_stop_during_an_evaluation_leaves_it_to_the_next_attempt(tmp_path, monkeypatch):
+    calm = pack(tmp_path / "calm", cell("td3"), 3)
+    train.train_pack(calm)
+    stopped = pack(tmp_path / "stopped", cell("td3"), 3)
+    run = train.Evaluator.run
+
+    def stopping(self, agent, step, device, active, stop):
+        calls = iter([False, False])
+        return run(self, agent, step, device, active, lambda: next(calls, True) and (event.set() or True))
+
+    event = threading.Event()
+    monkeypatch.setattr(train.Evaluator, "run", stopping)
+    monkeypatch.setattr(train.threading, "Event", lambda: event)
+    with pytest.raises(train.Interrupted):
+        train.train_pack(stopped)
+    assert checkpoint.steps(SeedFolder(stopped.folder(3)).checkpoint) == [150]
+    assert not (stopped.folder(3) / "evals.csv").exists()
+    monkeypatch.undo()
+    train.train_pack(stopped)
+    assert_same_run(calm.folder(3), stopped.folder(3))
+
+
+def test_a_seed_can_go_on_in_another_pack(tmp_path, stop_at):
+    calm = pack(tmp_path / "calm", cell("savo"), 3)
+    train.train_pack(calm)
+    stop_at(200)
+    with pytest.raises(train.Interrupted):
+        train.train_pack(pack(tmp_path / "moved", cell("savo"), 1, 3, 5))
+    stop_at(None)
+    alone = pack(tmp_path / "moved", cell("savo"), 3)
+    train.train_pack(alone)
+    assert_same_run(calm.folder(3), alone.folder(3))
+
+
+def test_what_a_crash_left_beyond_the_last_checkpoint_is_cut(tmp_path, stop_at):
+    calm = pack(tmp_path / "calm", cell("td3"), 3)
+    train.train_pack(calm)
+    crashed = pack(tmp_path / "crashed", cell("td3"), 3)
+    stop_at(200)
+    with pytest.raises(train.Interrupted):
+        train.train_pack(crashed)
+    folder = crashed.folder(3)
+    for name, left in {
+        "evals.csv": b"200,0,1.0,1,1.0\n200,1,",
+        "train.csv": b"201,",
+        "checkpoint/replay-000000000.bin": b"torn",
+        "checkpoint/.state-000000250.pt": b"half",
+    }.items():
+        with (folder / name).open("ab") as file:
+            file.write(left)
+    stop_at(None)
+    train.train_pack(crashed)
+    assert_same_run(calm.folder(3), folder)
+
+
+def test_the_replay_log_survives_several_segments_and_a_full_ring(tmp_path, stop_at, monkeypatch):
+    monkeypatch.setattr(checkpoint, "SEGMENT", 40)
+    small = cell("td3", buffer_size=70)
+    calm = pack(tmp_path / "calm", small, 3)
+    train.train_pack(calm)
+    stopped = pack(tmp_path / "stopped", small, 3)
+    for step in (30, 75, 160, 230, 231, 320):
+        stop_at(step)
+        with pytest.raises(train.Interrupted):
+            train.train_pack(stopped)
+    segments = sorted(path.name for path in SeedFolder(stopped.folder(3)).checkpoint.glob("replay-*"))
+    assert segments[0] == "replay-000000160.bin"  # the state of step 231 still needs what came from step 161 on
+    stop_at(None)
+    train.train_pack(stopped)
+    assert_same_run(calm.folder(3), stopped.folder(3))
+
+
+STEPS = {"td3": 24_000, "savo": 5_000}  # some 20 s each, so that three kills find it at work
+
+
+@pytest.mark.parametrize("algorithm", VARIANTS)
+def test_a_run_killed_at_random_moments_ends_as_the_undisturbed_one(tmp_path, algorithm):
+    """The command line, its worker killed with -9 three times, each time after it has saved something of its own."""
+    command = [sys.executable, "-m", "bench.cli", "run", "--algos", algorithm, "--envs", "restricted-hopper"]
+    command += ["--seeds", "3", "--steps", str(STEPS[algorithm]), "--eval-every", "2000", "--eval-episodes", "1"]
+    command += ["--set", "warmup_steps=500", "--set", "hidden=16-16", "--set", "batch_size=16"]
+    command += ["--checkpoint-every", "3", "--name", "law"]
+
+    def start(runs: str) -> subprocess.Popen[bytes]:
+        code = Path(__file__).parents[1]
+        return subprocess.Popen([*command, "--runs", tmp_path / runs], cwd=code, stdout=subprocess.DEVNULL)
+
+    calm = start("calm")
+    variant = f"{algorithm}__hidden-16-16__batch_size-16__warmup_steps-500"
+    folder = SeedFolder(tmp_path / "killed" / "law" / "restricted-hopper" / variant / "seed-0003")
+    moments = random.Random(algorithm)
+    saved = 0
+    for _ in range(3):
+        attempt = start("killed")
+        deadline = time.monotonic() + 60
+        while max(checkpoint.steps(folder.checkpoint), default=0) <= saved:
+            assert attempt.poll() is None, "it ended before it could be killed"
+            assert time.monotonic() < deadline, "it saved nothing"
+            time.sleep(0.05)
+        time.sleep(moments.uniform(0, 2))
+        os.kill(folder.read_status()["owner"]["pid"], signal.SIGKILL)
+        assert attempt.wait() == 1
+        assert folder.read_status()["resumed_from"] == saved
+        saved = checkpoint.steps(folder.checkpoint)[0]
+    assert start("killed").wait() == 0
+    assert folder.read_status()["resumed_from"] == saved > 0
+    assert calm.wait() == 0
+    assert_same_run(tmp_path / "calm" / folder.path.relative_to(tmp_path / "killed"), folder.path)
+
+
+# ---- idempotent
+
+
+def test_what_is_done_is_not_trained_again_and_a_deleted_seed_alone_is(tmp_path):
+    both = pack(tmp_path, cell("td3"), 0, 1)
+    train.train_pack(both)
+    kept, deleted = both.folder(0), both.folder(1)
+    before = {path: path.stat().st_mtime_ns for path in kept.iterdir()}
+    copied = tmp_path / "copy"
+    shutil.copytree(deleted, copied)
+    shutil.rmtree(deleted)
+    train.train_pack(both)
+    assert {path: path.stat().st_mtime_ns for path in kept.iterdir()} == before
+    assert_same_run(copied, deleted)
+
+
+def test_another_config_in_the_same_folder_is_refused_with_the_field_named(tmp_path):
+    train.train_pack(pack(tmp_path, cell("td3", steps=80), 0))
+    with pytest.raises(UserError, match=r"budget\.steps=80, not 90"):
+        train.train_pack(pack(tmp_path, cell("td3", steps=90), 0))
