@@ -24,7 +24,7 @@ class UnknownAlgorithm(LookupError):
 
 @dataclass(frozen=True)
 class Entry:
-    """One algorithm: its name, its frozen config class, its agent `(config, spaces, rngs, device)`, one line about it."""
+    """One algorithm: its name, config class, agent (called with config, spaces, rngs, device), and a line about it."""
 
     name: str
     config: type[Any]

@@ -1,7 +1,7 @@
 """Networks with a leading axis of seeds.
 
-A `Stack` holds M networks of one shape for each of S seeds in one flat tensor (S, M, P), so that Adam, gradient clipping
-and the slow copy are a few operations on one tensor, and a seed's networks are one row. Its layers are views of it.
+A `Stack` holds M networks of one shape for each of S seeds in one flat tensor (S, M, P), so that Adam, gradient
+clipping and the slow copy are a few operations on one tensor, and a seed's networks are one row. Its layers are views.
 
 On a CPU every product is one matrix multiplication per network, so a network's numbers do not depend on how many stand
 beside it: this is what makes a seed in a pack bit-equal to that seed alone. On a GPU it is one batched product.
@@ -293,7 +293,7 @@ class Optimizer:
             moments = self.adam.state[stack.flat]
             for name, value in values.items():
                 if name not in moments:  # the optimiser of a fresh agent has no moments yet
-                    moments[name] = value.clone() if value.ndim == 0 else torch.zeros_like(stack.flat)
+                    moments[name] = torch.zeros(() if value.ndim == 0 else stack.flat.shape, device=stack.flat.device)
                 _slice(moments[name], index).copy_(value)
 
 

@@ -1,7 +1,7 @@
 """SAVO: successive actors, each climbing a Q-landscape whose floor is the best value found by those before it.
 
-A single actor stops at the nearest peak of Q(s, ·). Here actor i sees the actions of actors 0..i-1 and climbs the landscape
-truncated below the best of them, where their peaks are no longer attractive; the best of all proposals is executed.
+A single actor stops at the nearest peak of Q(s, ·). Here actor i sees the actions of actors 0..i-1 and climbs the
+landscape truncated below the best of them, where their peaks no longer attract; the best of all proposals is executed.
 A truncated landscape is flat below its floor, so a smooth surrogate network is fitted to it and gives the slope.
 
 Source: arXiv:2410.11833v2 (paper) and the authors' code in USC-Lira/Q3C@4a5456b (code).
@@ -24,7 +24,6 @@ Differs from the paper:
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal

@@ -32,7 +32,7 @@ def best(actions: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def floors(q: Tensor) -> Tensor:
-    """The running maximum of the values before each proposal: (S, B, K) -> (S, B, K - 1), entry i - 1 = max_{j<i} q_j."""
+    """The best value before each proposal but the first: (S, B, K) -> (S, B, K - 1), entry i - 1 is max_{j<i} q_j."""
     return q.cummax(-1).values[..., :-1]
 
 

@@ -1,7 +1,7 @@
 """TD3: one deterministic actor climbs the first of two critics; the target takes the smaller of both, smoothed.
 
-Source: arXiv:1802.09477v3. The default constants are those of the fair comparison (the SAVO authors' own setting, shared
-by every algorithm here); `preset=published` gives TD3's own.
+Source: arXiv:1802.09477v3. The default constants are those of the fair comparison (the SAVO authors' own setting,
+shared by every algorithm here); `preset=published` gives TD3's own.
 
     π  → actor          Q_1, Q_2   → critic.online
     π' → actor_target   Q_1', Q_2' → critic.target

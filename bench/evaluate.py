@@ -1,7 +1,7 @@
 """Deterministic episodes on separate environments, played for all seeds of a pack at once.
 
-An evaluation is a function of the networks and of (seed, step): its environments and its noise are seeded from those, so
-it neither depends on the evaluations before it nor touches the training's streams.
+An evaluation is a function of the networks and of (seed, step): its environments and its noise are seeded from those,
+so it neither depends on the evaluations before it nor touches the training's streams.
 """
 
 from __future__ import annotations

@@ -6,7 +6,6 @@ ends, however it ends.
 
 import contextlib
 import fcntl
-import json
 import os
 import time
 from collections import Counter
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from bench import grammar
 from bench.errors import UserError
+from results import format as fmt
 from results.format import CorruptFile, OtherSchema, SeedFolder, label, seed_folders, spec_differences, text
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 State = Literal["done", "running", "failed", "interrupted", "missing"]
 STATES: tuple[State, ...] = ("done", "running", "failed", "interrupted", "missing")
 
-ASKED = "asked.jsonl"  # in a cell's folder: the seeds ever asked for, a line per `bench run` that added some
 _LOCK_ATTEMPTS = 10  # ours: a probe holds the lock for microseconds; half a second outlasts any number of them
 _LOCK_PAUSE = 0.05  # seconds
 
@@ -177,34 +176,9 @@ def root(runs: Path, name: str) -> Path:
 
 
 def ask(root: Path, cells: Iterable["Cell"], seeds: Sequence[int]) -> None:
-    """Record what was asked for, so that `bench status` knows what is missing. A line is appended only if it adds."""
+    """Record what was asked for, so that `bench status` knows what is missing."""
     for cell in cells:
-        folder = SeedFolder.of(root, cell.env_label, cell.variant, 0).path.parent
-        new = sorted(set(seeds) - _asked(folder))
-        if new:
-            folder.mkdir(parents=True, exist_ok=True)
-            line = json.dumps({"environment": cell.env_label, "variant": cell.variant, "seeds": new})
-            with (folder / ASKED).open("ab") as file:
-                file.write(line.encode() + b"\n")
-
-
-def _asked(cell_folder: Path) -> set[int]:
-    """Seeds that were asked for in a cell; a torn line counts for nothing."""
-    return {seed for line in _asked_lines(cell_folder) for seed in line["seeds"]}
-
-
-def _asked_lines(cell_folder: Path) -> list[dict[str, Any]]:
-    try:
-        written = (cell_folder / ASKED).read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return []
-    lines = []
-    for line in written.splitlines():
-        with contextlib.suppress(ValueError):
-            entry = json.loads(line)
-            if isinstance(entry, dict) and isinstance(entry.get("seeds"), list):
-                lines.append(entry)
-    return lines
+        fmt.ask(root, cell.env_label, cell.variant, seeds)
 
 
 @dataclass(frozen=True)
@@ -223,9 +197,9 @@ class CellState:
 def survey(root: Path) -> list[CellState]:
     """Every cell under a name, with the seeds that are there and those that were asked for."""
     folders: dict[Path, dict[int, SeedFolder]] = {}
-    for path in sorted(root.glob(f"*/*/{ASKED}")):
-        cell = path.parent
-        folders[cell] = {seed: SeedFolder(cell / f"seed-{seed:04d}") for seed in _asked(cell)}
+    for path in sorted(root.glob(f"*/*/{fmt.ASKED}")):
+        cell, asked = path.parent, fmt.read_asked(path.parent)
+        folders[cell] = {seed: SeedFolder(cell / f"seed-{seed:04d}") for seed in (asked.seeds if asked else ())}
     for folder in seed_folders(root):
         folders.setdefault(folder.path.parent, {})[folder.seed] = folder
     found = []
@@ -238,9 +212,9 @@ def survey(root: Path) -> list[CellState]:
 
 def _labels(cell: Path, states: Iterable[SeedState]) -> tuple[str, str]:
     """A cell's labels: as they were asked for, else from a run.json, else the folders' names."""
-    for line in _asked_lines(cell):
-        if isinstance(line.get("environment"), str) and isinstance(line.get("variant"), str):
-            return line["environment"], line["variant"]
+    asked = fmt.read_asked(cell)
+    if asked:
+        return asked.environment, asked.variant
     for seed in states:
         with contextlib.suppress(CorruptFile, OtherSchema):
             run = seed.folder.read_run()

@@ -25,7 +25,7 @@ class Line(gym.Env):
     fault: str | None = None
 
     def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
+        super().reset(seed=seed, options=options)
         self.at = float(self.np_random.uniform(-1, 1))
         self.steps = 0
         return self.obs(), {}

@@ -123,11 +123,18 @@ def test_a_stop_during_an_evaluation_leaves_it_to_the_next_attempt(tmp_path, mon
     stopped = pack(tmp_path / "stopped", cell("td3"), 3)
     run = train.Evaluator.run
 
-    def stopping(self, agent, step, device, active, stop):
-        calls = iter([False, False])
-        return run(self, agent, step, device, active, lambda: next(calls, True) and (event.set() or True))
-
     event = threading.Event()
+
+    def stopping(self, agent, step, device, active, stop):
+        calls = iter(range(3))
+
+        def stop_after_two_steps():
+            if next(calls) == 2:
+                event.set()
+            return stop()
+
+        return run(self, agent, step, device, active, stop_after_two_steps)
+
     monkeypatch.setattr(train.Evaluator, "run", stopping)
     monkeypatch.setattr(train.threading, "Event", lambda: event)
     with pytest.raises(train.Interrupted):

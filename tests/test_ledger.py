@@ -199,7 +199,7 @@ def test_a_survey_finds_what_is_there_and_what_was_asked_for(tmp_path, cell):
 
 
 def test_asking_again_adds_no_line_and_more_seeds_add_one(tmp_path, cell):
-    path = tmp_path / "restricted-hopper" / "td3" / ledger.ASKED
+    path = tmp_path / "restricted-hopper" / "td3" / "asked.jsonl"
     ledger.ask(tmp_path, [cell], [0, 1])
     ledger.ask(tmp_path, [cell], [0, 1])
     assert len(path.read_text().splitlines()) == 1
