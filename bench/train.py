@@ -13,7 +13,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -125,7 +125,7 @@ class SeedRun:
     streams: Streams
     failure: str | None = None
     obs: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))  # (O,) the current observation
-    reset_state: dict[str, Any] = field(default_factory=dict)  # the environment's random state before its last reset
+    reset_state: Mapping[str, Any] = field(default_factory=dict)  # the environment's random state before its last reset
     actions: list[np.ndarray] = field(default_factory=list)  # taken since then, each (A,)
     episode: Episode = field(default_factory=Episode)
     episodes: int = 0  # finished ones

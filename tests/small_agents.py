@@ -11,6 +11,7 @@ from torch import Tensor
 
 import algos
 from algos.agent import Acted, Agent, Batch, Call, Spaces
+from algos.nets import Stack
 from algos.streams import Streams, standard_normal
 
 CPU = torch.device("cpu")
@@ -64,11 +65,13 @@ class Pack(NamedTuple):
     streams: list[Streams]
 
     def batch(self) -> Batch:
-        """Random transitions, drawn from each seed's own stream; the protos last, so that their number matters least."""
+        """Random transitions, drawn from each seed's own stream; the protos from another, as their number differs."""
         B, O, A = self.agent.config.batch_size, self.agent.spaces.obs_dim, self.agent.spaces.action_dim
         shapes = {"obs": (B, O), "action": (B, A), "reward": (B,), "next_obs": (B, O), "terminated": (B,)}
         drawn = standard_normal([stream.replay for stream in self.streams], shapes, CPU)
-        protos = standard_normal([stream.explore for stream in self.streams], {"p": (B, self.agent.protos, A)}, CPU)["p"]
+        protos = standard_normal([stream.explore for stream in self.streams], {"p": (B, self.agent.protos, A)}, CPU)[
+            "p"
+        ]
         return Batch(
             drawn["obs"],
             drawn["action"].clamp(-1, 1),
@@ -89,7 +92,9 @@ class Pack(NamedTuple):
         return metrics
 
     def act(self, *, explore: bool = True, states: int = 1) -> Acted:
-        obs = standard_normal([stream.replay for stream in self.streams], {"obs": (states, self.agent.spaces.obs_dim)}, CPU)
+        obs = standard_normal(
+            [stream.replay for stream in self.streams], {"obs": (states, self.agent.spaces.obs_dim)}, CPU
+        )
         return self.agent.act(obs["obs"], self.noise("act" if explore else "evaluate"), explore=explore)
 
 
@@ -108,9 +113,24 @@ def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
-def make_constant(stack: Any, outputs: Sequence[Sequence[float]]) -> None:
-    """Let network m of every seed give outputs[m] at whatever input."""
-    for m, values in enumerate(outputs):
-        views = stack._views(stack.flat)
-        for name, view in views.items():
-            view[:, m] = torch.tensor(values) if name == "output.bias" else 0.0
+def make_linear(stack: Stack, *functions: tuple[float, float]) -> None:
+    """Let network m of every seed give offset + slope × its last input, for functions of (slope, offset).
+
+    The networks have one hidden layer of 2 units, relu(x) and relu(-x), so they
+    have no slope at 0; what they see of earlier actions is ignored.
+    """
+    p = stack.frozen
+    stack.flat.zero_()
+    for m, (slope, offset) in enumerate(functions):
+        p["hidden0.weight"][:, m, -1] = torch.tensor([1.0, -1.0])
+        if "scale0.bias" in p:
+            p["scale0.bias"][:, m] = 1
+        p["output.weight"][:, m] = torch.tensor([[slope], [-slope]])
+        p["output.bias"][:, m] = offset
+
+
+def make_constant(stack: Stack, *outputs: float) -> None:
+    """Let network m of every seed give outputs[m] wherever it is asked; an actor then proposes tanh of it."""
+    stack.flat.zero_()
+    for m, output in enumerate(outputs):
+        stack.frozen["output.bias"][:, m] = output

@@ -6,11 +6,11 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from small_runs import assert_same_run, cell, one_thread, pack, status, stop_at
 
 import envs
 from bench import checkpoint, train
 from results.format import SeedFolder
-from tests.test_laws import assert_same_run, cell, one_thread, pack, stop_at
 
 __all__ = ["one_thread", "stop_at"]  # fixtures
 
@@ -98,11 +98,11 @@ def test_a_fault_in_the_middle_fails_its_seed_alone_with_the_reason(tmp_path, at
     hit = pack(tmp_path / "hit", cell("td3", FAULTY), 0, 1, 2)
     at_step(170, break_network(1) if fault == "network" else break_environment(1, fault))
     train.train_pack(hit)
-    status = SeedFolder(hit.folder(1)).read_status()
-    assert status["state"] == "failed"
-    assert reason in status["reason"]
-    assert "\n" not in status["reason"]
-    assert 170 <= status["step"] <= 190
+    failed = status(hit.folder(1))
+    assert failed["state"] == "failed"
+    assert reason in failed["reason"]
+    assert "\n" not in failed["reason"]
+    assert 170 <= failed["step"] <= 190
     for seed in (0, 2):
         assert_same_run(calm.folder(seed), hit.folder(seed))
 
@@ -120,7 +120,7 @@ def test_a_fault_in_an_evaluation_fails_its_seed_alone(tmp_path, at_step):
     hit = pack(tmp_path, cell("td3", FAULTY), 0, 1)
     at_step(299, break_evaluation)
     train.train_pack(hit)
-    states = {seed: SeedFolder(hit.folder(seed)).read_status() for seed in (0, 1)}
+    states = {seed: status(hit.folder(seed)) for seed in (0, 1)}
     assert states[0]["state"] == "done"
     assert states[1]["state"] == "failed"
     assert states[1]["reason"].startswith("evaluation at step 300: RuntimeError: the simulator fell over")
@@ -131,7 +131,7 @@ def test_when_every_seed_has_failed_the_pack_ends(tmp_path, at_step):
     hit = pack(tmp_path, cell("td3", FAULTY), 0)
     at_step(100, break_network(0))
     train.train_pack(hit)
-    assert SeedFolder(hit.folder(0)).read_status()["step"] == 100
+    assert status(hit.folder(0))["step"] == 100
 
 
 def stopped_twice(tmp_path, stop_at):
@@ -171,7 +171,7 @@ def test_a_damaged_state_is_named_and_the_one_before_it_taken(tmp_path, stop_at,
     said = capsys.readouterr().out
     assert str(newest) in said
     assert said.count("\n") == 1
-    assert SeedFolder(stopped.folder(3)).read_status()["resumed_from"] == 170
+    assert status(stopped.folder(3))["resumed_from"] == 170
     assert_same_run(calm.folder(3), stopped.folder(3))
 
 
@@ -181,7 +181,7 @@ def test_a_replay_log_that_lost_its_end_is_named_and_the_state_before_it_taken(t
     log.write_bytes(log.read_bytes()[: -log.stat().st_size // 8])
     train.train_pack(stopped)
     assert str(log) in capsys.readouterr().out
-    assert SeedFolder(stopped.folder(3)).read_status()["resumed_from"] == 170
+    assert status(stopped.folder(3))["resumed_from"] == 170
     assert_same_run(calm.folder(3), stopped.folder(3))
 
 
@@ -191,7 +191,7 @@ def test_without_a_whole_state_a_seed_starts_over_and_says_so(tmp_path, stop_at,
         cut(path)
     train.train_pack(stopped)
     assert capsys.readouterr().out.count("cannot be read") == 2
-    assert SeedFolder(stopped.folder(3)).read_status()["resumed_from"] == 0
+    assert status(stopped.folder(3))["resumed_from"] == 0
     assert_same_run(calm.folder(3), stopped.folder(3))
 
 
@@ -199,9 +199,9 @@ def test_evaluations_that_vanished_are_not_passed_over(tmp_path, stop_at):
     _, stopped = stopped_twice(tmp_path, stop_at)
     (stopped.folder(3) / "evals.csv").write_text("")
     train.train_pack(stopped)
-    status = SeedFolder(stopped.folder(3)).read_status()
-    assert status["state"] == "failed"
-    assert "evals.csv" in status["reason"]
+    failed = status(stopped.folder(3))
+    assert failed["state"] == "failed"
+    assert "evals.csv" in failed["reason"]
 
 
 def test_an_environment_that_cannot_be_played_again_is_not_resumed_silently(tmp_path, stop_at, monkeypatch):
@@ -213,9 +213,9 @@ def test_an_environment_that_cannot_be_played_again_is_not_resumed_silently(tmp_
     obs = Line.obs
     monkeypatch.setattr(Line, "obs", lambda self, fault=None: obs(self, fault) + np.float32(0.5))
     train.train_pack(stopped)
-    status = SeedFolder(stopped.folder(3)).read_status()
-    assert status["state"] == "failed"
-    assert "cannot be resumed" in status["reason"]
+    failed = status(stopped.folder(3))
+    assert failed["state"] == "failed"
+    assert "cannot be resumed" in failed["reason"]
 
 
 def test_a_full_disk_ends_the_attempt_and_keeps_what_was_saved(tmp_path, stop_at, monkeypatch):
@@ -232,7 +232,7 @@ def test_a_full_disk_ends_the_attempt_and_keeps_what_was_saved(tmp_path, stop_at
     stop_at(None)
     assert checkpoint.steps(SeedFolder(stopped.folder(3)).checkpoint) == [220, 170]
     train.train_pack(stopped)
-    assert SeedFolder(stopped.folder(3)).read_status()["resumed_from"] == 220
+    assert status(stopped.folder(3))["resumed_from"] == 220
     assert_same_run(calm.folder(3), stopped.folder(3))
 
 
@@ -249,7 +249,7 @@ def test_a_pack_whose_commit_was_cut_short_goes_on_together(tmp_path, stop_at):
     (SeedFolder(both.folder(4)).checkpoint / "state-000000220.pt").unlink()
     train.train_pack(both)
     for seed in (3, 4):
-        assert SeedFolder(both.folder(seed)).read_status()["resumed_from"] == 170
+        assert status(both.folder(seed))["resumed_from"] == 170
         assert_same_run(calm.folder(seed), both.folder(seed))
 
 

@@ -11,67 +11,13 @@ import time
 from pathlib import Path
 
 import pytest
-import torch
+from small_runs import VARIANTS, assert_same_run, cell, one_thread, pack, status, stop_at
 
-import algos
-import envs
-from bench import checkpoint, plan, profiles, train
+from bench import checkpoint, train
 from bench.errors import UserError
-from bench.plan import Budget, Cell, Pack
 from results.format import SeedFolder
 
-SMALL = {"hidden": (24, 17), "batch_size": 19, "warmup_steps": 60, "lr": 1e-3}  # odd sizes: no register is full
-VARIANTS = {"td3": {}, "savo": {"extra_actors": 2, "summary_hidden": 9}}
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    torch.set_num_threads(1)
-
-
-def cell(algorithm: str, environment: str = "restricted-hopper", steps: int = 400, **fields) -> Cell:
-    entry = algos.get(algorithm)
-    base = profiles.config_fields(profiles.get("quick"), envs.get(environment), steps)
-    config, overrides = plan.resolve(entry, base, SMALL | VARIANTS[algorithm] | fields)
-    return Cell(environment, {}, algorithm, config, overrides, Budget("quick", steps, 150, 2))
-
-
-def pack(root: Path, cell: Cell, *seeds: int, checkpoint_every: float = 1000.0) -> Pack:
-    return Pack(cell, seeds, root, "cpu", checkpoint_every, "inline")
-
-
-def assert_same_run(one: Path, other: Path) -> None:
-    assert (one / "evals.csv").read_bytes() == (other / "evals.csv").read_bytes()
-    networks, others = (torch.load(path / "policy.pt") for path in (one, other))
-    assert networks.keys() == others.keys()
-    for name in networks.keys() - {"spec"}:
-        assert torch.equal(networks[name], others[name]), name
-    assert without_seconds(one) == without_seconds(other)
-
-
-def without_seconds(folder: Path) -> list[list[str]]:
-    """train.csv but for its second column, the clock's."""
-    lines = [line.split(",") for line in (folder / "train.csv").read_text().splitlines()]
-    assert len(lines) > 10
-    return [line[:1] + line[2:] for line in lines]
-
-
-@pytest.fixture
-def stop_at(monkeypatch):
-    """Let a stop signal arrive at a step, as if a SIGTERM came in the middle of it."""
-
-    advance = train.Training.advance
-
-    def arrange(step: int | None) -> None:
-        def stopping(self):
-            advance(self)
-            if self.step == step:
-                self.stop.set()
-
-        monkeypatch.setattr(train.Training, "advance", stopping)
-
-    return arrange
-
+__all__ = ["one_thread", "stop_at"]  # fixtures
 
 # ---- pack-free
 
@@ -109,11 +55,11 @@ def test_a_run_stopped_at_awkward_steps_ends_as_the_undisturbed_one(tmp_path, st
         stop_at(step)
         with pytest.raises(train.Interrupted):
             train.train_pack(stopped)
-        assert SeedFolder(stopped.folder(3)).read_status()["resumed_from"] == before
+        assert status(stopped.folder(3))["resumed_from"] == before
         before = step
     stop_at(None)
     train.train_pack(stopped)
-    assert SeedFolder(stopped.folder(3)).read_status()["resumed_from"] == 399
+    assert status(stopped.folder(3))["resumed_from"] == 399
     assert_same_run(calm.folder(3), stopped.folder(3))
 
 
@@ -224,12 +170,12 @@ def test_a_run_killed_at_random_moments_ends_as_the_undisturbed_one(tmp_path, al
             assert time.monotonic() < deadline, "it saved nothing"
             time.sleep(0.05)
         time.sleep(moments.uniform(0, 2))
-        os.kill(folder.read_status()["owner"]["pid"], signal.SIGKILL)
+        os.kill(status(folder.path)["owner"]["pid"], signal.SIGKILL)
         assert attempt.wait() == 1
-        assert folder.read_status()["resumed_from"] == saved
+        assert status(folder.path)["resumed_from"] == saved
         saved = checkpoint.steps(folder.checkpoint)[0]
     assert start("killed").wait() == 0
-    assert folder.read_status()["resumed_from"] == saved > 0
+    assert status(folder.path)["resumed_from"] == saved > 0
     assert calm.wait() == 0
     assert_same_run(tmp_path / "calm" / folder.path.relative_to(tmp_path / "killed"), folder.path)
 

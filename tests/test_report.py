@@ -114,7 +114,7 @@ def test_a_field_that_depends_on_the_environment_alone_is_no_difference(tmp_path
     assert tables.field_table(load(tmp_path))[0]["field"].tolist() == ["algorithm"]
     fake_run(tmp_path, [1], environment="env-b", variant="td3:lr=1", steps=500, state="running")
     fields = tables.field_table(load(tmp_path))[0].set_index("field")
-    assert fields.loc["budget.steps"].tolist() == ["300 (env-a); 400 (env-b)", "300 (env-a); 400 (env-b)", "500"]
+    assert list(fields.loc["budget.steps"]) == ["300 (env-a); 400 (env-b)", "300 (env-a); 400 (env-b)", "500"]
 
 
 # ---- figures
@@ -147,7 +147,7 @@ def test_no_curve_is_longer_than_its_runs_and_lost_seeds_are_marked(tmp_path):
     figure = plots.curve_figure(["restricted-hopper"], curves, scores, runs.evals)
     axes = figure.axes[0]
     assert axes.get_xlim() == (0, 400)
-    ends = sorted(max(line.get_xdata()) for line in axes.lines)
+    ends = sorted(np.max(line.get_xdata()) for line in axes.lines)
     assert ends == [200, 200, 300, 300]  # the failed seed and its mark, the running one and the mean
     assert [text.get_text() for text in axes.texts] == ["n=1"]
     assert figure.legends[0].get_texts()[0].get_text() == "td3 (0/2 seeds, 1 failed, 1 running)"

@@ -25,6 +25,7 @@ class BestOfNConfig(TD3Config):
 class BestOfN(TD3):
     """S seeds; every random number comes in as noise, so that packs and resumes change nothing."""
 
+    config: BestOfNConfig
     policy = ("actor", "critic")
 
     def noise_shapes(self, call: Call) -> dict[str, tuple[int, ...]]:

@@ -1,0 +1,70 @@
+"""Small real trainings: what the tests of the laws and of the faults share."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import algos
+import envs
+from bench import plan, profiles, train
+from bench.plan import Budget, Cell, Pack
+from results.format import SeedFolder, read_json
+
+SMALL = {"hidden": (24, 17), "batch_size": 19, "warmup_steps": 60, "lr": 1e-3}  # odd sizes: no register is full
+VARIANTS = {"td3": {}, "savo": {"extra_actors": 2, "summary_hidden": 9}}
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    torch.set_num_threads(1)
+
+
+def cell(algorithm: str, environment: str = "restricted-hopper", steps: int = 400, **fields) -> Cell:
+    entry = algos.get(algorithm)
+    base = profiles.config_fields(profiles.get("quick"), envs.get(environment), steps)
+    config, overrides = plan.resolve(entry, base, SMALL | VARIANTS[algorithm] | fields)
+    return Cell(environment, {}, algorithm, config, overrides, Budget("quick", steps, 150, 2))
+
+
+def pack(root: Path, cell: Cell, *seeds: int, checkpoint_every: float = 1000.0) -> Pack:
+    return Pack(cell, seeds, root, "cpu", checkpoint_every, "inline")
+
+
+def status(folder: Path) -> dict[str, Any]:
+    """What a seed's status.json says."""
+    return read_json(SeedFolder(folder).status_json)
+
+
+def assert_same_run(one: Path, other: Path) -> None:
+    assert (one / "evals.csv").read_bytes() == (other / "evals.csv").read_bytes()
+    networks, others = (torch.load(path / "policy.pt") for path in (one, other))
+    assert networks.keys() == others.keys()
+    for name in networks.keys() - {"spec"}:
+        assert torch.equal(networks[name], others[name]), name
+    assert without_seconds(one) == without_seconds(other)
+
+
+def without_seconds(folder: Path) -> list[list[str]]:
+    """train.csv but for its second column, the clock's."""
+    lines = [line.split(",") for line in (folder / "train.csv").read_text().splitlines()]
+    assert len(lines) > 10
+    return [line[:1] + line[2:] for line in lines]
+
+
+@pytest.fixture
+def stop_at(monkeypatch):
+    """Let a stop signal arrive at a step, as if a SIGTERM came in the middle of it."""
+
+    advance = train.Training.advance
+
+    def arrange(step: int | None) -> None:
+        def stopping(self):
+            advance(self)
+            if self.step == step:
+                self.stop.set()
+
+        monkeypatch.setattr(train.Training, "advance", stopping)
+
+    return arrange

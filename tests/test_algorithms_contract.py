@@ -1,0 +1,459 @@
+"""One contract for every algorithm of the registry, and for the variants that run other code of it."""
+
+import dataclasses
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from small_agents import SMALL, VARIANTS, Pack, config, numbers, one_core, pack, same
+from torch import Tensor
+
+import algos
+from algos.agent import load_policy_state, load_seed_state, parameters, policy_state, seed_state
+from algos.nets import Stack
+
+ROOT = Path(__file__).parent.parent
+
+every_variant = pytest.mark.parametrize("variant", VARIANTS)
+every_algorithm = pytest.mark.parametrize("name", algos.names())
+
+
+@pytest.fixture(autouse=True)
+def arithmetic_as_in_training():
+    with one_core():
+        yield
+
+
+def of(variant: str, *seeds: int, **fields: Any) -> Pack:
+    name, changed = VARIANTS[variant]
+    return pack(name, seeds, **fields | changed)
+
+
+def targets(agent: Any) -> dict[str, tuple[Stack, Stack]]:
+    """Every slow copy with the network it follows."""
+    pairs = {name: (agent.networks[name], agent.networks[name.removesuffix("_target")]) for name in agent.networks}
+    return {name: pair for name, pair in pairs.items() if name.endswith("_target") and pair[0].flat.numel()}
+
+
+# ---- acting
+
+
+@every_variant
+def test_actions_lie_in_the_box_and_have_the_right_shapes(variant: str):
+    made = of(variant, 0, 1)
+    made.update(2)
+    S, B, A, P = 2, 5, 2, made.agent.protos
+    for scale, explore in ((0.0, False), (0.1, True), (9.0, True)):
+        noise = {name: scale * value for name, value in made.noise("act").items()}
+        acted = made.agent.act(torch.randn(S, B, 3, generator=torch.Generator().manual_seed(0)), noise, explore=explore)
+        assert acted.action.shape == (S, B, A)
+        assert acted.protos.shape == (S, B, P, A)
+        assert acted.chosen.shape == (S, B)
+        assert acted.chosen.dtype == torch.int64
+        assert acted.action.abs().max() <= 1
+        assert acted.protos.abs().sum() == 0 or acted.protos.abs().max() <= 1
+        assert not acted.action.requires_grad
+
+
+@every_variant
+def test_exploration_uses_its_noise_and_evaluation_none(variant: str):
+    made = of(variant, 0)
+    obs, noise = torch.ones(1, 1, 3), made.noise("act")
+    assert "explore" in noise
+    other = noise | {"explore": -noise["explore"]}
+    explored = [made.agent.act(obs, each, explore=True).action for each in (noise, other)]
+    assert not torch.equal(*explored)
+    assert "explore" not in made.agent.noise_shapes("evaluate")
+
+
+@every_variant
+def test_an_action_depends_on_its_own_state_alone(variant: str):
+    made = of(variant, 0, 1, output_gain=1.0)
+    obs = torch.randn(2, 6, 3, generator=torch.Generator().manual_seed(0))
+    together = made.agent.act(obs, made.noise("evaluate"), explore=False).action
+    for b in range(6):
+        alone = made.agent.act(obs[:, b : b + 1], made.noise("evaluate"), explore=False).action
+        torch.testing.assert_close(alone, together[:, b : b + 1])
+    assert len(together.flatten(0, 1).unique(dim=0)) == 12
+
+
+@every_variant
+def test_the_policy_state_of_a_seed_is_enough_to_act(variant: str):
+    made, fresh = of(variant, 0, 1, output_gain=1.0), of(variant, 7)
+    made.update(4)
+    load_policy_state(fresh.agent, 0, stored(policy_state(made.agent, 1)))
+    obs = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(0))
+    trained = made.agent.act(obs, made.noise("evaluate"), explore=False)
+    loaded = fresh.agent.act(obs[1:], fresh.noise("evaluate"), explore=False)
+    assert torch.equal(loaded.action, trained.action[1:])
+    assert torch.equal(loaded.chosen, trained.chosen[1:])
+
+
+# ---- training
+
+
+@every_variant
+def test_metrics_are_finite_and_one_per_seed(variant: str):
+    made = of(variant, 0, 1)
+    metrics = made.update(2) | made.agent.diagnose(made.batch())
+    assert {"critic_loss", "actor_loss", "q"} <= metrics.keys()
+    for name, value in metrics.items():
+        assert value.shape == (2,), name
+        assert value.isfinite().all(), name
+        assert not value.requires_grad, name
+
+
+@every_variant
+def test_diagnosing_changes_nothing(variant: str):
+    made, calm = of(variant, 0), of(variant, 0)
+    for each in (made, calm):
+        each.update(2)
+    made.agent.diagnose(of(variant, 5).batch())
+    made.update(2)
+    calm.update(2)
+    assert same(numbers(made.agent), numbers(calm.agent))
+
+
+@every_variant
+def test_every_array_of_every_network_moves(variant: str):
+    made = of(variant, 0)
+    views = {name: stack.frozen for name, stack in made.agent.networks.items() if stack.flat.numel()}
+    before = {name: {layer: view.clone() for layer, view in layers.items()} for name, layers in views.items()}
+    made.update(4)
+    still = [
+        f"{name} {layer} of network {m}"
+        for name, layers in views.items()
+        for layer, view in layers.items()
+        for m in range(view.shape[1])
+        if torch.equal(view[:, m], before[name][layer][:, m])
+    ]
+    assert still == []
+
+
+@every_variant
+def test_targets_move_by_exactly_tau_and_only_with_the_actors(variant: str):
+    made = of(variant, 0, tau=0.25, policy_delay=3)
+    pairs = targets(made.agent)
+    assert pairs
+    for update in range(1, 7):
+        before = {name: slow.flat.clone() for name, (slow, _) in pairs.items()}
+        made.update()
+        for name, (slow, online) in pairs.items():
+            if update % 3:
+                assert torch.equal(slow.flat, before[name]), name
+            else:
+                expected = 0.75 * before[name].double() + 0.25 * online.flat.double()
+                torch.testing.assert_close(slow.flat.double(), expected, rtol=1e-6, atol=1e-9, msg=name)
+                assert not torch.equal(slow.flat, before[name]), name
+
+
+@every_variant
+def test_actors_wait_for_the_policy_delay_and_the_others_do_not(variant: str):
+    made = of(variant, 0, policy_delay=3)
+    moved = []
+    for _ in range(6):
+        before = numbers(made.agent)
+        made.update()
+        after = numbers(made.agent)
+        moved.append({name for name in after if not torch.equal(after[name], before[name])})
+    every = set(numbers(made.agent))
+    waiting = {name for name in every if name.startswith(("actor", "followers")) or name.endswith("_target")}
+    assert waiting < every
+    assert moved == [every - waiting, every - waiting, every] * 2
+
+
+def test_policy_delay_of_one_moves_everything_at_once():
+    made = pack("td3", (0,), policy_delay=1)
+    before = numbers(made.agent)
+    assert "actor_loss" in made.update()
+    assert all(not torch.equal(value, before[name]) for name, value in numbers(made.agent).items())
+
+
+@every_algorithm
+def test_parameters_counts_the_trained_numbers_of_one_seed(name: str):
+    one, two = pack(name, (0,)).agent, pack(name, (0, 1)).agent
+    assert parameters(one) == parameters(two) > 0
+
+
+# ---- determinism and packs
+
+
+@every_variant
+def test_the_same_seed_gives_the_same_agent_and_another_seed_another(variant: str):
+    one, again, other = of(variant, 3), of(variant, 3), of(variant, 4)
+    metrics = [each.update(3) for each in (one, again, other)]
+    assert same(numbers(one.agent), numbers(again.agent))
+    assert same(metrics[0], metrics[1])
+    for name, value in numbers(other.agent).items():
+        assert not torch.equal(value, numbers(one.agent)[name]), name
+
+
+ODD = {"hidden": (50, 30), "batch_size": 33, "summary_hidden": 9, "summary_size": 5}
+PACKS = ([0], [7], [3, 7], [1, 2, 3, 4, 5])
+
+
+def odd(variant: str, seeds: list[int], action_dim: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    name, changed = VARIANTS[variant]
+    known = {field.name for field in dataclasses.fields(algos.get(name).config)}
+    fields = {field: value for field, value in ODD.items() if field in known} | changed
+    made = pack(name, seeds, obs_dim=11, action_dim=action_dim, **fields)
+    results = made.update(4) | made.agent.diagnose(made.batch())
+    acted = made.act()
+    return numbers(made.agent), results | {"action": acted.action, "protos": acted.protos, "chosen": acted.chosen}
+
+
+def assert_pack_free(variant: str, action_dim: int) -> None:
+    together = odd(variant, list(range(10)), action_dim)
+    for seeds in PACKS:
+        for part, whole in zip(odd(variant, seeds, action_dim), together, strict=True):
+            for name, value in part.items():
+                assert torch.equal(value, whole[name][seeds]), f"{name} in a pack of {len(seeds)}"
+
+
+@every_variant
+def test_a_seed_is_bit_equal_alone_and_in_any_pack(variant: str):
+    assert_pack_free(variant, action_dim=3)
+
+
+@every_algorithm
+@pytest.mark.parametrize("action_dim", [1, 6])
+def test_a_seed_is_bit_equal_in_any_pack_at_any_action_dimension(name: str, action_dim: int):
+    assert_pack_free(name, action_dim)
+
+
+# ---- checkpoints
+
+
+def stored(state: Any) -> Any:
+    """A state after a journey through a file."""
+    file = io.BytesIO()
+    torch.save(state, file)
+    file.seek(0)
+    return torch.load(file, weights_only=True)
+
+
+@every_variant
+@pytest.mark.parametrize("updates", [0, 3])
+def test_a_fresh_agent_with_a_seeds_state_goes_on_bit_for_bit(variant: str, updates: int):
+    made = of(variant, 5, 6)
+    made.update(updates)
+    fresh = of(variant, 8, 9)  # other networks; seed 6 moves from the second place to the first
+    for index, seed in enumerate((1, 0)):
+        load_seed_state(fresh.agent, index, stored(seed_state(made.agent, seed)))
+    fresh = Pack(fresh.agent, made.streams[::-1])
+    twin = of(variant, 5, 6)
+    twin.update(updates)
+
+    metrics, wanted = fresh.update(3), twin.update(3)
+    assert fresh.agent.updates == updates + 3
+    assert {name: value.flip(0).tolist() for name, value in metrics.items()} == {
+        name: value.tolist() for name, value in wanted.items()
+    }
+    assert same({name: value.flip(0) for name, value in numbers(fresh.agent).items()}, numbers(twin.agent))
+
+
+@every_algorithm
+def test_a_state_is_a_copy(name: str):
+    made = pack(name, (0,))
+    made.update(2)
+    state = seed_state(made.agent, 0)
+    before = stored(state)
+    policy = policy_state(made.agent, 0)
+    made.update(2)
+    for network, value in before["networks"].items():
+        assert torch.equal(state["networks"][network], value)
+        assert network not in policy or torch.equal(policy[network], value)
+    for optimizer, moments in before["optimizers"].items():
+        for one, other in zip(state["optimizers"][optimizer], moments, strict=True):
+            assert same(one, other)
+
+
+# ---- config fields
+
+# What each field is changed to, and what else must be set for it to matter.
+CHANGES: dict[str, tuple[Any, dict[str, Any]]] = {
+    "hidden": ((16, 8), {}),
+    "lr": (2e-3, {}),
+    "gamma": (0.9, {}),
+    "tau": (0.01, {}),
+    "policy_delay": (3, {}),
+    "max_grad_norm": (0.01, {}),
+    "actor_norm": (False, {}),
+    "output_gain": (1.0, {}),
+    "target_noise": (0.3, {}),
+    "noise_clip": (0.1, {"target_noise": 0.2}),
+    "batch_size": (9, {"target_noise": 0.2}),
+    "extra_actors": (2, {}),
+    "surrogate": ("exact", {}),
+    "conditioning": ("none", {}),
+    "joint": (True, {}),
+    "diversity": (1.0, {}),
+    "diversity_sigma": (0.25, {"diversity": 1.0}),
+    "summary_hidden": (9, {}),
+    "summary_size": (5, {}),
+    "target_argmax": ("target", {"output_gain": 10.0, "lr": 0.01}),
+    "surrogate_critics": ("target", {}),
+}
+
+# Fields that an agent does not read, and the file that does. The ring and the noise that they make are tested in
+# test_replay_and_noise.py, the preset in test_plan.py.
+LOOP_FIELDS = {
+    "preset": "bench/plan.py",
+    "buffer_size": "bench/train.py",
+    "warmup_steps": "bench/train.py",
+    "noise": "bench/train.py",
+    "noise_sigma": "bench/train.py",
+    "noise_theta": "bench/train.py",
+    "noise_final": "bench/train.py",
+    "noise_decay_steps": "bench/train.py",
+}
+
+FIELDS = [(name, field.name) for name in algos.names() for field in dataclasses.fields(algos.get(name).config)]
+AGENT_FIELDS = [(name, field) for name, field in FIELDS if field not in LOOP_FIELDS]
+
+
+def label(pair: tuple[str, str]) -> str:
+    return ".".join(pair)
+
+
+def outcome(name: str, **fields: Any) -> dict[str, Tensor]:
+    made = pack(name, (0,), **fields)
+    made.update(7)
+    return numbers(made.agent) | {"action": made.act(states=4).action}
+
+
+@pytest.mark.parametrize(("name", "field"), AGENT_FIELDS, ids=map(label, AGENT_FIELDS))
+def test_every_field_of_the_agent_changes_something(name: str, field: str):
+    value, base = CHANGES[field]
+    assert getattr(config(name, **base), field) != value
+    before, after = outcome(name, **base), outcome(name, **base | {field: value})
+    assert not same(before, after)
+
+
+@pytest.mark.parametrize("field", LOOP_FIELDS)
+def test_every_other_field_is_read_by_the_loop(field: str):
+    source = (ROOT / LOOP_FIELDS[field]).read_text("utf-8")
+    assert re.search(rf"config\.{field}\b|\"{field}\"", source)
+
+
+@every_algorithm
+def test_presets_change_fields_that_exist_to_values_that_are_allowed(name: str):
+    kind = algos.get(name).config
+    assert kind().preset in kind.PRESETS
+    for preset, fields in kind.PRESETS.items():
+        made = kind(preset=preset, **fields)
+        assert all(getattr(made, field) == value for field, value in fields.items())
+
+
+NAN = float("nan")
+WRONG: dict[str, list[Any]] = {
+    "preset": ["best", ""],
+    "hidden": [(), (64, 0), (-1,)],
+    "lr": [0.0, -1.0, NAN],
+    "batch_size": [0, -1],
+    "buffer_size": [0, -1],
+    "warmup_steps": [-1],
+    "gamma": [-0.1, 1.1, NAN],
+    "tau": [0.0, 1.1, NAN],
+    "policy_delay": [0, -1],
+    "max_grad_norm": [-1.0, NAN],
+    "output_gain": [-1.0, NAN],
+    "noise": ["pink"],
+    "noise_sigma": [-0.1, NAN],
+    "noise_theta": [-0.1, 1.1, NAN],
+    "noise_final": [-0.1, 1.1, NAN],
+    "noise_decay_steps": [-1],
+    "target_noise": [-0.1, NAN],
+    "noise_clip": [-0.1, NAN],
+    "extra_actors": [-1],
+    "surrogate": ["none"],
+    "conditioning": ["lstm"],
+    "diversity": [-1.0, NAN],
+    "diversity_sigma": [0.0, NAN],
+    "summary_hidden": [0],
+    "summary_size": [0],
+    "target_argmax": ["both"],
+    "surrogate_critics": ["both"],
+}
+REFUSED = [(name, field, value) for name, field in FIELDS for value in WRONG.get(field, [])]
+
+
+@pytest.mark.parametrize(("name", "field", "value"), REFUSED, ids=str)
+def test_a_wrong_value_is_refused_with_its_field_named(name: str, field: str, value: Any):
+    with pytest.raises(ValueError, match=field) as caught:
+        config(name, **{field: value})
+    message = str(caught.value)
+    assert message.startswith(f"{field}={value}: ")
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(("name", "field"), FIELDS, ids=map(label, FIELDS))
+def test_every_field_has_wrong_values_or_is_a_switch(name: str, field: str):
+    assert field in WRONG or isinstance(getattr(config(name), field), bool)
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"joint": True, "surrogate": "exact"}, "surrogate=exact"),
+        ({"joint": True, "conditioning": "none"}, "conditioning=none"),
+    ],
+)
+def test_values_that_exclude_each_other_are_refused(fields: dict[str, Any], named: str):
+    with pytest.raises(ValueError, match=named):
+        config("savo", **fields)
+
+
+@every_algorithm
+def test_a_config_cannot_be_changed_and_takes_no_positions(name: str):
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        config(name).lr = 1.0
+    with pytest.raises(TypeError):
+        algos.get(name).config("fair")
+
+
+# ---- the control
+
+
+@pytest.mark.parametrize("target_noise", [0.0, 0.2])
+def test_savo_without_extra_actors_is_td3_bit_for_bit(target_noise: float):
+    td3 = config("td3", target_noise=target_noise)
+    shared = {field.name: getattr(td3, field.name) for field in dataclasses.fields(td3)}
+    one, other = pack("td3", (0, 1), **shared), pack("savo", (0, 1), extra_actors=0, **shared)
+    for _ in range(6):
+        batch = one.batch()
+        noise = one.noise("update")
+        first = one.agent.update(batch, noise)
+        second = other.agent.update(batch._replace(protos=batch.action.unsqueeze(2)), noise)
+        assert same(first, second)
+    assert same(numbers(one.agent), numbers(other.agent))
+    obs, noise = torch.ones(2, 1, 3), one.noise("act")
+    for explore in (True, False):
+        actions = [each.agent.act(obs, noise, explore=explore).action for each in (one, other)]
+        assert torch.equal(*actions)
+
+
+# ---- the registry
+
+
+def test_every_name_gives_its_entry():
+    assert {"td3", "savo"} <= set(algos.names())
+    for name in algos.names():
+        entry = algos.get(name)
+        assert entry.name == name
+        assert entry.summary
+        assert dataclasses.is_dataclass(entry.config)
+
+
+def test_an_unknown_name_is_refused_with_the_nearest_ones():
+    with pytest.raises(algos.UnknownAlgorithm, match="'savvo' is unknown; did you mean savo"):
+        algos.get("savvo")
+    with pytest.raises(algos.UnknownAlgorithm, match="did you mean td3, savo"):
+        algos.get("zzzzzz")
+
+
+def test_the_small_configs_differ_from_the_defaults():
+    assert all(getattr(algos.get("savo").config(), field) != value for field, value in SMALL.items())

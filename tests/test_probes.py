@@ -1,0 +1,162 @@
+"""Probes: environments so small that what must be learnt is known, fed to the agent's replay directly.
+
+Each isolates one ability (the idea is CleanRL's and rejax's): a value, a value that depends on the state, a value that
+comes a step later, an action, an action that depends on the state. Actions in replay are uniformly random.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from small_agents import CPU, Pack, one_core, pack
+from torch import Tensor
+
+import algos
+from algos.agent import Batch
+from algos.replay import Replay
+from algos.replay import pack as pack_record
+from algos.streams import standard_normal
+
+Step = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
+
+every_algorithm = pytest.mark.parametrize("name", algos.names())
+
+
+@pytest.fixture(autouse=True)
+def arithmetic_as_in_training():
+    with one_core():
+        yield
+
+
+def signs(rng: np.random.Generator) -> float:
+    return float(rng.choice([-1.0, 1.0]))
+
+
+def train(name: str, state: Callable[[np.random.Generator], float], step: Step, updates: int, **fields: Any) -> Pack:
+    """Train a seed on 512 random transitions from state() and step(obs, action) -> reward, terminated, next_obs."""
+    made = pack(
+        name, (0,), obs_dim=1, action_dim=1, hidden=(16, 16), batch_size=32, lr=1e-2, gamma=0.5, tau=0.1, **fields
+    )
+    rng = np.random.default_rng(0)
+    replay = Replay(1, 512, made.agent.spaces, made.agent.protos, CPU)
+    for _ in range(512):
+        obs, action = np.full((1, 1), state(rng)), rng.uniform(-1, 1, (1, 1))
+        reward, terminated, next_obs = step(obs, action)
+        protos = rng.uniform(-1, 1, (1, made.agent.protos, 1))
+        replay.add(pack_record(obs, action, protos, reward[:, 0], terminated[:, 0], next_obs))
+    for _ in range(updates):
+        made.agent.update(replay.sample([made.streams[0].replay], 32), made.noise("update"))
+    return made
+
+
+def states(obs: float, count: int = 16) -> Tensor:
+    return torch.full((1, count, 1), float(obs))
+
+
+def value(made: Pack, obs: float) -> float:
+    """What the agent believes its policy is worth in a state."""
+    agent, at = made.agent, states(obs)
+    zero = torch.zeros(1, 16)
+    batch = Batch(at, torch.zeros_like(at), torch.zeros(1, 16, agent.protos, 1), zero, at, zero)
+    return agent.diagnose(batch)["q"].item()
+
+
+def action(made: Pack, obs: float) -> float:
+    return made.agent.act(states(obs, 1), made.noise("evaluate"), explore=False).action.item()
+
+
+@every_algorithm
+def test_a_constant_reward_is_learnt_as_the_value(name: str):
+    made = train(name, lambda _: 0.0, lambda obs, _: (obs + 1, obs + 1, obs), updates=60)
+    assert value(made, 0) == pytest.approx(1, abs=0.1)
+
+
+@every_algorithm
+def test_a_value_depends_on_the_state(name: str):
+    made = train(name, signs, lambda obs, _: (obs, np.ones_like(obs), obs), updates=60)
+    assert value(made, 1) == pytest.approx(1, abs=0.1)
+    assert value(made, -1) == pytest.approx(-1, abs=0.1)
+
+
+@every_algorithm
+def test_a_reward_one_step_later_is_discounted_once(name: str):
+    """State -1 gives nothing and leads to state 1, which gives 1 and ends."""
+    made = train(name, signs, lambda obs, _: ((obs > 0) * 1.0, obs > 0, np.ones_like(obs)), updates=100)
+    assert value(made, 1) == pytest.approx(1, abs=0.1)
+    assert value(made, -1) == pytest.approx(0.5, abs=0.1)
+
+
+@every_algorithm
+def test_a_state_that_never_ends_is_worth_the_whole_series(name: str):
+    """1 + 1/2 + 1/4 + … = 2: what is not terminated bootstraps."""
+    made = train(name, lambda _: 0.0, lambda obs, _: (obs + 1, obs, obs), updates=100)
+    assert value(made, 0) == pytest.approx(2, abs=0.2)
+
+
+# The actors wait longer than usual: an early critic is monotone in the action and would drive them into a corner.
+PATIENT = {"hidden": (32, 32), "policy_delay": 8}
+
+
+@every_algorithm
+def test_the_best_action_is_learnt(name: str):
+    """Whatever the state, it is 1/4."""
+    made = train(name, lambda _: 0.0, lambda obs, a: (1 - 2 * np.abs(a - 0.25), obs + 1, obs), updates=200, **PATIENT)
+    assert action(made, 0) == pytest.approx(0.25, abs=0.15)
+    assert value(made, 0) == pytest.approx(1, abs=0.25)
+
+
+@every_algorithm
+def test_the_best_action_of_each_state_is_learnt(name: str):
+    """It is 1/4 in state 1 and -1/4 in state -1."""
+    made = train(name, signs, lambda obs, a: (1 - 2 * np.abs(a - obs / 4), obs**2, obs), updates=150, **PATIENT)
+    assert action(made, 1) == pytest.approx(0.25, abs=0.15)
+    assert action(made, -1) == pytest.approx(-0.25, abs=0.15)
+    assert value(made, 1) == pytest.approx(1, abs=0.25)
+    assert value(made, -1) == pytest.approx(1, abs=0.25)
+
+
+# ---- two peaks
+
+LOW, HIGH = -0.4, 0.7  # the wide peak is worth 0.5, the narrow one 1
+
+
+def two_peaks(action: Tensor) -> Tensor:
+    return 0.5 * torch.exp(-(((action - LOW) / 0.3) ** 2) / 2) + torch.exp(-(((action - HIGH) / 0.15) ** 2) / 2)
+
+
+def find_peaks(extra_actors: int, seeds: range, critic_updates: int, updates: int, **fields: Any) -> Tensor:
+    """SAVO's best action of each seed on the bandit with two peaks.
+
+    Every actor starts at the lower peak and the critics know both peaks before any actor moves. The stored proposals
+    are noisy, the executed actions uniformly random.
+    """
+    sizes = {"hidden": (32, 32), "batch_size": 64, "lr": 3e-3} | fields
+    made = pack("savo", seeds, obs_dim=1, action_dim=1, extra_actors=extra_actors, **sizes)
+    agent, S, B = made.agent, len(seeds), sizes["batch_size"]
+    for stack in (agent.actor, agent.actor_target, agent.followers, agent.followers_target):
+        stack.frozen["output.bias"].fill_(float(np.arctanh(LOW)))
+    obs, ended = torch.zeros(S, B, 1), torch.ones(S, B)
+    rngs = [stream.replay for stream in made.streams]
+
+    def batch() -> Batch:
+        executed = torch.from_numpy(np.stack([rng.uniform(-1, 1, (B, 1)).astype(np.float32) for rng in rngs]))
+        noise = standard_normal(rngs, {"protos": (B, extra_actors + 1, 1)}, CPU)["protos"]
+        protos = (agent.propose(obs) + 0.2 * noise).clamp(-1, 1)
+        return Batch(obs, executed, protos, two_peaks(executed).squeeze(-1), obs, ended)
+
+    for _ in range(critic_updates):
+        agent.update_critic(batch(), {})
+    for _ in range(updates):
+        agent.update(batch(), {})
+    return agent.act(obs[:, :1], {}, explore=False).action.flatten()
+
+
+def test_savo_leaves_the_lower_peak_at_which_a_single_actor_stays():
+    """What it takes is a landscape of the extra actors' own; the exact truncated one is flat here and moves nothing."""
+    seeds = range(5)
+    single = find_peaks(0, seeds, critic_updates=200, updates=100)
+    assert (single - LOW).abs().max() < 0.2
+    chained = find_peaks(3, seeds, critic_updates=200, updates=300)
+    assert (chained - HIGH).abs().max() < 0.2

@@ -1,0 +1,355 @@
+"""SAVO's updates on networks that are functions one can compute in the head: one state, one action dimension."""
+
+import math
+
+import pytest
+import torch
+from small_agents import Pack, make_constant, make_linear, one_core, pack
+from torch import Tensor, tensor
+
+from algos import savo
+from algos.agent import Batch
+
+Function = tuple[float, float]  # of the action: slope and offset
+
+
+@pytest.fixture(autouse=True)
+def arithmetic_as_in_training():
+    with one_core():
+        yield
+
+
+def agent(extra_actors: int = 2, **fields) -> Pack:
+    """One seed, a batch of one transition; every network has one hidden layer of 2 units."""
+    base = {"hidden": (2,), "batch_size": 1, "gamma": 0.5, "actor_norm": False, "max_grad_norm": 0.0, "lr": 0.25}
+    return pack("savo", (0,), obs_dim=1, action_dim=1, **base | {"extra_actors": extra_actors} | fields)
+
+
+def transition(protos: list[float], executed: float = 0.25, reward: float = 0.0) -> Batch:
+    zero = torch.zeros(1, 1, 1)
+    return Batch(
+        obs=zero,
+        action=zero + executed,
+        protos=tensor(protos).view(1, 1, -1, 1),
+        reward=zero[0] + reward,
+        next_obs=zero,
+        terminated=zero[0],
+    )
+
+
+def set_critics(agent: Pack, online: tuple[Function, Function], targets: tuple[Function, Function]) -> None:
+    make_linear(agent.agent.critic.online, *online)
+    make_linear(agent.agent.critic.target, *targets)
+
+
+def set_proposals(agent: Pack, *actions: float, target: bool = False) -> None:
+    """Let the actors propose these actions in every state."""
+    first = agent.agent.actor_target if target else agent.agent.actor
+    rest = agent.agent.followers_target if target else agent.agent.followers
+    make_constant(first, math.atanh(actions[0]))
+    make_constant(rest, *map(math.atanh, actions[1:]))
+
+
+UNUSED: tuple[Function, Function] = ((0, -99), (0, -99))
+
+
+# ---- proposals
+
+
+def test_the_first_actor_proposes_what_td3s_would():
+    one, other = pack("savo", (0,)), pack("td3", (0,))
+    obs = torch.linspace(-1, 1, 6).view(1, 2, 3)
+    assert torch.equal(one.agent.propose(obs)[:, :, 0], other.agent.act(obs, {}, explore=False).action)
+
+
+@pytest.mark.parametrize(("conditioning", "sees"), [("film", True), ("none", False)])
+def test_an_actor_sees_the_actions_before_it_and_none_after(conditioning: str, sees: bool):
+    agent = pack("savo", (0,), extra_actors=3, conditioning=conditioning, output_gain=1.0).agent
+    obs = torch.linspace(-1, 1, 6).view(1, 2, 3)
+    before = agent.propose(obs)
+    agent.followers.members[1].frozen["output.bias"].add_(1)  # of a_2
+    after = agent.propose(obs)
+    assert torch.equal(after[:, :, :2], before[:, :, :2])
+    assert not torch.equal(after[:, :, 2], before[:, :, 2])
+    assert torch.equal(after[:, :, 3], before[:, :, 3]) is not sees
+
+
+def test_no_gradient_flows_from_an_action_to_the_actors_before_it():
+    agent = pack("savo", (0,), extra_actors=2, output_gain=1.0).agent
+    members = [agent.actor, *agent.followers.members]
+    actions = savo.propose(agent.actor.params, [m.params for m in members[1:]], torch.ones(1, 4, 3))
+    for i in range(3):
+        for member in members:
+            member.grad.zero_()
+        actions[:, :, i].sum().backward(retain_graph=True)
+        assert [bool(member.grad.any()) for member in members] == [i == 0, i == 1, i == 2]
+
+
+def act(agent: Pack, *noise: float, explore: bool = True) -> tuple[float, list[float], int]:
+    """(executed action, stored proposals, index of the executed one)"""
+    explored = {"explore": tensor(noise).view(1, -1, 1)}
+    action, protos, chosen = agent.agent.act(torch.zeros(1, 1, 1), explored, explore=explore)
+    return round(action.item(), 5), [round(x, 5) for x in protos.flatten().tolist()], int(chosen.item())
+
+
+def test_the_proposal_that_the_first_online_critic_values_most_is_executed():
+    agent_ = agent()
+    set_proposals(agent_, -0.5, 0.75, 0.25)
+    set_critics(agent_, online=((1, 0), (-9, 0)), targets=((-9, 0), (-9, 0)))
+    assert act(agent_, explore=False) == (0.75, [-0.5, 0.75, 0.25], 1)
+    set_critics(agent_, online=((-1, 0), (9, 0)), targets=((9, 0), (9, 0)))
+    assert act(agent_, explore=False) == (-0.5, [-0.5, 0.75, 0.25], 0)
+
+
+def test_each_proposal_is_scored_and_stored_with_its_own_noise():
+    agent_ = agent()
+    set_proposals(agent_, -0.5, 0.75, 0.25)
+    set_critics(agent_, online=((1, 0), UNUSED[1]), targets=UNUSED)
+    assert act(agent_, 0.25, -1, 0.5) == (0.75, [-0.25, -0.25, 0.75], 2)
+    assert act(agent_, 2, -2, 0.5) == (1, [1, -1, 0.75], 0)  # each in the box
+    assert act(agent_, 2, -2, 0.5, explore=False) == (0.75, [-0.5, 0.75, 0.25], 1)
+
+
+# ---- Bellman target
+
+
+def target(agent: Pack, normal: float = 0.0) -> float:
+    batch = transition([0.0] * agent.agent.protos, reward=1)
+    return agent.agent.update_critic(batch, {"smoothing": torch.full((1, 1, 1), normal)})["target_mean"].item()
+
+
+def with_target_proposals(**fields) -> Pack:
+    agent_ = agent(extra_actors=1, **fields)
+    set_proposals(agent_, 0, 0)
+    set_proposals(agent_, 0.5, -0.25, target=True)
+    return agent_
+
+
+def test_target_takes_the_smaller_target_critic_at_the_online_critics_choice_of_the_target_actors_proposals():
+    agent_ = with_target_proposals()
+    set_critics(agent_, online=((1, 0), (-9, 0)), targets=((-8, 9), (4, 3)))  # chooses 0.5: 5 and 5; -0.25: 11 and 2
+    assert target(agent_) == pytest.approx(1 + 0.5 * 5)
+    set_critics(agent_, online=((-1, 0), (9, 0)), targets=((-8, 9), (4, 3)))  # chooses -0.25
+    assert target(agent_) == pytest.approx(1 + 0.5 * 2)
+
+
+def test_target_can_be_chosen_by_the_target_critic():
+    agent_ = with_target_proposals(target_argmax="target")
+    set_critics(agent_, online=((1, 0), (1, 0)), targets=((-8, 9), (4, 3)))  # its first chooses -0.25
+    assert target(agent_) == pytest.approx(1 + 0.5 * 2)
+
+
+@pytest.mark.parametrize(("normal", "smoothed"), [(0.25, 0.625), (4, 0.75), (-4, 0.25)])
+def test_smoothing_if_kept_comes_after_the_choice(normal: float, smoothed: float):
+    agent_ = with_target_proposals(target_noise=0.5, noise_clip=0.25)
+    set_critics(agent_, online=((1, 0), (1, 0)), targets=((8, 0), (8, 0)))
+    assert target(agent_, normal) == pytest.approx(1 + 4 * smoothed)
+
+
+# ---- surrogates
+
+
+def test_surrogate_targets_are_truncated_at_both_key_actions():
+    q_protos = tensor([[[3.0, 1, 5, 4]]])
+    above, below = (savo.surrogate_targets(q_protos, tensor([[q]])) for q in (4.0, 2.0))
+    assert above.shape == (1, 3, 2, 1)
+    assert above.flatten(2).tolist() == [[[3, 4], [5, 4], [5, 5]]]  # floors 3, 3, 5
+    assert below.flatten(2).tolist() == [[[3, 3], [5, 3], [5, 5]]]  # untruncated it would be [[1, 2], [5, 2], [4, 2]]
+
+
+def test_surrogate_targets_keep_seeds_and_states_apart():
+    targets = savo.surrogate_targets(tensor([[[1.0, 2], [3, 0]], [[0, 0], [7, 9]]]), tensor([[5.0, 1], [-1, 8]]))
+    assert targets[:, 0, 0].tolist() == [[2, 3], [0, 9]]
+    assert targets[:, 0, 1].tolist() == [[5, 3], [0, 8]]
+
+
+def test_surrogates_are_fitted_to_the_smaller_critic_truncated():
+    agent_ = agent()
+    make_constant(agent_.agent.surrogates, 0, 1)
+    set_critics(agent_, online=((4, 0), (4, 1)), targets=UNUSED)
+    batch = transition([0.5, -0.5, 0.75], executed=0.25)  # worth 2, -2, 3 and 1
+    errors = agent_.agent.surrogate_errors(batch, frozen=True)
+    assert errors.tolist() == [[[2**2, 2**2], [(3 - 1) ** 2, (2 - 1) ** 2]]]
+    assert agent_.agent.update_surrogates(batch)["surrogate_loss"].item() == (4 + 4 + 4 + 1) / 4
+
+
+def test_surrogates_can_be_fitted_to_the_target_critics():
+    batch = transition([0.5, -0.5], executed=0.25)
+    for critics, expected in (("online", [[2**2, 2**2]]), ("target", [[8**2, 8**2]])):
+        agent_ = agent(extra_actors=1, surrogate_critics=critics)
+        make_constant(agent_.agent.surrogates, 0)
+        set_critics(agent_, online=((4, 0), (4, 0)), targets=((0, 9), (0, 8)))
+        assert agent_.agent.surrogate_errors(batch, frozen=True).tolist() == [expected]
+
+
+def test_a_surrogate_is_given_the_actions_before_its_own():
+    agent_ = pack("savo", (0,), batch_size=4, extra_actors=3)
+    batch = agent_.batch()
+    make_constant(agent_.agent.critic.online, 1, 1)  # so that the targets do not depend on the actions
+    before = agent_.agent.surrogate_errors(batch, frozen=True)
+    for changed in range(4):
+        protos = batch.protos.clone()
+        protos[:, :, changed] *= -1
+        after = agent_.agent.surrogate_errors(batch._replace(protos=protos), frozen=True)
+        same_at_proposal = [bool(after[0, i, 0] == before[0, i, 0]) for i in range(3)]  # of surrogates 1, 2, 3
+        same_at_executed = [bool(after[0, i, 1] == before[0, i, 1]) for i in range(3)]
+        assert same_at_proposal == [changed > i for i in (1, 2, 3)]
+        assert same_at_executed == [changed >= i for i in (1, 2, 3)]
+
+
+def test_surrogates_move_towards_their_targets_and_the_critics_stay():
+    agent_ = agent(extra_actors=1)
+    make_constant(agent_.agent.surrogates, 9)
+    make_linear(agent_.agent.critic.online, (4, 0), (4, 0))
+    before = agent_.agent.critic.online.flat.clone()
+    agent_.agent.update_surrogates(transition([0.5, -0.5]))
+    assert agent_.agent.surrogates.frozen["output.bias"].item() == pytest.approx(8.75)
+    assert torch.equal(agent_.agent.critic.online.flat, before)
+
+
+# ---- actors
+
+
+def heights(agent: Pack, actions: Tensor) -> Tensor:
+    """(K,) at the only state, for actions (K,)."""
+    return agent.agent.landscape_heights(torch.zeros(1, 1, 1), list(actions.view(-1, 1, 1, 1).unbind(0))).flatten()
+
+
+def test_the_first_height_is_the_first_critics_and_the_others_are_the_surrogates():
+    agent_ = agent()
+    set_critics(agent_, online=((4, 1), UNUSED[1]), targets=UNUSED)
+    make_linear(agent_.agent.surrogates, (-2, 0), (0, 7))
+    assert heights(agent_, tensor([0.5, 0.25, 0.75])).tolist() == [3, -0.5, 7]
+
+
+def test_exact_heights_are_the_critics_truncated_at_the_best_action_before():
+    agent_ = agent(extra_actors=3, surrogate="exact")
+    set_critics(agent_, online=((4, 0), UNUSED[1]), targets=UNUSED)
+    actions = tensor([0.5, -0.5, 0.75, 0.625], requires_grad=True)
+    exact = heights(agent_, actions)
+    assert exact.tolist() == [2, 2, 3, 3]
+    exact.sum().backward()
+    assert actions.grad is not None
+    assert actions.grad.tolist() == [4, 0, 4, 0]  # below the floor it is flat, and the floor is a constant
+
+
+def test_every_actor_climbs_its_own_landscape():
+    agent_ = agent()
+    set_proposals(agent_, 0.5, 0.5, 0.5)
+    set_critics(agent_, online=((4, 1), (-9, 0)), targets=UNUSED)
+    make_linear(agent_.agent.surrogates, (-2, 3), (5, 0))
+    before = agent_.agent.surrogates.flat.clone(), agent_.agent.critic.online.flat.clone()
+    assert agent_.agent.update_actors(transition([0.0, 0, 0]))["actor_loss"].item() == pytest.approx(-(3 + 2 + 2.5))
+    start = math.atanh(0.5)
+    assert agent_.agent.actor.frozen["output.bias"].item() == pytest.approx(start + 0.25)  # Adam's first step is lr
+    assert agent_.agent.followers.frozen["output.bias"].flatten().tolist() == pytest.approx(
+        [start - 0.25, start + 0.25]
+    )
+    assert torch.equal(agent_.agent.surrogates.flat, before[0])
+    assert torch.equal(agent_.agent.critic.online.flat, before[1])
+
+
+def test_actors_climb_from_where_they_are_and_not_from_what_is_stored():
+    fresh, other = agent(), agent()
+    for agent_ in (fresh, other):
+        set_proposals(agent_, 0.5, -0.5, 0.25)
+    one = fresh.agent.update_actors(transition([0.0, 0, 0], executed=0))
+    two = other.agent.update_actors(transition([1.0, 1, 1], executed=1))
+    assert one["actor_loss"].item() == two["actor_loss"].item()
+
+
+def test_diversity_is_the_closeness_of_each_pair():
+    actions = tensor([[[0.0], [0.5], [1.0]], [[3.0], [3.0], [9.0]]]).view(1, 2, 3, 1)
+    near, far = math.exp(-0.5), math.exp(-2)  # at distances of 1 and 2 sigma
+    assert savo.diversity_penalty(actions, 0.5).item() == pytest.approx(((2 * near + far) + 1) / 2, abs=1e-6)
+
+
+def test_diversity_counts_all_dimensions_and_keeps_seeds_apart():
+    actions = tensor([[[[0.0, 0], [3, 4]]], [[[1, 1], [1, 1]]]])  # (2 seeds, 1 state, 2 proposals, 2)
+    assert savo.diversity_penalty(actions, 5.0).tolist() == pytest.approx([math.exp(-0.5), 1])
+
+
+def test_diversity_pushes_an_action_away_from_those_before_it_alone():
+    actions = tensor([0.0, 0.5]).view(1, 1, 2, 1).requires_grad_()
+    savo.diversity_penalty(actions, 0.5).sum().backward()
+    assert actions.grad is not None
+    first, second = actions.grad.flatten().tolist()
+    assert first == 0
+    assert second == pytest.approx(-2 * math.exp(-0.5))  # descending it moves the second on, away from the first
+
+
+def test_diversity_enters_the_actors_loss_with_its_weight():
+    agent_ = agent(extra_actors=1, diversity=3.0, diversity_sigma=0.5)
+    set_proposals(agent_, 0.25, -0.25)
+    make_constant(agent_.agent.critic.online, 1, 99)
+    make_constant(agent_.agent.surrogates, 1)
+    loss = agent_.agent.update_actors(transition([0.0, 0]))["actor_loss"].item()
+    assert loss == pytest.approx(-2 + 3 * math.exp(-0.5), abs=1e-6)
+
+
+# ---- the joint ablation
+
+
+def test_a_joint_actor_emits_all_proposals_in_order():
+    agent_ = agent(joint=True)
+    agent_.agent.actor.flat.zero_()
+    agent_.agent.actor.frozen["output.bias"][:] = torch.atanh(tensor([0.5, -0.5, 0.25]))
+    assert agent_.agent.propose(torch.zeros(1, 1, 1)).shape == (1, 1, 3, 1)
+    set_critics(agent_, online=((-1, 0), UNUSED[1]), targets=UNUSED)
+    assert act(agent_, explore=False) == (-0.5, [0.5, -0.5, 0.25], 1)
+
+
+def test_a_joint_surrogate_is_fitted_to_the_smaller_critic_at_the_best_proposal():
+    agent_ = agent(joint=True)
+    make_constant(agent_.agent.surrogates, 1)
+    set_critics(agent_, online=((4, 1), (4, 0)), targets=UNUSED)
+    errors = agent_.agent.surrogate_errors(transition([-0.5, 0.75, 0.5], executed=1), frozen=True)
+    assert errors.tolist() == [[[(3 - 1) ** 2]]]
+
+
+def test_a_joint_surrogate_sees_state_and_all_actions():
+    agent_ = agent(joint=True)
+    p = agent_.agent.surrogates.frozen
+    agent_.agent.surrogates.flat.zero_()
+    p["hidden0.weight"][0, 0, :, 0] = tensor([1000.0, 100, 10, 1])
+    p["output.weight"][0, 0, 0] = 1
+    value = savo.joint_value(p, torch.full((1, 1, 1), 2.0), tensor([3.0, 4, 5]).view(1, 1, 3, 1))
+    assert value.tolist() == [[[2345]]]
+
+
+def test_a_joint_actor_climbs_the_joint_surrogate():
+    agent_ = agent(joint=True)
+    start = math.atanh(0.5)
+    make_constant(agent_.agent.actor, start)
+    make_linear(agent_.agent.surrogates, (2, 3))  # of the last action
+    set_critics(agent_, online=((-9, 0), (-9, 0)), targets=UNUSED)
+    assert agent_.agent.update_actors(transition([0.0, 0, 0]))["actor_loss"].item() == pytest.approx(-4)
+    assert agent_.agent.actor.frozen["output.bias"].flatten().tolist() == pytest.approx([start, start, start + 0.25])
+
+
+# ---- diagnosis
+
+
+def test_diagnosis_reports_gain_winners_spread_and_surrogate_errors():
+    agent_ = agent()
+    set_proposals(agent_, -0.5, 0.5, 0.25)
+    set_critics(agent_, online=((4, 0), (4, 1)), targets=UNUSED)
+    make_constant(agent_.agent.surrogates, 0, 1)
+    metrics = agent_.agent.diagnose(transition([0.5, -0.5, 0.75], executed=0.25))
+    assert {name: round(value.item(), 5) for name, value in metrics.items()} == {
+        "q": 2,
+        "critic_gap": 1,
+        "action_magnitude": round(1.25 / 3, 5),
+        "gain": 4,
+        "wins_0": 0,
+        "wins_1": 1,
+        "wins_2": 0,
+        "spread": round((1 + 0.75 + 0.25) / 3, 5),
+        "surrogate_error": 2,  # of 2 and 2, see the test of the fit
+        "surrogate_error_executed": 1.5,  # of 2 and 1
+    }
+
+
+def test_distance_is_the_mean_over_pairs_of_different_proposals():
+    actions = tensor([[0.0, 0], [3, 4], [0, 0]]).view(1, 1, 3, 2)
+    assert savo.mean_distance(actions).tolist() == pytest.approx([10 / 3])
