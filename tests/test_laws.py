@@ -149,7 +149,7 @@ STEPS = {"td3": 24_000, "savo": 5_000}  # some 20 s each, so that three kills fi
 def test_a_run_killed_at_random_moments_ends_as_the_undisturbed_one(tmp_path, algorithm):
     """The command line, its worker killed with -9 three times, each time after it has saved something of its own."""
     command = [sys.executable, "-m", "bench.cli", "run", "--algos", algorithm, "--envs", "restricted-hopper"]
-    command += ["--seeds", "3", "--steps", str(STEPS[algorithm]), "--eval-every", "2000", "--eval-episodes", "1"]
+    command += ["--seeds", "3-3", "--steps", str(STEPS[algorithm]), "--eval-every", "2000", "--eval-episodes", "1"]
     command += ["--set", "warmup_steps=500", "--set", "hidden=16-16", "--set", "batch_size=16"]
     command += ["--checkpoint-every", "3", "--name", "law"]
 
