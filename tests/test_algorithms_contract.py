@@ -81,6 +81,20 @@ def test_an_action_depends_on_its_own_state_alone(variant: str):
 
 
 @every_variant
+def test_the_output_gain_scales_what_untrained_actors_propose(variant: str):
+    largest = []
+    for gain in (1e-3, 1.0):
+        made = of(variant, 0, output_gain=gain)
+        noise = {name: torch.zeros_like(value) for name, value in made.noise("act").items()}
+        acted = made.agent.act(torch.ones(1, 5, 3), noise, explore=True)
+        proposals = torch.cat([acted.action.unsqueeze(2), acted.protos], dim=2)
+        largest.append(proposals.abs().amax((0, 1, 3)))
+    small, large = largest
+    assert (small < 5e-3).all()
+    assert (large > 0.05).all()
+
+
+@every_variant
 def test_the_policy_state_of_a_seed_is_enough_to_act(variant: str):
     made, fresh = of(variant, 0, 1, output_gain=1.0), of(variant, 7)
     made.update(4)
@@ -331,6 +345,29 @@ def test_every_field_of_the_agent_changes_something(name: str, field: str):
     assert getattr(config(name, **base), field) != value
     before, after = outcome(name, **base), outcome(name, **base | {field: value})
     assert not same(before, after)
+
+
+@every_variant
+def test_every_network_and_optimizer_follows_the_config(variant: str):
+    made = of(variant, 0, hidden=(7, 9), lr=0.125, max_grad_norm=0.5)
+    for name, optimizer in made.agent.optimizers.items():
+        assert optimizer.adam.param_groups[0]["lr"] == 0.125, name
+        assert optimizer.max_grad_norm == 0.5, name
+    trained = {id(stack) for optimizer in made.agent.optimizers.values() for stack in optimizer.stacks}
+    for name, stack in made.agent.networks.items():
+        if stack.flat.numel():
+            widths = [stack.layers[f"hidden{index}.weight"].shape[1] for index in range(2)]
+            assert widths == [7, 9], name
+            assert (id(stack) in trained) is not name.endswith("_target"), name
+
+
+@every_variant
+@pytest.mark.parametrize("norm", [True, False])
+def test_actors_and_no_critics_have_the_norm_that_is_asked_for(variant: str, norm: bool):
+    made = of(variant, 0, actor_norm=norm)
+    normed = {name for name, stack in made.agent.networks.items() if "norm.weight" in stack.layers}
+    actors = {name for name in made.agent.networks if name.startswith(("actor", "followers"))}
+    assert normed == (actors if norm else set())
 
 
 @pytest.mark.parametrize("field", LOOP_FIELDS)

@@ -45,7 +45,7 @@ class Line(gym.Env):
 
 if FAULTY not in envs.names():
 
-    @envs.environment(FAULTY, id="Test/FaultyLine-v0", tags=("test",), max_episode_steps=20, benchmark=False)
+    @envs.environment(FAULTY, id="Test/FaultyLine-v0", tags=("faulty",), max_episode_steps=20, benchmark=False)
     def faulty_line() -> gym.Env:
         return Line()
 

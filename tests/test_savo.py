@@ -222,6 +222,17 @@ def test_the_first_height_is_the_first_critics_and_the_others_are_the_surrogates
     assert heights(agent_, tensor([0.5, 0.25, 0.75])).tolist() == [3, -0.5, 7]
 
 
+def test_a_surrogates_height_is_given_the_actions_before_and_no_gradient_flows_to_them():
+    agent_ = pack("savo", (0,), extra_actors=3).agent
+    obs = torch.linspace(-1, 1, 6).view(1, 2, 3)
+    actions = [torch.full((1, 2, 2), value).requires_grad_() for value in (0.1, -0.3, 0.6, 0.9)]
+    found = agent_.landscape_heights(obs, actions)
+    for i, member in enumerate(agent_.surrogates.members, start=1):
+        assert torch.equal(found[:, i], savo.surrogate_value(member.frozen, obs, [actions[i]], actions[:i])[:, 0])
+        gradients = torch.autograd.grad(found[:, i].sum(), actions, retain_graph=True, allow_unused=True)
+        assert [gradient is not None and bool(gradient.any()) for gradient in gradients] == [j == i for j in range(4)]
+
+
 def test_exact_heights_are_the_critics_truncated_at_the_best_action_before():
     agent_ = agent(extra_actors=3, surrogate="exact")
     set_critics(agent_, online=((4, 0), UNUSED[1]), targets=UNUSED)
@@ -256,6 +267,15 @@ def test_actors_climb_from_where_they_are_and_not_from_what_is_stored():
     one = fresh.agent.update_actors(transition([0.0, 0, 0], executed=0))
     two = other.agent.update_actors(transition([1.0, 1, 1], executed=1))
     assert one["actor_loss"].item() == two["actor_loss"].item()
+
+
+def test_the_actors_step_leaves_the_gradients_of_critics_and_surrogates_alone():
+    agent_ = pack("savo", (0,), batch_size=4)
+    stacks = [agent_.agent.critic.online, agent_.agent.surrogates]
+    for stack in stacks:
+        stack.grad.fill_(7)
+    agent_.agent.update_actors(agent_.batch())
+    assert all((stack.grad == 7).all() for stack in stacks)
 
 
 def test_diversity_is_the_closeness_of_each_pair():

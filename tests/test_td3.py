@@ -113,6 +113,13 @@ def test_actor_climbs_the_first_critic():
     assert torch.equal(td3.agent.critic.online.flat, before)
 
 
+def test_the_actors_step_leaves_the_gradient_of_the_critics_alone():
+    td3 = agent()
+    td3.agent.critic.online.grad.fill_(7)
+    td3.agent.update_actor(transition())
+    assert (td3.agent.critic.online.grad == 7).all()
+
+
 def act(agent: Pack, noise: float, *, explore: bool) -> Tensor:
     return agent.agent.act(torch.zeros(2, 1, 1), {"explore": torch.full((2, 1, 1), noise)}, explore=explore).action
 
