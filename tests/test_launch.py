@@ -273,11 +273,21 @@ def test_sigterm_to_the_parent_alone_stops_the_workers_cleanly(root, drive):
     assert not any(map(alive, pids(root)))
 
 
+def test_two_signals_at_once_are_one_stop():
+    with Stop() as stop:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert (stop.number, stop.count) == (signal.SIGINT, 1)
+        time.sleep(0.4)
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.count == 2
+
+
 def test_a_second_ctrl_c_kills(root, drive):
     process = drive("seconds=0.05, steps=4000, deaf=True")
     wait_until(lambda: len(attempts(root)) == 2)
     os.killpg(process.pid, signal.SIGINT)
-    time.sleep(0.5)
+    time.sleep(1.0)
     assert process.poll() is None
     os.killpg(process.pid, signal.SIGINT)
     output, _ = process.communicate(timeout=20)

@@ -1,7 +1,9 @@
 """Launchers: where packs are trained. All of them run the same function on the same pickled Pack."""
 
 import contextlib
+import math
 import signal
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
@@ -11,6 +13,7 @@ from bench.plan import Pack
 from bench.progress import Board
 
 Claim = Callable[[Pack], Pack | None]  # a pack without the seeds that need no training any more, None if none is left
+SAME_STOP = 0.3  # seconds; ours: `timeout` and job managers signal a process and its group at once, people are slower
 Problems = dict[Path, str]  # a seed's folder -> why its attempt ended early, where its files cannot say it
 
 
@@ -46,6 +49,7 @@ class Stop:
     def __init__(self) -> None:
         self.number: int | None = None
         self.count = 0
+        self._last = -math.inf  # when a signal came
         self._at_once = False
         self._before: dict[int, signal.Handlers | Callable[[int, FrameType | None], object] | int | None] = {}
 
@@ -66,7 +70,10 @@ class Stop:
 
     def _note(self, number: int, _: FrameType | None) -> None:
         self.number = self.number or number
-        self.count += 1
+        now = time.monotonic()
+        if now > self._last + SAME_STOP:
+            self.count += 1
+        self._last = now
         if self._at_once:
             raise Stopped(self.number)
 
