@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
@@ -104,4 +105,5 @@ def load_seed_state(agent: Agent, index: int, state: Mapping[str, Any]) -> None:
 
 def parameters(agent: Agent) -> int:
     """Trained numbers of one seed."""
-    return sum(stack.flat[0].numel() for optimizer in agent.optimizers.values() for stack in optimizer.stacks)
+    stacks = [stack for optimizer in agent.optimizers.values() for stack in optimizer.stacks]
+    return sum(len(stack.members) * sum(math.prod(p.shape) for p in stack.layers.values()) for stack in stacks)

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -67,6 +67,9 @@ class SAVOConfig(TD3Config):
     summary_size: int = 16  # code: USC-Lira/Q3C@4a5456b
     target_argmax: Literal["online", "target"] = "online"  # code: the critic that picks the target's action
     surrogate_critics: Literal["online", "target"] = "online"  # code: the critics that the surrogates are fitted to
+
+    # SAVO's own published constants are those of the fair comparison.
+    PRESETS: ClassVar[dict[str, dict[str, Any]]] = {"fair": {}, "published": {}}
 
     def __post_init__(self) -> None:
         """Refuse values that cannot work, naming the field.

@@ -19,6 +19,7 @@ Differs from the paper:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -79,6 +80,8 @@ class TD3Config:
         Raises:
             ValueError: with the field, its value and what is allowed.
         """
+        for name, value in vars(self).items():
+            check(self, name, not isinstance(value, float) or math.isfinite(value), "must be finite")
         check(self, "preset", self.preset in self.PRESETS, f"must be one of {', '.join(self.PRESETS)}")
         check(self, "hidden", len(self.hidden) > 0 and min(self.hidden) > 0, "must be widths above 0, as 64-64")
         check(self, "noise", self.noise in ("ou", "gaussian"), "must be one of ou, gaussian")

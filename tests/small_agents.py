@@ -25,10 +25,10 @@ ABLATIONS: dict[str, list[dict[str, Any]]] = {
         {"surrogate": "exact"},
         {"conditioning": "none"},
         {"joint": True},
-        {"target_noise": 0.2},
-        {"diversity": 1.0},
-        {"target_argmax": "target"},
-        {"surrogate_critics": "target"},
+        {"target_noise": 0.2, "extra_actors": 1},
+        {"diversity": 1.0, "extra_actors": 1},
+        {"target_argmax": "target", "extra_actors": 1},
+        {"surrogate_critics": "target", "extra_actors": 1},
     ]
 }
 VARIANTS = {
