@@ -14,8 +14,14 @@ from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
 
+from algos.cem import CEM, CEMConfig
+from algos.ensemble import Ensemble, EnsembleConfig
+from algos.greedy_ac import GreedyAC, GreedyACConfig, GreedyTD3, GreedyTD3Config
+from algos.sac import SAC, SACConfig
 from algos.savo import SAVO, SAVOConfig
+from algos.savo_sac import SAVOSAC, SAVOSACConfig
 from algos.td3 import TD3, TD3Config
+from algos.wolpertinger import Wolpertinger, WolpertingerConfig
 
 
 class UnknownAlgorithm(LookupError):
@@ -35,6 +41,13 @@ class Entry:
 BUILT_IN = (
     Entry("td3", TD3Config, TD3, "one deterministic actor, twin critics (arXiv:1802.09477)"),
     Entry("savo", SAVOConfig, SAVO, "successive actors on truncated Q-landscapes (arXiv:2410.11833)"),
+    Entry("wolpertinger", WolpertingerConfig, Wolpertinger, "the best of one actor's neighbours (arXiv:1512.07679)"),
+    Entry("cem", CEMConfig, CEM, "no actor, a cross-entropy search of Q (arXiv:1806.10293)"),
+    Entry("ensemble", EnsembleConfig, Ensemble, "the best of several independent actors (arXiv:2410.11833)"),
+    Entry("sac", SACConfig, SAC, "one stochastic actor, learnt temperature (arXiv:1812.05905)"),
+    Entry("savo-sac", SAVOSACConfig, SAVOSAC, "SAVO's chain with stochastic actors (the update is ours)"),
+    Entry("greedy-ac", GreedyACConfig, GreedyAC, "an actor that imitates the best of many samples (arXiv:1810.09103)"),
+    Entry("greedy-td3", GreedyTD3Config, GreedyTD3, "the same with TD3's actor (arXiv:2410.11833)"),
 )
 
 

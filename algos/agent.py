@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from torch import Tensor
 
+from algos.catalogue import Catalogue
 from algos.nets import Optimizer, Stack
 
 Call = Literal["act", "evaluate", "update"]
@@ -19,8 +20,9 @@ class Batch(NamedTuple):
     """B transitions for each of S seeds, as sampled from replay."""
 
     obs: Tensor  # (S, B, O)
-    action: Tensor  # (S, B, A) the executed action
+    action: Tensor  # (S, B, A) the executed action; on a catalogue its item's vector
     protos: Tensor  # (S, B, P, A) raw actor outputs that the update needs again; P may be 0
+    proposals: Tensor  # (S, B, P or J, A) what was scored: the protos themselves; on a catalogue the J stored items
     reward: Tensor  # (S, B)
     next_obs: Tensor  # (S, B, O)
     terminated: Tensor  # (S, B) 1 at the true end of the MDP; a time limit is not one
@@ -29,17 +31,29 @@ class Batch(NamedTuple):
 class Acted(NamedTuple):
     """The outcome of one call of `Agent.act`."""
 
-    action: Tensor  # (S, B, A) in [-1, 1]
-    protos: Tensor  # (S, B, P, A) what replay stores of the proposals
+    action: Tensor  # (S, B, A) in [-1, 1]; on a catalogue the vector of the chosen item
+    protos: Tensor  # (S, B, P, A) what replay stores of the actors' outputs
     chosen: Tensor  # (S, B) index of the proposal that was executed
+    items: Tensor | None = None  # (S, B, K) on a catalogue, the item of every proposal
+
+    @property
+    def executed(self) -> Tensor:
+        """What the environment is given: the action (S, B, A), on a catalogue the chosen item's index (S, B)."""
+        if self.items is None:
+            return self.action
+        return self.items.gather(-1, self.chosen.unsqueeze(-1)).squeeze(-1)
 
 
 @dataclass(frozen=True)
 class Spaces:
-    """The sizes an agent needs to build its networks; actions live in [-1, 1]^action_dim."""
+    """What an agent must know of a task. Actors' outputs live in [-1, 1]^action_dim.
+
+    With a catalogue an action is one of its items, whose vectors have that dimension.
+    """
 
     obs_dim: int
     action_dim: int
+    catalogue: Catalogue | None = None
 
 
 class Agent(Protocol):
@@ -52,6 +66,7 @@ class Agent(Protocol):
     """
 
     protos: int  # P: protos stored per transition
+    items: int  # J: items of proposals stored per transition on a catalogue; 0 in a box
     updates: int  # gradient steps so far, the same for all seeds
     networks: Mapping[str, Stack]  # all of them, targets too
     optimizers: Mapping[str, Optimizer]
@@ -69,8 +84,8 @@ class Agent(Protocol):
         """One gradient step on every seed; returns metrics of shape (S,)."""
         ...
 
-    def diagnose(self, batch: Batch) -> dict[str, Tensor]:
-        """Metrics of shape (S,) that are too dear for every update; changes nothing."""
+    def diagnose(self, batch: Batch, noise: Noise) -> dict[str, Tensor]:
+        """Metrics of shape (S,) that are too dear for every update, with an update's noise; changes nothing."""
         ...
 
 

@@ -1,17 +1,18 @@
 """Networks with a leading axis of seeds.
 
 A `Stack` holds M networks of one shape for each of S seeds in one flat tensor (S, M, P), so that Adam, gradient
-clipping and the slow copy are a few operations on one tensor, and a seed's networks are one row. Its layers are views.
+clipping and the slow copy are a few operations on one tensor, and a seed's networks are one row. Its layers are
+views.
 
-On a CPU every product is one matrix multiplication per network, so a network's numbers do not depend on how many stand
-beside it: this is what makes a seed in a pack bit-equal to that seed alone. On a GPU it is one batched product.
+On a CPU every product is one matrix multiplication per network, so a network's numbers do not depend on how many
+stand beside it: this is what makes a seed in a pack bit-equal to that seed alone. On a GPU it is one batched product.
 """
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, cached_property
 from typing import Any, NamedTuple
 
@@ -88,17 +89,22 @@ def _batched(outs: Tensor, lefts: Tensor, rights: Tensor, biases: Tensor | None)
         torch.baddbmm(biases.unsqueeze(1), lefts, rights, out=outs)
 
 
-def tanh(x: Tensor) -> Tensor:
-    """tanh of (S, ...), the same bits for a seed in any pack.
+def elementwise(function: Callable[..., Tensor], *xs: Tensor) -> Tensor:
+    """function(x, ...) of equal shapes (S, ...), number by number, the same bits for a seed in any pack.
 
     The last numbers of a tensor, which fill no vector register, take another path through the math library; so every
     seed's part is padded to whole registers.
     """
-    flat = x.flatten(1)
-    pad = -flat.shape[1] % WHOLE_REGISTERS
+    shape = xs[0].shape
+    pad = -math.prod(shape[1:]) % WHOLE_REGISTERS
     if pad == 0:
-        return torch.tanh(x)
-    return torch.tanh(F.pad(flat, (0, pad)))[:, : flat.shape[1]].reshape(x.shape)
+        return function(*xs)
+    return function(*(F.pad(x.flatten(1), (0, pad)) for x in xs))[:, :-pad].reshape(shape)
+
+
+def tanh(x: Tensor) -> Tensor:
+    """tanh of (S, ...), see `elementwise`."""
+    return elementwise(torch.tanh, x)
 
 
 WHOLE_REGISTERS = 64  # ours: float32 numbers; at least two of the widest registers, which torch's loops take at once
@@ -354,26 +360,6 @@ def film_mlp(p: Params, x: Tensor, z: Tensor) -> Tensor:
         x = (h * scale + shift).flatten(2, 3)  # (S, M, N B, H)
         index += 1
     return _output(p, x)
-
-
-def deep_set_layers(inputs: int, hidden: int, outputs: int) -> Layers:
-    """The layers of a DeepSet: two for each element, two after the pooling."""
-    return (
-        dense_layer("element0", inputs, hidden)
-        | dense_layer("element1", hidden, hidden)
-        | dense_layer("pooled0", hidden, hidden)
-        | dense_layer("pooled1", hidden, outputs)
-    )
-
-
-def deep_set(p: Params, elements: Tensor, count: int) -> Tensor:
-    """Summarise a set without regard to its order (arXiv:1703.06114v3, with max-pooling).
-
-    elements (S, M or 1, count B, I), one group of B rows after another; returns (S, M, B, Z).
-    """
-    h = dense(p, "element1", dense(p, "element0", elements, relu=True))
-    pooled = h.unflatten(2, (count, -1)).amax(2)  # (S, M, count, B, H) -> (S, M, B, H)
-    return dense(p, "pooled1", dense(p, "pooled0", pooled, relu=True))
 
 
 class TwinCritic:

@@ -6,6 +6,23 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from algos.config import Config, NoiseConfig
+
+
+def exploration(config: Config, shape: tuple[int, ...] | None, seeds: int) -> ExplorationNoise:
+    """The process that a config asks for; for an algorithm that wants none (shape None), one without numbers."""
+    if shape is None or not isinstance(config, NoiseConfig):
+        return ExplorationNoise("gaussian", (0,), seeds=seeds, sigma=0.0, theta=0.0, final=1.0, decay_steps=0)
+    return ExplorationNoise(
+        config.noise,
+        shape,
+        seeds=seeds,
+        sigma=config.noise_sigma,
+        theta=config.noise_theta,
+        final=config.noise_final,
+        decay_steps=config.noise_decay_steps,
+    )
+
 
 class ExplorationNoise:
     """Ornstein-Uhlenbeck or Gaussian noise whose scale falls linearly over the first steps of a run.

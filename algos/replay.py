@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -10,16 +11,54 @@ import torch
 from algos.agent import Batch, Spaces
 
 
-class Replay:
-    """The last `capacity` transitions of every seed.
+@dataclass(frozen=True)
+class Layout:
+    """What a record holds: obs (O), action (A), protos (P A), items (J), reward, terminated, next_obs (O), as float32.
 
-    A record is one row of float32: obs (O), action (A), protos (P A), reward, terminated, next_obs (O). The memory is
-    reserved at once but filled page by page, so an unfinished buffer costs what it holds.
+    On a catalogue the action is its item's index, and J items of proposals stand beside the protos; float32 holds such
+    numbers exactly up to 2^24. In a box J = 0.
     """
 
-    def __init__(self, seeds: int, capacity: int, spaces: Spaces, protos: int, device: torch.device) -> None:
-        self.seeds, self.capacity, self.spaces, self.protos, self.device = seeds, capacity, spaces, protos, device
-        self.width = record_width(spaces, protos)
+    spaces: Spaces
+    protos: int
+    items: int
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Numbers of each part."""
+        O, A = self.spaces.obs_dim, self.spaces.action_dim
+        boxed = self.spaces.catalogue is None
+        return (O, A if boxed else 1, self.protos * A, 0 if boxed else self.items, 1, 1, O)
+
+    @property
+    def width(self) -> int:
+        """Numbers of a record."""
+        return sum(self.widths)
+
+    def pack(self, *parts: np.ndarray) -> np.ndarray:
+        """One record per seed, (S, width), from its parts in order, each (S, ...)."""
+        S = len(parts[0])
+        return np.concatenate([part.reshape(S, -1) for part in parts], axis=1, dtype=np.float32, casting="unsafe")
+
+    def unpack(self, records: torch.Tensor) -> Batch:
+        """Records (S, B, width) as a batch."""
+        obs, action, protos, items, reward, terminated, next_obs = records.split(self.widths, dim=-1)
+        protos = proposals = protos.unflatten(-1, (self.protos, self.spaces.action_dim))
+        catalogue = self.spaces.catalogue
+        if catalogue is not None:
+            action, proposals = catalogue[action.squeeze(-1).long()], catalogue[items.long()]
+        return Batch(obs, action, protos, proposals, reward.squeeze(-1), next_obs, terminated.squeeze(-1))
+
+
+class Replay:
+    """The last `capacity` transitions of every seed, as records.
+
+    The memory is reserved at once but filled page by page, so an unfinished buffer costs what it holds.
+    """
+
+    def __init__(self, seeds: int, capacity: int, layout: Layout, device: torch.device) -> None:
+        self.seeds, self.capacity, self.layout, self.device = seeds, capacity, layout, device
+        self.width = layout.width
         self.records = torch.empty(seeds, capacity, self.width, device=device)
         self.offsets = np.arange(seeds)[:, None] * capacity  # of each seed's rows in the flattened buffer
         self.added = 0  # transitions ever added, the same for all seeds
@@ -28,7 +67,7 @@ class Replay:
         return min(self.added, self.capacity)
 
     def add(self, record: np.ndarray) -> None:
-        """Store one packed transition per seed, record (S, width) as `pack` makes it."""
+        """Store one record per seed, (S, width) as `Layout.pack` makes it."""
         self.records[:, self.added % self.capacity] = torch.from_numpy(record).to(self.device)
         self.added += 1
 
@@ -37,10 +76,8 @@ class Replay:
         size = len(self)
         rows = np.stack([rng.integers(size, size=batch_size) for rng in rngs]) + self.offsets
         index = torch.from_numpy(rows.ravel()).to(self.device)
-        flat = self.records.flatten(0, 1).index_select(0, index).unflatten(0, (self.seeds, batch_size))
-        O, A, P = self.spaces.obs_dim, self.spaces.action_dim, self.protos
-        obs, action, protos, reward, terminated, next_obs = flat.split((O, A, P * A, 1, 1, O), dim=-1)
-        return Batch(obs, action, protos.unflatten(-1, (P, A)), reward.squeeze(-1), next_obs, terminated.squeeze(-1))
+        records = self.records.flatten(0, 1).index_select(0, index).unflatten(0, (self.seeds, batch_size))
+        return self.layout.unpack(records)
 
     def rows(self, index: int, start: int) -> np.ndarray:
         """The records of one seed from transition number `start` to the newest: (added - start, width).
@@ -58,22 +95,3 @@ class Replay:
         slots = np.arange(added - len(rows), added) % self.capacity
         self.records[index, torch.from_numpy(slots).to(self.device)] = torch.from_numpy(rows).to(self.device)
         self.added = added
-
-
-def record_width(spaces: Spaces, protos: int) -> int:
-    """Numbers in one packed record."""
-    return 2 * spaces.obs_dim + spaces.action_dim * (1 + protos) + 2
-
-
-def pack(
-    obs: np.ndarray,
-    action: np.ndarray,
-    protos: np.ndarray,
-    reward: np.ndarray,
-    terminated: np.ndarray,
-    next_obs: np.ndarray,
-) -> np.ndarray:
-    """One packed record per seed from obs (S, O), action (S, A), protos (S, P, A), reward (S,), terminated (S,)."""
-    S = len(obs)
-    parts = (obs, action, protos.reshape(S, -1), reward[:, None], terminated[:, None], next_obs)
-    return np.concatenate(parts, axis=1, dtype=np.float32)

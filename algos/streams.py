@@ -1,7 +1,7 @@
 """The random streams of a seed: one generator per purpose, spawned from the seed number alone.
 
-Nothing in a run draws from a global generator, and no purpose draws from another's stream. So a seed sees the
-same numbers alone or in any pack, and a change in how often one stream is used moves no other.
+Nothing in a run draws from a global generator, and no purpose draws from another's stream. So a seed sees the same
+numbers alone or in any pack, and a change in how often one stream is used moves no other.
 """
 
 from __future__ import annotations

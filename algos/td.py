@@ -1,4 +1,4 @@
-"""Pure functions that the algorithms share: targets, the best proposal, truncation, the slow copy."""
+"""Pure functions that the algorithms share: targets, the best proposal, truncation, distances."""
 
 from __future__ import annotations
 
@@ -31,6 +31,12 @@ def best(actions: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
     return actions.gather(2, chosen).squeeze(2), index
 
 
+def top(points: Tensor, q: Tensor, count: int) -> Tensor:
+    """Those of points (S, B, N, A) with the highest q (S, B, N), the best first: (S, B, count, A)."""
+    index = q.topk(count, dim=-1, sorted=True).indices
+    return points.gather(2, index.unsqueeze(-1).expand(-1, -1, -1, points.shape[-1]))
+
+
 def floors(q: Tensor) -> Tensor:
     """The best value before each proposal but the first: (S, B, K) -> (S, B, K - 1), entry i - 1 is max_{j<i} q_j."""
     return q.cummax(-1).values[..., :-1]
@@ -44,3 +50,10 @@ def truncate(q: Tensor, floor: Tensor) -> Tensor:
 def squared_error(prediction: Tensor, target: Tensor) -> Tensor:
     """Mean squared error over the batch, for every seed and network: (S, M, B) -> (S, M)."""
     return (prediction - target).square().mean(-1)
+
+
+def mean_distance(actions: Tensor) -> Tensor:
+    """Mean distance between two different proposals: (S, B, K, A) -> (S,), in units of the maximal action."""
+    K = actions.shape[2]
+    apart = (actions.unsqueeze(3) - actions.unsqueeze(2)).square().sum(-1).sqrt()  # (S, B, K, K)
+    return apart.sum((2, 3)).mean(1) / (K * (K - 1))

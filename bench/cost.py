@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from algos.agent import Spaces
     from bench.plan import Cell, Pack
 
 # ours: measured on one core of an EPYC with AVX-512, packs of ten, seconds a seed
@@ -26,16 +27,23 @@ GPU_UPDATE = 2.5e-3
 
 def relative(algorithm: str, config: Any) -> float:
     """Time of an update relative to TD3's; 1 for what is not known."""
-    if algorithm == "savo":
-        return 1 + 1.4 * config.extra_actors  # ours: measured on a prototype
-    return 1.0
+    # ours: measured, see docs/performance.md
+    if algorithm in ("savo", "savo-sac"):
+        return (1 if algorithm == "savo" else 2.5) * (1 + 1.6 * config.extra_actors)
+    if algorithm == "ensemble":
+        return 1 + 0.35 * config.extra_actors
+    if algorithm == "cem":
+        return 1 + 0.09 * config.iterations * config.samples
+    return {"sac": 1.8, "wolpertinger": 1.1, "greedy-ac": 5.0, "greedy-td3": 3.0}.get(algorithm, 1.0)
 
 
 def networks(algorithm: str, config: Any) -> int:
     """Networks that a policy and its checkpoint hold: actor and twin critics, and what else there is."""
-    if algorithm == "savo":
+    if algorithm in ("savo", "savo-sac"):
         return 3 + 4 * config.extra_actors  # an actor and a surrogate, each with its summary of about that size
-    return 3
+    if algorithm == "ensemble":
+        return 3 + config.extra_actors
+    return {"cem": 2, "wolpertinger": 4, "greedy-ac": 4, "greedy-td3": 4}.get(algorithm, 3)
 
 
 def _update_seconds(cell: "Cell") -> float:
@@ -78,17 +86,17 @@ def makespan(times: Iterable[float], workers: int) -> float:
     return max(free)
 
 
-def policy_bytes(cell: "Cell", sizes: tuple[int, int]) -> int:
-    """Size of one seed's final networks, for sizes of an observation and of an action."""
-    widths = (sum(sizes), *getattr(cell.config, "hidden", (256, 256)), sizes[1])
+def policy_bytes(cell: "Cell", spaces: "Spaces") -> int:
+    """Size of one seed's final networks."""
+    O, A = spaces.obs_dim, spaces.action_dim
+    widths = (O + A, *getattr(cell.config, "hidden", (256, 256)), A)
     parameters = sum((a + 1) * b for a, b in itertools.pairwise(widths))
     return 4 * parameters * networks(cell.algorithm, cell.config)
 
 
-def checkpoint_bytes(cell: "Cell", sizes: tuple[int, int]) -> int:
+def checkpoint_bytes(cell: "Cell", spaces: "Spaces") -> int:
     """Largest size of one unfinished seed's checkpoint: its replay log, two states of networks, targets and Adam."""
-    observation, action = sizes
     protos = getattr(cell.config, "extra_actors", -1) + 1
-    record = 4 * (2 * observation + (1 + protos) * action + 2)
+    record = 4 * (2 * spaces.obs_dim + (1 + protos) * spaces.action_dim + 2)
     kept = min(cell.budget.steps, getattr(cell.config, "buffer_size", cell.budget.steps))
-    return record * kept + 2 * 4 * policy_bytes(cell, sizes)
+    return record * kept + 2 * 4 * policy_bytes(cell, spaces)

@@ -85,7 +85,7 @@ class Evaluator:
             if stop():
                 return None
             noise = standard_normal(rngs, shapes, device)
-            actions = agent.act(torch.from_numpy(obs).to(device), noise, explore=False).action.cpu().numpy()
+            actions = agent.act(torch.from_numpy(obs).to(device), noise, explore=False).executed.cpu().numpy()
             for s, e in zip(*running.nonzero(), strict=True):
                 try:
                     if not np.isfinite(actions[s, e]).all():

@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -16,6 +17,9 @@ from bench.ledger import CellState, SeedState
 from bench.options import Options
 from bench.plan import Cell, Pack, Todo, seed_folder
 from bench.progress import Board
+
+if TYPE_CHECKING:
+    from algos.agent import Spaces
 
 WAIT = 2.0  # seconds between two looks at seeds that another process trains
 TRAINABLE = ("missing", "interrupted", "failed")
@@ -107,16 +111,18 @@ def _workers(device: str) -> int:
 
 def estimate(grid: Grid, packs: Sequence[Pack], todo: Sequence[Todo]) -> str:
     """One line: core-hours, wall-clock and disk."""
-    shapes: dict[str, tuple[int, int]] = {}
+    spaces: dict[str, Spaces] = {}
     for item in todo:
-        if item.cell.env_label not in shapes:
-            shapes[item.cell.env_label] = plan.probe(item.cell)  # also checks the keywords, before anything trains
+        if item.cell.env_label not in spaces:
+            spaces[item.cell.env_label] = plan.probe(item.cell)  # also checks the keywords, before anything trains
+    for cell in {(item.cell.env_label, item.cell.variant): item.cell for item in todo}.values():
+        plan.check_fit(cell, spaces[cell.env_label])
     step = {(item.cell.env_label, item.cell.variant, item.seed): item.step for item in todo}
     times = [cost.pack_seconds(pack, step[pack.cell.env_label, pack.cell.variant, pack.seeds[0]]) for pack in packs]
     unit = "core-" if grid.device == "cpu" else "GPU-"
-    kept = sum(cost.policy_bytes(item.cell, shapes[item.cell.env_label]) for item in todo)
+    kept = sum(cost.policy_bytes(item.cell, spaces[item.cell.env_label]) for item in todo)
     checkpoints = sorted(
-        (len(pack.seeds) * cost.checkpoint_bytes(pack.cell, shapes[pack.cell.env_label]) for pack in packs),
+        (len(pack.seeds) * cost.checkpoint_bytes(pack.cell, spaces[pack.cell.env_label]) for pack in packs),
         reverse=True,
     )
     peak = kept + sum(checkpoints[: grid.workers])

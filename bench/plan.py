@@ -14,6 +14,7 @@ from bench.grammar import nearest
 from results.format import SeedFolder, label, text
 
 if TYPE_CHECKING:
+    from algos.agent import Spaces
     from bench.options import Options, Setting
 
 LARGEST_PACK = 10  # ours: the usual number of seeds; more gain little and lose more when a worker dies
@@ -269,13 +270,14 @@ def _keywords(task: Any, written: Mapping[str, Any]) -> dict[str, Any]:
     return typed
 
 
-def probe(cell: Cell) -> tuple[int, int]:
-    """Make a cell's environment once, which checks its keywords: sizes of an observation and of an action.
+def probe(cell: Cell) -> "Spaces":
+    """Make a cell's environment once, which checks its keywords, and see what agents must know of it.
 
     Raises:
         UserError: it cannot be made.
     """
     import envs
+    from bench.spaces import spaces_of
 
     try:
         environment = envs.make(cell.environment, **cell.env_keywords)
@@ -283,11 +285,23 @@ def probe(cell: Cell) -> tuple[int, int]:
         reason = str(error) or type(error).__name__
         plain = reason if isinstance(error, ValueError) else f"{cell.env_label} cannot be made: {reason}"
         raise UserError(plain) from None
-    sizes = [space.shape[0] for space in (environment.observation_space, environment.action_space) if space.shape]
+    spaces = spaces_of(environment)
     environment.close()
-    if len(sizes) != 2:
-        raise UserError(f"{cell.env_label}: observations and actions must be flat boxes")
-    return sizes[0], sizes[1]
+    return spaces
+
+
+def check_fit(cell: Cell, spaces: "Spaces") -> None:
+    """Check a config against the task that it is for.
+
+    Raises:
+        UserError: it cannot work there.
+    """
+    check = getattr(cell.config, "check_spaces", None)  # a plug-in's config need not have it
+    try:
+        if check is not None:
+            check(spaces)
+    except ValueError as error:
+        raise UserError(f"{error} ({cell.algorithm} on {cell.env_label})") from None
 
 
 # ---- packs

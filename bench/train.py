@@ -24,16 +24,16 @@ from torch import Tensor
 
 import algos
 import envs
-from algos.agent import Agent, Batch, Spaces, load_seed_state, policy_state, seed_state
-from algos.noise import ExplorationNoise
-from algos.replay import Replay
-from algos.replay import pack as pack_record
+from algos.agent import Agent, Batch, Noise, load_seed_state, policy_state, seed_state
+from algos.noise import exploration
+from algos.replay import Layout, Replay
 from algos.streams import Streams, standard_normal
 from bench import checkpoint, ledger
 from bench.errors import UserError
 from bench.evaluate import Episode, Evaluator, describe
 from bench.plan import Pack
 from bench.provenance import provenance
+from bench.spaces import spaces_of
 from results.format import CorruptFile, SeedFolder, append_csv, truncate
 
 HEARTBEAT = 2.0  # seconds between two writes of status.json; ours: fresh enough to watch, cheap enough to forget
@@ -126,7 +126,7 @@ class SeedRun:
     failure: str | None = None
     obs: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))  # (O,) the current observation
     reset_state: Mapping[str, Any] = field(default_factory=dict)  # the environment's random state before its last reset
-    actions: list[np.ndarray] = field(default_factory=list)  # taken since then, each (A,)
+    actions: list[Any] = field(default_factory=list)  # taken since then, each (A,) or an item
     episode: Episode = field(default_factory=Episode)
     episodes: int = 0  # finished ones
     last_return: float | None = None  # of the last evaluation, before the first of the last training episode
@@ -143,8 +143,8 @@ class SeedRun:
         obs, _ = self.env.reset()
         self.obs = checked(obs)
 
-    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool]:
-        """Take an action (A,) and, where an episode ends, begin the next: (next_obs, reward, terminated)."""
+    def step(self, action: Any) -> tuple[np.ndarray, float, bool]:
+        """Take an action (A,) or an item; where an episode ends, begin the next: (next_obs, reward, terminated)."""
         if not np.isfinite(action).all():
             raise FloatingPointError("the network's action is not finite")
         self.actions.append(action)
@@ -163,8 +163,8 @@ class SeedRun:
 
     def state(self) -> dict[str, Any]:
         """The environment's part of a checkpoint: an episode is its random state at reset plus its actions."""
-        shape = (len(self.actions), *(self.env.action_space.shape or ()))
-        actions = np.array(self.actions, np.float32).reshape(shape)
+        space = self.env.action_space
+        actions = np.array(self.actions, space.dtype).reshape(len(self.actions), *(space.shape or ()))
         return {
             "reset_state": self.reset_state,
             "actions": torch.from_numpy(actions),
@@ -219,27 +219,19 @@ class Training:
         self.step = self.resumed_from = step
         self.environment = envs.get(self.cell.environment)
         self.runs = [SeedRun(seed, SeedFolder(pack.folder(seed)), self.make_env(), Streams(seed)) for seed in seeds]
-        self.spaces = spaces_of(self.runs[0].env)
+        self.spaces = spaces_of(self.runs[0].env, self.device)
         self.agent: Agent = algos.get(self.cell.algorithm).agent(
             self.config, self.spaces, [run.streams.init for run in self.runs], self.device
         )
-        capacity = min(self.config.buffer_size, self.budget.steps)
-        self.replay = Replay(len(seeds), capacity, self.spaces, self.agent.protos, self.device)
+        self.layout = Layout(self.spaces, self.agent.protos, self.agent.items)
+        self.replay = Replay(len(seeds), min(self.config.buffer_size, self.budget.steps), self.layout, self.device)
         self.noise_shapes = self.agent.noise_shapes("act")
-        self.exploration = ExplorationNoise(
-            self.config.noise,
-            self.noise_shapes.pop("explore", ()),
-            seeds=len(seeds),
-            sigma=self.config.noise_sigma,
-            theta=self.config.noise_theta,
-            final=self.config.noise_final,
-            decay_steps=self.config.noise_decay_steps,
-        )
+        self.exploration = exploration(self.config, self.noise_shapes.pop("explore", None), len(seeds))
         self.evaluator = Evaluator(self.make_env, self.environment, seeds, self.budget.eval_episodes)
         self.evaluated = 0  # step of the last evaluation
         self.logged = 0  # transitions that the replay log on disk holds
         self.metrics: dict[str, Tensor] = {}  # of the last updates, each (S,)
-        self.batch: Batch | None = None
+        self.learnt: tuple[Batch, Noise] | None = None  # what the last update was given
         self.log_every = max(1, self.budget.steps // LOG_ROWS)
         self.began = self.last_checkpoint = self.last_heartbeat = time.monotonic()
         self.beat_step = self.step
@@ -331,7 +323,7 @@ class Training:
 
     def advance(self) -> None:
         """One environment step of every seed, and one update once the random steps are over."""
-        actions, protos = self.act()
+        actions, protos, items = self.act()
         S = len(self.runs)
         obs = np.stack([run.obs for run in self.runs])
         next_obs = np.zeros_like(obs)
@@ -340,30 +332,40 @@ class Training:
             if run.failure is None:
                 with self.guarded(run, f"step {self.step}"):
                     next_obs[index], reward[index], terminated[index] = run.step(actions[index])
-        self.replay.add(pack_record(obs, actions, protos, reward, terminated, next_obs))
+        self.replay.add(self.layout.pack(obs, actions, protos, items, reward, terminated, next_obs))
         self.step += 1
         if self.step > self.config.warmup_steps:
             self.update()
 
-    def act(self) -> tuple[np.ndarray, np.ndarray]:
-        """Actions (S, A) to execute and protos (S, P, A) to store; uniformly random actions at first."""
+    def act(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Actions (S, A) to execute, on a catalogue items (S,); protos (S, P, A) and items (S, J) to store.
+
+        At first the actions are uniformly random.
+        """
         rngs = [run.streams.explore for run in self.runs]
         noise = standard_normal(rngs, self.noise_shapes, self.device)
         noise["explore"] = torch.from_numpy(self.exploration.sample(rngs, self.step)).to(self.device)
         obs = torch.from_numpy(np.stack([run.obs for run in self.runs])).unsqueeze(1).to(self.device)
         acted = self.agent.act(obs, noise, explore=True)  # obs (S, 1, O)
-        actions, protos = acted.action.squeeze(1).cpu().numpy(), acted.protos.squeeze(1).cpu().numpy()
+        actions, protos = acted.executed.squeeze(1).cpu().numpy(), acted.protos.squeeze(1).cpu().numpy()
+        items = np.zeros((len(rngs), 0)) if acted.items is None else acted.items.squeeze(1).cpu().numpy()
         if self.step < self.config.warmup_steps:
-            A = self.spaces.action_dim
-            actions = np.stack([rng.uniform(-1, 1, A).astype(np.float32) for rng in rngs])
-        return actions, protos
+            actions = np.stack([self.random_action(rng) for rng in rngs])
+        return actions, protos, items[:, : self.layout.items]
+
+    def random_action(self, rng: np.random.Generator) -> Any:
+        """A uniformly random action (A,), on a catalogue an item."""
+        if self.spaces.catalogue is not None:
+            return rng.integers(len(self.spaces.catalogue))
+        return rng.uniform(-1, 1, self.spaces.action_dim).astype(np.float32)
 
     def update(self) -> None:
         """One gradient step on every seed."""
-        self.batch = self.replay.sample([run.streams.replay for run in self.runs], self.config.batch_size)
+        batch = self.replay.sample([run.streams.replay for run in self.runs], self.config.batch_size)
         shapes = self.agent.noise_shapes("update")
         noise = standard_normal([run.streams.update for run in self.runs], shapes, self.device)
-        self.metrics |= self.agent.update(self.batch, noise)
+        self.metrics |= self.agent.update(batch, noise)
+        self.learnt = batch, noise
         if self.step % self.log_every == 0 and self.agent.updates >= 2 * self.config.policy_delay:
             self.log()
 
@@ -391,8 +393,8 @@ class Training:
 
     def log(self) -> None:
         """One row of train.csv for every seed."""
-        assert self.batch is not None
-        metrics = self.metrics | self.agent.diagnose(self.batch)
+        assert self.learnt is not None
+        metrics = self.metrics | self.agent.diagnose(*self.learnt)
         columns = {name: value.cpu().numpy() for name, value in metrics.items()}
         header = ["step", "seconds", "episodes", *columns]
         for index, run in enumerate(self.runs):
@@ -497,15 +499,3 @@ class Training:
                 )
                 self.write_seed_status(run, "done")
                 checkpoint.remove(run.folder.checkpoint)
-
-
-def spaces_of(env: gym.Env) -> Spaces:
-    """The sizes of an environment's observations and actions.
-
-    Raises:
-        UserError: they are no vectors.
-    """
-    obs, action = env.observation_space.shape, env.action_space.shape
-    if obs is None or action is None or len(obs) != 1 or len(action) != 1:
-        raise UserError(f"{env}: observations and actions must be vectors, not {obs} and {action}")
-    return Spaces(obs[0], action[0])

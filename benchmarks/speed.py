@@ -37,10 +37,10 @@ from stable_baselines3.common.noise import NormalActionNoise
 import algos
 import envs
 from algos.agent import Spaces
-from algos.streams import standard_normal
 from algos.td3 import TD3Config
 from bench.plan import Budget, Cell, Pack
-from bench.train import Training, spaces_of
+from bench.spaces import spaces_of
+from bench.train import Training
 
 WARMUP = 1_000  # random steps before the first update, for both sides
 SETTLE = 60  # updates before the first measurement: kernels are chosen, memory is touched
@@ -147,10 +147,8 @@ def advancing(loop: Training) -> Work:
 
 def updating(loop: Training) -> Work:
     """The agent's updates alone, on one batch."""
-    batch = loop.batch
-    assert batch is not None
-    rngs = [run.streams.update for run in loop.runs]
-    noise = standard_normal(rngs, loop.agent.noise_shapes("update"), loop.device)
+    assert loop.learnt is not None
+    batch, noise = loop.learnt
 
     def run(count: int) -> None:
         for _ in range(count):
@@ -161,7 +159,7 @@ def updating(loop: Training) -> Work:
 
 def parts(loop: Training) -> dict[str, Work]:
     """What a step consists of beside the update: the action, the environment, the batch from replay."""
-    actions, _ = loop.act()
+    actions, *_ = loop.act()
 
     def act(count: int) -> None:
         for _ in range(count):

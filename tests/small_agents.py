@@ -11,6 +11,7 @@ from torch import Tensor
 
 import algos
 from algos.agent import Acted, Agent, Batch, Call, Spaces
+from algos.catalogue import Catalogue
 from algos.nets import Stack
 from algos.streams import Streams, standard_normal
 
@@ -29,13 +30,56 @@ ABLATIONS: dict[str, list[dict[str, Any]]] = {
         {"diversity": 1.0, "extra_actors": 1},
         {"target_argmax": "target", "extra_actors": 1},
         {"surrogate_critics": "target", "extra_actors": 1},
-    ]
+        {"summariser": "lstm"},
+        {"summariser": "transformer"},
+    ],
+    "wolpertinger": [{"candidates": 1}, {"candidates": 5, "candidate_sigma": 0.1}, {"dual": True}],
+    "cem": [{"iterations": 1}, {"iterations": 2, "samples": 10, "elites": 4}],
+    "ensemble": [{"extra_actors": 0}],
+    "sac": [{"learn_temperature": False}, {"policy_delay": 2}],
+    "savo-sac": [{"extra_actors": 0}, {"extra_actors": 1, "conditioning": "none"}, {"learn_temperature": False}],
+    "greedy-ac": [{"entropy": 0.0}],
 }
-VARIANTS = {
-    ",".join([name, *(f"{field}={value}" for field, value in fields.items())]): (name, fields)
-    for name in algos.names()
-    for fields in [{}, *ABLATIONS.get(name, [])]
+# Variants that make sense on a catalogue alone, beside those above that can be had there.
+ON_ITEMS: dict[str, list[dict[str, Any]]] = {
+    "cem": [{"snap_samples": True}],
+    "greedy-ac": [{"snap_samples": True}],
+    "td3": [{"target_noise": 0.0}],
 }
+
+
+class Variant(NamedTuple):
+    """An algorithm with changed fields, in a box or on a catalogue."""
+
+    name: str
+    fields: dict[str, Any]
+    items: int = 0  # of the catalogue; 0 is a box
+
+
+def _variants() -> dict[str, Variant]:
+    found = {}
+    for name in algos.names():
+        for fields in [{}, *ABLATIONS.get(name, [])]:
+            found[",".join([name, *(f"{field}={value}" for field, value in fields.items())])] = Variant(name, fields)
+            if fields.get("surrogate") != "exact":  # which is for boxes alone
+                label = ",".join([name, *(f"{field}={value}" for field, value in fields.items()), "on items"])
+                found[label] = Variant(name, fields, ITEMS)
+        for fields in ON_ITEMS.get(name, []):
+            label = ",".join([name, *(f"{field}={value}" for field, value in fields.items()), "on items"])
+            found[label] = Variant(name, fields, ITEMS)
+    return found
+
+
+ITEMS = 23  # ours: of the small catalogue; more than any number of candidates here
+VARIANTS = _variants()
+
+
+def catalogue(items: int, action_dim: int) -> Catalogue | None:
+    """Items strewn over the box; None for no items."""
+    if items == 0:
+        return None
+    return Catalogue(np.random.default_rng(1).uniform(-1, 1, (items, action_dim)).astype(np.float32))
+
 
 SMALL = {"hidden": (16, 16), "batch_size": 8, "lr": 1e-3, "summary_hidden": 8, "summary_size": 4}
 
@@ -66,16 +110,23 @@ class Pack(NamedTuple):
 
     def batch(self) -> Batch:
         """Random transitions, drawn from each seed's own stream; the protos from another, as their number differs."""
-        B, O, A = self.agent.config.batch_size, self.agent.spaces.obs_dim, self.agent.spaces.action_dim
+        agent, spaces = self.agent, self.agent.spaces
+        B, O, A = agent.config.batch_size, spaces.obs_dim, spaces.action_dim
         shapes = {"obs": (B, O), "action": (B, A), "reward": (B,), "next_obs": (B, O), "terminated": (B,)}
         drawn = standard_normal([stream.replay for stream in self.streams], shapes, CPU)
-        protos = standard_normal([stream.explore for stream in self.streams], {"p": (B, self.agent.protos, A)}, CPU)[
-            "p"
-        ]
+        others = {"p": (B, agent.protos, A), "i": (B, agent.items)}
+        stored = standard_normal([stream.explore for stream in self.streams], others, CPU)
+        action, protos = drawn["action"].clamp(-1, 1), stored["p"].clamp(-1, 1)
+        proposals = protos
+        if spaces.catalogue is not None:
+            N = len(spaces.catalogue)
+            action = spaces.catalogue[(drawn["action"][..., 0].abs() * 1000).long() % N]
+            proposals = spaces.catalogue[(stored["i"].abs() * 1000).long() % N]
         return Batch(
             drawn["obs"],
-            drawn["action"].clamp(-1, 1),
-            protos.clamp(-1, 1),
+            action,
+            protos,
+            proposals,
             drawn["reward"],
             drawn["next_obs"],
             (drawn["terminated"] > 1).float(),
@@ -98,10 +149,13 @@ class Pack(NamedTuple):
         return self.agent.act(obs["obs"], self.noise("act" if explore else "evaluate"), explore=explore)
 
 
-def pack(name: str, seeds: Sequence[int], *, obs_dim: int = 3, action_dim: int = 2, **fields: Any) -> Pack:
+def pack(
+    name: str, seeds: Sequence[int], *, obs_dim: int = 3, action_dim: int = 2, items: int = 0, **fields: Any
+) -> Pack:
     streams = [Streams(seed) for seed in seeds]
     inits: list[np.random.Generator] = [stream.init for stream in streams]
-    return Pack(algos.get(name).agent(config(name, **fields), Spaces(obs_dim, action_dim), inits, CPU), streams)
+    spaces = Spaces(obs_dim, action_dim, catalogue(items, action_dim))
+    return Pack(algos.get(name).agent(config(name, **fields), spaces, inits, CPU), streams)
 
 
 def numbers(agent: Agent) -> dict[str, Tensor]:

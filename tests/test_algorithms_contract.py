@@ -28,8 +28,26 @@ def arithmetic_as_in_training():
 
 
 def of(variant: str, *seeds: int, **fields: Any) -> Pack:
-    name, changed = VARIANTS[variant]
-    return pack(name, seeds, **fields | changed)
+    """The variant, with more fields where the algorithm has them."""
+    name, changed, items = VARIANTS[variant]
+    return pack(name, seeds, items=items, **known(name, fields) | changed)
+
+
+def known(name: str, fields: dict[str, Any]) -> dict[str, Any]:
+    """Those fields that an algorithm has."""
+    return {field: value for field, value in fields.items() if field in field_names(name)}
+
+
+def field_names(name: str) -> list[str]:
+    return [field.name for field in dataclasses.fields(algos.get(name).config)]
+
+
+def acts_on_items(variant: str) -> bool:
+    return VARIANTS[variant].items > 0
+
+
+def has_actor(variant: str) -> bool:
+    return "actor_norm" in field_names(VARIANTS[variant].name)
 
 
 def targets(agent: Any) -> dict[str, tuple[Stack, Stack]]:
@@ -56,31 +74,41 @@ def test_actions_lie_in_the_box_and_have_the_right_shapes(variant: str):
         assert acted.action.abs().max() <= 1
         assert acted.protos.abs().sum() == 0 or acted.protos.abs().max() <= 1
         assert not acted.action.requires_grad
+        if acts_on_items(variant):
+            vectors = made.agent.spaces.catalogue.vectors
+            assert acted.items.shape[:2] == (S, B)
+            assert acted.executed.shape == (S, B)
+            assert torch.equal(vectors[acted.executed], acted.action)
+        else:
+            assert acted.items is None
+            assert acted.executed is acted.action
 
 
 @every_variant
 def test_exploration_uses_its_noise_and_evaluation_none(variant: str):
-    made = of(variant, 0)
-    obs, noise = torch.ones(1, 1, 3), made.noise("act")
-    assert "explore" in noise
-    other = noise | {"explore": -noise["explore"]}
+    made = of(variant, 0, output_gain=1.0)
+    obs, noise = torch.ones(1, 9, 3), made.noise("act")
+    (explores,) = noise.keys() & {"explore", "sample"}
+    other = noise | {explores: -30 * noise[explores]}
     explored = [made.agent.act(obs, each, explore=True).action for each in (noise, other)]
     assert not torch.equal(*explored)
-    assert "explore" not in made.agent.noise_shapes("evaluate")
+    assert not made.agent.noise_shapes("evaluate").keys() & {"explore", "sample"}
 
 
 @every_variant
 def test_an_action_depends_on_its_own_state_alone(variant: str):
     made = of(variant, 0, 1, output_gain=1.0)
     obs = torch.randn(2, 6, 3, generator=torch.Generator().manual_seed(0))
-    together = made.agent.act(obs, made.noise("evaluate"), explore=False).action
+    noise = made.noise("evaluate")
+    together = made.agent.act(obs, noise, explore=False).action
     for b in range(6):
-        alone = made.agent.act(obs[:, b : b + 1], made.noise("evaluate"), explore=False).action
+        alone = made.agent.act(obs[:, b : b + 1], noise, explore=False).action
         torch.testing.assert_close(alone, together[:, b : b + 1])
-    assert len(together.flatten(0, 1).unique(dim=0)) == 12
+    few = acts_on_items(variant) or VARIANTS[variant].name == "cem"  # items, or samples that all states share
+    assert len(together.flatten(0, 1).unique(dim=0)) >= (2 if few else 12)
 
 
-@every_variant
+@pytest.mark.parametrize("variant", [v for v in VARIANTS if has_actor(v) and not acts_on_items(v)])
 def test_the_output_gain_scales_what_untrained_actors_propose(variant: str):
     largest = []
     for gain in (1e-3, 1.0):
@@ -100,8 +128,9 @@ def test_the_policy_state_of_a_seed_is_enough_to_act(variant: str):
     made.update(4)
     load_policy_state(fresh.agent, 0, stored(policy_state(made.agent, 1)))
     obs = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(0))
-    trained = made.agent.act(obs, made.noise("evaluate"), explore=False)
-    loaded = fresh.agent.act(obs[1:], fresh.noise("evaluate"), explore=False)
+    noise = made.noise("evaluate")
+    trained = made.agent.act(obs, noise, explore=False)
+    loaded = fresh.agent.act(obs[1:], {name: value[1:] for name, value in noise.items()}, explore=False)
     assert torch.equal(loaded.action, trained.action[1:])
     assert torch.equal(loaded.chosen, trained.chosen[1:])
 
@@ -112,8 +141,9 @@ def test_the_policy_state_of_a_seed_is_enough_to_act(variant: str):
 @every_variant
 def test_metrics_are_finite_and_one_per_seed(variant: str):
     made = of(variant, 0, 1)
-    metrics = made.update(2) | made.agent.diagnose(made.batch())
-    assert {"critic_loss", "actor_loss", "q"} <= metrics.keys()
+    metrics = made.update(2) | made.agent.diagnose(made.batch(), made.noise("update"))
+    assert {"critic_loss", "q"} <= metrics.keys()
+    assert ("actor_loss" in metrics) is has_actor(variant)
     for name, value in metrics.items():
         assert value.shape == (2,), name
         assert value.isfinite().all(), name
@@ -125,10 +155,14 @@ def test_diagnosing_changes_nothing(variant: str):
     made, calm = of(variant, 0), of(variant, 0)
     for each in (made, calm):
         each.update(2)
-    made.agent.diagnose(of(variant, 5).batch())
+    other = of(variant, 5)
+    made.agent.diagnose(other.batch(), other.noise("update"))
     made.update(2)
     calm.update(2)
     assert same(numbers(made.agent), numbers(calm.agent))
+
+
+OF_SEVERAL = ("recurrent.weight", "query", "key")  # without effect in a summary of one action
 
 
 @every_variant
@@ -137,19 +171,24 @@ def test_every_array_of_every_network_moves(variant: str):
     views = {name: stack.frozen for name, stack in made.agent.networks.items() if stack.flat.numel()}
     before = {name: {layer: view.clone() for layer, view in layers.items()} for name, layers in views.items()}
     made.update(4)
+    if "learn_temperature=False" in variant:
+        del views["temperature"]
     still = [
         f"{name} {layer} of network {m}"
         for name, layers in views.items()
         for layer, view in layers.items()
         for m in range(view.shape[1])
         if torch.equal(view[:, m], before[name][layer][:, m])
+        and not (m == 0 and layer.startswith(OF_SEVERAL))  # the first follower sees a single earlier action
+        and layer != "key.bias"  # to which a softmax is blind
     ]
     assert still == []
 
 
 @every_variant
 def test_targets_move_by_exactly_tau_and_only_with_the_actors(variant: str):
-    made = of(variant, 0, tau=0.25, policy_delay=3)
+    made = of(variant, 0, tau=0.25)
+    made.agent.config = dataclasses.replace(made.agent.config, policy_delay=3)
     pairs = targets(made.agent)
     assert pairs
     for update in range(1, 7):
@@ -166,7 +205,8 @@ def test_targets_move_by_exactly_tau_and_only_with_the_actors(variant: str):
 
 @every_variant
 def test_actors_wait_for_the_policy_delay_and_the_others_do_not(variant: str):
-    made = of(variant, 0, policy_delay=3)
+    made = of(variant, 0)
+    made.agent.config = dataclasses.replace(made.agent.config, policy_delay=3)
     moved = []
     for _ in range(6):
         before = numbers(made.agent)
@@ -174,7 +214,10 @@ def test_actors_wait_for_the_policy_delay_and_the_others_do_not(variant: str):
         after = numbers(made.agent)
         moved.append({name for name in after if not torch.equal(after[name], before[name])})
     every = set(numbers(made.agent))
-    waiting = {name for name in every if name.startswith(("actor", "followers")) or name.endswith("_target")}
+    if "learn_temperature=False" in variant:
+        every.remove("temperature")
+    waits = ("actor", "followers", "temperature")
+    waiting = {name for name in every if name.startswith(waits) or name.endswith("_target")}
     assert waiting < every
     assert moved == [every - waiting, every - waiting, every] * 2
 
@@ -202,40 +245,42 @@ def test_the_same_seed_gives_the_same_agent_and_another_seed_another(variant: st
     assert same(numbers(one.agent), numbers(again.agent))
     assert same(metrics[0], metrics[1])
     for name, value in numbers(other.agent).items():
-        assert not torch.equal(value, numbers(one.agent)[name]), name
+        fixed = name == "temperature" and "learn_temperature=False" in variant
+        assert fixed or not torch.equal(value, numbers(one.agent)[name]), name
 
 
 ODD = {"hidden": (50, 30), "batch_size": 33, "summary_hidden": 9, "summary_size": 5}
 PACKS = ([0], [7], [3, 7], [1, 2, 3, 4, 5])
 
 
-def odd(variant: str, seeds: list[int], action_dim: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    name, changed = VARIANTS[variant]
-    known = {field.name for field in dataclasses.fields(algos.get(name).config)}
-    fields = {field: value for field, value in ODD.items() if field in known} | changed
-    made = pack(name, seeds, obs_dim=11, action_dim=action_dim, **fields)
-    results = made.update(3) | made.agent.diagnose(made.batch())
+def odd(
+    name: str, changed: dict[str, Any], items: int, seeds: list[int], action_dim: int
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    fields = known(name, ODD) | changed
+    made = pack(name, seeds, obs_dim=11, action_dim=action_dim, items=items, **fields)
+    results = made.update(3) | made.agent.diagnose(made.batch(), made.noise("update"))
     acted = made.act()
     return numbers(made.agent), results | {"action": acted.action, "protos": acted.protos, "chosen": acted.chosen}
 
 
-def assert_pack_free(variant: str, action_dim: int) -> None:
-    together = odd(variant, list(range(10)), action_dim)
+def assert_pack_free(name: str, action_dim: int, changed: dict[str, Any], items: int) -> None:
+    together = odd(name, changed, items, list(range(10)), action_dim)
     for seeds in PACKS:
-        for part, whole in zip(odd(variant, seeds, action_dim), together, strict=True):
-            for name, value in part.items():
-                assert torch.equal(value, whole[name][seeds]), f"{name} in a pack of {len(seeds)}"
+        for part, whole in zip(odd(name, changed, items, seeds, action_dim), together, strict=True):
+            for key, value in part.items():
+                assert torch.equal(value, whole[key][seeds]), f"{key} in a pack of {len(seeds)}"
 
 
 @every_variant
 def test_a_seed_is_bit_equal_alone_and_in_any_pack(variant: str):
-    assert_pack_free(variant, action_dim=3)
+    name, changed, items = VARIANTS[variant]
+    assert_pack_free(name, 3, changed, items)
 
 
 @every_algorithm
 @pytest.mark.parametrize("action_dim", [1, 6])
 def test_a_seed_is_bit_equal_in_any_pack_at_any_action_dimension(name: str, action_dim: int):
-    assert_pack_free(name, action_dim)
+    assert_pack_free(name, action_dim, {}, 0)
 
 
 # ---- checkpoints
@@ -310,7 +355,21 @@ CHANGES: dict[str, tuple[Any, dict[str, Any]]] = {
     "summary_size": (5, {}),
     "target_argmax": ("target", {"output_gain": 10.0, "lr": 0.01}),
     "surrogate_critics": ("target", {}),
+    "summariser": ("lstm", {}),
+    "candidates": (2, {"candidate_sigma": 0.5, "output_gain": 1.0}),
+    "candidate_sigma": (0.5, {}),
+    "dual": (True, {}),
+    "iterations": (2, {}),
+    "samples": (17, {}),
+    "elites": (5, {}),
+    "elite_fraction": (0.5, {}),
+    "entropy": (0.5, {}),
+    "snap_samples": (True, {}),
+    "temperature": (0.5, {}),
+    "learn_temperature": (False, {}),
+    "target_entropy": (-2.0, {}),
 }
+ON_ITEMS_ALONE = ("snap_samples",)  # fields without a meaning in a box
 
 # Fields that an agent does not read, and the file that does. The ring and the noise that they make are tested in
 # test_replay_and_noise.py, the preset in test_plan.py.
@@ -318,14 +377,14 @@ LOOP_FIELDS = {
     "preset": "bench/plan.py",
     "buffer_size": "bench/train.py",
     "warmup_steps": "bench/train.py",
-    "noise": "bench/train.py",
-    "noise_sigma": "bench/train.py",
-    "noise_theta": "bench/train.py",
-    "noise_final": "bench/train.py",
-    "noise_decay_steps": "bench/train.py",
+    "noise": "algos/noise.py",
+    "noise_sigma": "algos/noise.py",
+    "noise_theta": "algos/noise.py",
+    "noise_final": "algos/noise.py",
+    "noise_decay_steps": "algos/noise.py",
 }
 
-FIELDS = [(name, field.name) for name in algos.names() for field in dataclasses.fields(algos.get(name).config)]
+FIELDS = [(name, field) for name in algos.names() for field in field_names(name)]
 AGENT_FIELDS = [(name, field) for name, field in FIELDS if field not in LOOP_FIELDS]
 
 
@@ -333,8 +392,8 @@ def label(pair: tuple[str, str]) -> str:
     return ".".join(pair)
 
 
-def outcome(name: str, **fields: Any) -> dict[str, Tensor]:
-    made = pack(name, (0,), **fields)
+def outcome(name: str, items: int, **fields: Any) -> dict[str, Tensor]:
+    made = pack(name, (0,), items=items, **fields)
     made.update(5)
     return numbers(made.agent) | {"action": made.act(states=4).action}
 
@@ -342,8 +401,9 @@ def outcome(name: str, **fields: Any) -> dict[str, Tensor]:
 @pytest.mark.parametrize(("name", "field"), AGENT_FIELDS, ids=map(label, AGENT_FIELDS))
 def test_every_field_of_the_agent_changes_something(name: str, field: str):
     value, base = CHANGES[field]
+    base, items = known(name, base), 23 if field in ON_ITEMS_ALONE else 0
     assert getattr(config(name, **base), field) != value
-    before, after = outcome(name, **base), outcome(name, **base | {field: value})
+    before, after = outcome(name, items, **base), outcome(name, items, **base | {field: value})
     assert not same(before, after)
 
 
@@ -352,16 +412,16 @@ def test_every_network_and_optimizer_follows_the_config(variant: str):
     made = of(variant, 0, hidden=(7, 9), lr=0.125, max_grad_norm=0.5)
     for name, optimizer in made.agent.optimizers.items():
         assert optimizer.adam.param_groups[0]["lr"] == 0.125, name
-        assert optimizer.max_grad_norm == 0.5, name
+        assert optimizer.max_grad_norm == (0.0 if name == "temperature" else 0.5), name
     trained = {id(stack) for optimizer in made.agent.optimizers.values() for stack in optimizer.stacks}
     for name, stack in made.agent.networks.items():
-        if stack.flat.numel():
+        if stack.flat.numel() and name != "temperature":
             widths = [stack.layers[f"hidden{index}.weight"].shape[1] for index in range(2)]
             assert widths == [7, 9], name
             assert (id(stack) in trained) is not name.endswith("_target"), name
 
 
-@every_variant
+@pytest.mark.parametrize("variant", [v for v in VARIANTS if has_actor(v)])
 @pytest.mark.parametrize("norm", [True, False])
 def test_actors_and_no_critics_have_the_norm_that_is_asked_for(variant: str, norm: bool):
     made = of(variant, 0, actor_norm=norm)
@@ -408,6 +468,16 @@ WRONG: dict[str, list[Any]] = {
     "extra_actors": [-1],
     "surrogate": ["none"],
     "conditioning": ["lstm"],
+    "summariser": ["film"],
+    "candidates": [0],
+    "candidate_sigma": [-0.1, NAN],
+    "iterations": [0],
+    "samples": [0],
+    "elites": [0, 31],
+    "elite_fraction": [0.0, 1.1, NAN],
+    "entropy": [-0.1, NAN],
+    "temperature": [0.0, -1.0, NAN],
+    "target_entropy": [NAN],
     "diversity": [-1.0, NAN],
     "diversity_sigma": [0.0, NAN],
     "summary_hidden": [0],
@@ -437,6 +507,8 @@ def test_every_field_has_wrong_values_or_is_a_switch(name: str, field: str):
     [
         ({"joint": True, "surrogate": "exact"}, "surrogate=exact"),
         ({"joint": True, "conditioning": "none"}, "conditioning=none"),
+        ({"summariser": "lstm", "conditioning": "none"}, "summariser=lstm"),
+        ({"surrogate": "exact", "surrogate_critics": "target"}, "surrogate_critics=target"),
     ],
 )
 def test_values_that_exclude_each_other_are_refused(fields: dict[str, Any], named: str):
@@ -456,15 +528,17 @@ def test_a_config_cannot_be_changed_and_takes_no_positions(name: str):
 
 
 @pytest.mark.parametrize("target_noise", [0.0, 0.2])
-def test_savo_without_extra_actors_is_td3_bit_for_bit(target_noise: float):
+@pytest.mark.parametrize("control", ["savo", "ensemble"])
+def test_without_extra_actors_it_is_td3_bit_for_bit(control: str, target_noise: float):
     td3 = config("td3", target_noise=target_noise)
     shared = {field.name: getattr(td3, field.name) for field in dataclasses.fields(td3)}
-    one, other = pack("td3", (0, 1), **shared), pack("savo", (0, 1), extra_actors=0, **shared)
+    one, other = pack("td3", (0, 1), **shared), pack(control, (0, 1), extra_actors=0, **shared)
     for _ in range(6):
         batch = one.batch()
         noise = one.noise("update")
         first = one.agent.update(batch, noise)
-        second = other.agent.update(batch._replace(protos=batch.action.unsqueeze(2)), noise)
+        protos = batch.action.unsqueeze(2)
+        second = other.agent.update(batch._replace(protos=protos, proposals=protos), noise)
         assert same(first, second)
     assert same(numbers(one.agent), numbers(other.agent))
     obs, noise = torch.ones(2, 1, 3), one.noise("act")
@@ -477,7 +551,7 @@ def test_savo_without_extra_actors_is_td3_bit_for_bit(target_noise: float):
 
 
 def test_every_name_gives_its_entry():
-    assert {"td3", "savo"} <= set(algos.names())
+    assert len(algos.BUILT_IN) == 9
     for name in algos.names():
         entry = algos.get(name)
         assert entry.name == name

@@ -183,14 +183,14 @@ def test_a_logs_name_fits_a_file_system():
 # ---- signals, in a process of its own
 
 DRIVER = """
-    import sys
+    import sys, types
     sys.path[:0] = [{path!r}, {tests!r}, {project!r}]
     import fake_training
     fake_training.install()
     from test_launch import cell_of, grid_of, grid, show
     from pathlib import Path
     grid.WAIT = 0.2
-    grid.plan.probe = lambda _: (11, 3)  # nobody needs the simulator
+    grid.plan.probe = lambda _: types.SimpleNamespace(obs_dim=11, action_dim=3)  # nobody needs the simulator
     planned = grid_of(Path({root!r}), cell_of({config}), {options})
     sys.exit(grid.run(planned, show.console()))
 """

@@ -59,15 +59,6 @@ def plain_film(p: Params, x: Tensor, z: Tensor) -> Tensor:
     return torch.cat(groups, dim=2)
 
 
-def plain_deep_set(p: Params, elements: Tensor) -> Tensor:
-    """The set of each state gathered one by one: three elements, in groups of rows."""
-    states = []
-    for b in range(elements.shape[2] // 3):
-        h = plain_dense(p, "element1", plain_dense(p, "element0", elements[:, :, b :: elements.shape[2] // 3]).relu())
-        states.append(plain_dense(p, "pooled1", plain_dense(p, "pooled0", h.amax(2, keepdim=True)).relu()))
-    return torch.cat(states, dim=2)
-
-
 CASES: dict[str, tuple[Layers, Callable[..., Tensor], Callable[..., Tensor], list[tuple[int, ...]]]] = {
     "dense": (
         nets.dense_layer("layer", 5, 3),
@@ -84,12 +75,6 @@ CASES: dict[str, tuple[Layers, Callable[..., Tensor], Callable[..., Tensor], lis
     "mlp": (nets.mlp_layers(5, (6, 4), 2), nets.mlp, plain_mlp, [(2, 1, 7, 5)]),
     "mlp with norm": (nets.mlp_layers(5, (6, 4), 2, norm=True), nets.mlp, plain_mlp, [(2, 3, 7, 5)]),
     "film": (nets.film_layers(5, (6, 4), 2, 3), nets.film_mlp, plain_film, [(2, 3, 14, 5), (2, 3, 7, 3)]),
-    "deep set": (
-        nets.deep_set_layers(5, 6, 4),
-        lambda p, x: nets.deep_set(p, x, 3),
-        plain_deep_set,
-        [(2, 1, 21, 5)],
-    ),
 }
 
 
@@ -132,26 +117,6 @@ def test_an_untrained_film_layer_is_near_the_plain_one():
     p = Stack.drawn(nets.film_layers(3, (50,), 2, 16), rngs(0), 1, CPU).frozen
     assert (p["scale0.bias"].mean() - 1).abs() < 0.1
     assert p["shift0.bias"].mean().abs() < 0.1
-
-
-def test_a_deep_set_takes_the_largest_of_each_feature():
-    stack = Stack.drawn(nets.deep_set_layers(2, 2, 2), rngs(0), 1, CPU)
-    stack.flat.zero_()
-    for layer in ("element0", "element1", "pooled0", "pooled1"):
-        stack.frozen[f"{layer}.weight"][:] = torch.eye(2)
-    elements = tensor([[1.0, 8], [2, 6], [3, 4], [5, 0]]).view(1, 1, 4, 2)  # two elements for each of two states
-    assert nets.deep_set(stack.frozen, elements, 2).tolist() == [[[[3, 8], [5, 6]]]]
-
-
-def test_a_deep_set_does_not_see_the_order_of_its_elements():
-    p = Stack.drawn(nets.deep_set_layers(4, 9, 3), rngs(0, 1), 2, CPU).frozen
-    elements = random(2, 1, 3, 5, 4)  # three elements for each of five states
-    summary = nets.deep_set(p, elements.flatten(2, 3), 3)
-    assert summary.shape == (2, 2, 5, 3)
-    torch.testing.assert_close(nets.deep_set(p, elements[:, :, [2, 0, 1]].flatten(2, 3), 3), summary)
-    twice = elements[:, :, [0, 1, 1, 2, 2]].flatten(2, 3)
-    torch.testing.assert_close(nets.deep_set(p, twice, 5), summary)
-    assert not torch.allclose(nets.deep_set(p, elements[:, :, :2].flatten(2, 3), 2), summary)
 
 
 def test_layer_normalisation_starts_as_the_plain_one_of_torch():

@@ -4,6 +4,7 @@ Each isolates one ability (the idea is CleanRL's and rejax's): a value, a value 
 comes a step later, an action, an action that depends on the state. Actions in replay are uniformly random.
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -14,9 +15,9 @@ from small_agents import CPU, Pack, one_core, pack
 from torch import Tensor
 
 import algos
+from algos.actor_critic import ActorCritic
 from algos.agent import Batch
-from algos.replay import Replay
-from algos.replay import pack as pack_record
+from algos.replay import Layout, Replay
 from algos.streams import standard_normal
 
 Step = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
@@ -34,19 +35,29 @@ def signs(rng: np.random.Generator) -> float:
     return float(rng.choice([-1.0, 1.0]))
 
 
-def train(name: str, state: Callable[[np.random.Generator], float], step: Step, updates: int, **fields: Any) -> Pack:
+def train(
+    name: str, state: Callable[[np.random.Generator], float], step: Step, updates: int, items: int = 0, **fields: Any
+) -> Pack:
     """Train a seed on 512 random transitions from state() and step(obs, action) -> reward, terminated, next_obs."""
     sizes: dict[str, Any] = {"hidden": (16, 16), "batch_size": 32, "lr": 1e-2, "gamma": 0.5, "tau": 0.1}
-    made = pack(name, (0,), obs_dim=1, action_dim=1, **sizes | fields)
+    made = pack(name, (0,), obs_dim=1, action_dim=1, items=items, **sizes | fields)
+    agent, catalogue = made.agent, made.agent.spaces.catalogue
+    layout = Layout(agent.spaces, agent.protos, agent.items)
     rng = np.random.default_rng(0)
-    replay = Replay(1, 512, made.agent.spaces, made.agent.protos, CPU)
+    replay = Replay(1, 512, layout, CPU)
     for _ in range(512):
         obs, action = np.full((1, 1), state(rng)), rng.uniform(-1, 1, (1, 1))
+        protos = rng.uniform(-1, 1, (1, agent.protos, 1))
+        executed, stored = action, np.zeros((1, 0))
+        if catalogue is not None:
+            executed = rng.integers(items, size=(1, 1))
+            action = catalogue.vectors[executed[0]].numpy()
+            near = max(1, agent.items // max(1, agent.protos))  # several neighbours of one proto, or one of each
+            stored = catalogue.nearest(torch.from_numpy(protos).float(), near).flatten(1).numpy()[:, : agent.items]
         reward, terminated, next_obs = step(obs, action)
-        protos = rng.uniform(-1, 1, (1, made.agent.protos, 1))
-        replay.add(pack_record(obs, action, protos, reward[:, 0], terminated[:, 0], next_obs))
+        replay.add(layout.pack(obs, executed, protos, stored, reward[:, 0], terminated[:, 0], next_obs))
     for _ in range(updates):
-        made.agent.update(replay.sample([made.streams[0].replay], 32), made.noise("update"))
+        agent.update(replay.sample([made.streams[0].replay], 32), made.noise("update"))
     return made
 
 
@@ -56,14 +67,21 @@ def states(obs: float, count: int = 16) -> Tensor:
 
 def value(made: Pack, obs: float) -> float:
     """What the agent believes its policy is worth in a state."""
-    agent, at = made.agent, states(obs)
-    zero = torch.zeros(1, 16)
-    batch = Batch(at, torch.zeros_like(at), torch.zeros(1, 16, agent.protos, 1), zero, at, zero)
-    return agent.diagnose(batch)["q"].item()
+    agent, at = made.agent, states(obs, 32)
+    zero = torch.zeros(1, 32)
+    protos, proposals = torch.zeros(1, 32, agent.protos, 1), torch.zeros(1, 32, max(agent.protos, agent.items), 1)
+    batch = Batch(at, torch.zeros_like(at), protos, proposals, zero, at, zero)
+    return agent.diagnose(batch, made.noise("update"))["q"].item()
 
 
 def action(made: Pack, obs: float) -> float:
     return made.agent.act(states(obs, 1), made.noise("evaluate"), explore=False).action.item()
+
+
+def without_entropy(name: str) -> dict[str, Any]:
+    """Fields that leave a value to rewards alone, for the algorithms that add entropy to it."""
+    fields = {field.name for field in dataclasses.fields(algos.get(name).config)}
+    return {"temperature": 1e-4, "learn_temperature": False} if "temperature" in fields else {}
 
 
 @every_algorithm
@@ -82,7 +100,8 @@ def test_a_value_depends_on_the_state(name: str):
 @every_algorithm
 def test_a_reward_one_step_later_is_discounted_once(name: str):
     """State -1 gives nothing and leads to state 1, which gives 1 and ends."""
-    made = train(name, signs, lambda obs, _: ((obs > 0) * 1.0, obs > 0, np.ones_like(obs)), updates=100)
+    hard = without_entropy(name)
+    made = train(name, signs, lambda obs, _: ((obs > 0) * 1.0, obs > 0, np.ones_like(obs)), updates=100, **hard)
     assert value(made, 1) == pytest.approx(1, abs=0.1)
     assert value(made, -1) == pytest.approx(0.5, abs=0.1)
 
@@ -90,7 +109,7 @@ def test_a_reward_one_step_later_is_discounted_once(name: str):
 @every_algorithm
 def test_a_state_that_never_ends_is_worth_the_whole_series(name: str):
     """1 + 1/2 + 1/4 + … = 2: what is not terminated bootstraps."""
-    made = train(name, lambda _: 0.0, lambda obs, _: (obs + 1, obs, obs), updates=100)
+    made = train(name, lambda _: 0.0, lambda obs, _: (obs + 1, obs, obs), updates=100, **without_entropy(name))
     assert value(made, 0) == pytest.approx(2, abs=0.2)
 
 
@@ -98,18 +117,31 @@ def test_a_state_that_never_ends_is_worth_the_whole_series(name: str):
 PATIENT = {"hidden": (32, 32), "policy_delay": 8}
 
 
+in_a_box_and_on_items = pytest.mark.parametrize("items", [0, 41])
+
+
 @every_algorithm
-def test_the_best_action_is_learnt(name: str):
+@in_a_box_and_on_items
+def test_the_best_action_is_learnt(name: str, items: int):
     """Whatever the state, it is 1/4."""
-    made = train(name, lambda _: 0.0, lambda obs, a: (1 - 2 * np.abs(a - 0.25), obs + 1, obs), updates=200, **PATIENT)
+
+    def step(obs: np.ndarray, a: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return 1 - 2 * np.abs(a - 0.25), obs + 1, obs
+
+    made = train(name, lambda _: 0.0, step, updates=800 if items else 200, items=items, **PATIENT)
     assert action(made, 0) == pytest.approx(0.25, abs=0.15)
     assert value(made, 0) == pytest.approx(1, abs=0.25)
 
 
 @every_algorithm
-def test_the_best_action_of_each_state_is_learnt(name: str):
+@in_a_box_and_on_items
+def test_the_best_action_of_each_state_is_learnt(name: str, items: int):
     """It is 1/4 in state 1 and -1/4 in state -1."""
-    made = train(name, signs, lambda obs, a: (1 - 2 * np.abs(a - obs / 4), obs**2, obs), updates=150, **PATIENT)
+
+    def step(obs: np.ndarray, a: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return 1 - 2 * np.abs(a - obs / 4), obs**2, obs
+
+    made = train(name, signs, step, updates=800 if items else 150, items=items, **PATIENT)
     assert action(made, 1) == pytest.approx(0.25, abs=0.15)
     assert action(made, -1) == pytest.approx(-0.25, abs=0.15)
     assert value(made, 1) == pytest.approx(1, abs=0.25)
@@ -143,11 +175,11 @@ def find_peaks(extra_actors: int, updates: int, **fields: Any) -> Tensor:
     def batch() -> Batch:
         executed = torch.from_numpy(np.stack([rng.uniform(-1, 1, (B, 1)).astype(np.float32) for rng in rngs]))
         noise = standard_normal(rngs, {"protos": (B, extra_actors + 1, 1)}, CPU)["protos"]
-        protos = (agent.propose(obs) + 0.2 * noise).clamp(-1, 1)
-        return Batch(obs, executed, protos, two_peaks(executed).squeeze(-1), obs, ended)
+        protos = (agent.propose(obs, {}, explore=False) + 0.2 * noise).clamp(-1, 1)
+        return Batch(obs, executed, protos, protos, two_peaks(executed).squeeze(-1), obs, ended)
 
     for _ in range(150):
-        agent.update_critic(batch(), {})
+        ActorCritic.update_critics(agent, batch(), {})
     for _ in range(updates):
         agent.update(batch(), {})
     return agent.act(obs[:, :1], {}, explore=False).action.flatten()

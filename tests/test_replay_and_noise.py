@@ -6,11 +6,13 @@ import torch
 from small_agents import CPU
 
 from algos.agent import Spaces
+from algos.catalogue import Catalogue
 from algos.noise import ExplorationNoise
-from algos.replay import Replay, pack, record_width
+from algos.replay import Layout, Replay
 from algos.streams import PURPOSES, Streams, evaluation_stream, standard_normal
 
 SPACES = Spaces(obs_dim=2, action_dim=1)
+LAYOUT = Layout(SPACES, protos=2, items=0)
 
 
 def rngs(*seeds: int) -> list[np.random.Generator]:
@@ -20,18 +22,19 @@ def rngs(*seeds: int) -> list[np.random.Generator]:
 def record(number: int, seeds: int = 2) -> np.ndarray:
     """Transition `number` of every seed s: its fields are 1000 s + 10 number + a digit for the place."""
     base = 1000.0 * np.arange(seeds) + 10 * number
-    return pack(
-        obs=np.stack([base, base + 1], 1),
-        action=base[:, None] + 2,
-        protos=np.stack([base[:, None] + 3, base[:, None] + 4], 1),
-        reward=base + 5,
-        terminated=np.full(seeds, number % 2 == 1),
-        next_obs=np.stack([base + 6, base + 7], 1),
+    return LAYOUT.pack(
+        np.stack([base, base + 1], 1),
+        base[:, None] + 2,
+        np.stack([base[:, None] + 3, base[:, None] + 4], 1),
+        np.zeros((seeds, 0)),
+        base + 5,
+        np.full(seeds, number % 2 == 1),
+        np.stack([base + 6, base + 7], 1),
     )
 
 
 def filled(transitions: int, capacity: int = 4) -> Replay:
-    replay = Replay(2, capacity, SPACES, 2, CPU)
+    replay = Replay(2, capacity, LAYOUT, CPU)
     for number in range(transitions):
         replay.add(record(number))
     return replay
@@ -51,8 +54,8 @@ def test_a_record_packs_every_field_at_its_width():
         [1030, 1031, 1032, 1033, 1034, 1035, 1, 1036, 1037],
     ]
     assert record(3).dtype == np.float32
-    assert record_width(SPACES, 2) == 9
-    assert record_width(SPACES, 0) == 7
+    assert LAYOUT.width == 9
+    assert Layout(SPACES, 0, 0).width == 7
 
 
 def test_a_sample_has_each_field_in_its_place():
@@ -68,13 +71,30 @@ def test_a_sample_has_each_field_in_its_place():
         assert torch.equal(batch.terminated[s], (base % 20 == 10).float())
         assert torch.equal(batch.next_obs[s], torch.stack([base + 6, base + 7], 1))
     shapes = [tuple(field.shape) for field in batch]
-    assert shapes == [(2, 50, 2), (2, 50, 1), (2, 50, 2, 1), (2, 50), (2, 50, 2), (2, 50)]
+    assert shapes == [(2, 50, 2), (2, 50, 1), (2, 50, 2, 1), (2, 50, 2, 1), (2, 50), (2, 50, 2), (2, 50)]
 
 
 def test_a_sample_without_protos_has_none():
-    replay = Replay(1, 4, SPACES, 0, CPU)
-    replay.add(pack(np.ones((1, 2)), np.ones((1, 1)), np.ones((1, 0, 1)), np.ones(1), np.ones(1), np.ones((1, 2))))
+    layout = Layout(SPACES, 0, 0)
+    replay = Replay(1, 4, layout, CPU)
+    ones = (np.ones((1, 2)), np.ones((1, 1)), np.ones((1, 0, 1)), np.ones((1, 0)), np.ones(1), np.ones(1))
+    replay.add(layout.pack(*ones, np.ones((1, 2))))
     assert replay.sample(rngs(0), 3).protos.shape == (1, 3, 0, 1)
+
+
+def test_on_a_catalogue_a_record_holds_items_and_a_sample_their_vectors():
+    vectors = np.arange(40, dtype=np.float32).reshape(20, 2)  # item i is (2 i, 2 i + 1)
+    layout = Layout(Spaces(1, 2, Catalogue(vectors)), protos=1, items=3)
+    assert layout.widths == (1, 1, 2, 3, 1, 1, 1)
+    replay = Replay(1, 4, layout, CPU)
+    items = np.array([[7, 0, 19]])
+    replay.add(
+        layout.pack(np.ones((1, 1)), np.array([5]), np.array([[[8, 9]]]), items, np.ones(1), np.ones(1), items[:, :1])
+    )
+    batch = replay.sample(rngs(0), 1)
+    assert batch.action.tolist() == [[[10, 11]]]
+    assert batch.protos.tolist() == [[[[8, 9]]]]
+    assert batch.proposals.tolist() == [[[[14, 15], [0, 1], [38, 39]]]]
 
 
 def test_the_ring_keeps_the_last_capacity_transitions():
@@ -94,7 +114,7 @@ def test_samples_are_uniform_over_what_is_held():
 
 
 def test_a_seed_samples_from_its_own_stream_alone_and_in_any_pack():
-    replay, alone = filled(4), Replay(1, 4, SPACES, 2, CPU)
+    replay, alone = filled(4), Replay(1, 4, LAYOUT, CPU)
     for number in range(4):
         alone.add(record(number)[1:])
     pair, single = replay.sample(rngs(8, 5), 20), alone.sample(rngs(5), 20)
@@ -116,7 +136,7 @@ def test_rows_that_the_ring_has_lost_are_refused():
 
 @pytest.mark.parametrize("transitions", [0, 3, 4, 6])
 def test_rows_loaded_into_a_fresh_ring_go_on_as_the_old_one(transitions: int):
-    old, new = filled(transitions), Replay(2, 4, SPACES, 2, CPU)
+    old, new = filled(transitions), Replay(2, 4, LAYOUT, CPU)
     for seed in range(2):
         new.load_rows(seed, old.rows(seed, max(0, transitions - 4)), transitions)
     for number in range(transitions, transitions + 3):

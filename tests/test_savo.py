@@ -7,8 +7,9 @@ import torch
 from small_agents import Pack, make_constant, make_linear, one_core, pack
 from torch import Tensor, tensor
 
-from algos import savo
+from algos import savo, td
 from algos.agent import Batch
+from algos.nets import Stack
 
 Function = tuple[float, float]  # of the action: slope and offset
 
@@ -31,6 +32,7 @@ def transition(protos: list[float], executed: float = 0.25, reward: float = 0.0)
         obs=zero,
         action=zero + executed,
         protos=tensor(protos).view(1, 1, -1, 1),
+        proposals=tensor(protos).view(1, 1, -1, 1),
         reward=zero[0] + reward,
         next_obs=zero,
         terminated=zero[0],
@@ -59,16 +61,18 @@ UNUSED: tuple[Function, Function] = ((0, -99), (0, -99))
 def test_the_first_actor_proposes_what_td3s_would():
     one, other = pack("savo", (0,)), pack("td3", (0,))
     obs = torch.linspace(-1, 1, 6).view(1, 2, 3)
-    assert torch.equal(one.agent.propose(obs)[:, :, 0], other.agent.act(obs, {}, explore=False).action)
+    assert torch.equal(
+        one.agent.propose(obs, {}, explore=False)[:, :, 0], other.agent.act(obs, {}, explore=False).action
+    )
 
 
 @pytest.mark.parametrize(("conditioning", "sees"), [("film", True), ("none", False)])
 def test_an_actor_sees_the_actions_before_it_and_none_after(conditioning: str, sees: bool):
     agent = pack("savo", (0,), extra_actors=3, conditioning=conditioning, output_gain=1.0).agent
     obs = torch.linspace(-1, 1, 6).view(1, 2, 3)
-    before = agent.propose(obs)
+    before = agent.propose(obs, {}, explore=False)
     agent.followers.members[1].frozen["output.bias"].add_(1)  # of a_2
-    after = agent.propose(obs)
+    after = agent.propose(obs, {}, explore=False)
     assert torch.equal(after[:, :, :2], before[:, :, :2])
     assert not torch.equal(after[:, :, 2], before[:, :, 2])
     assert torch.equal(after[:, :, 3], before[:, :, 3]) is not sees
@@ -77,7 +81,7 @@ def test_an_actor_sees_the_actions_before_it_and_none_after(conditioning: str, s
 def test_no_gradient_flows_from_an_action_to_the_actors_before_it():
     agent = pack("savo", (0,), extra_actors=2, output_gain=1.0).agent
     members = [agent.actor, *agent.followers.members]
-    actions = savo.propose(agent.actor.params, [m.params for m in members[1:]], torch.ones(1, 4, 3))
+    actions = savo.propose(agent.actor.params, [m.params for m in members[1:]], "deepset", torch.ones(1, 4, 3))
     for i in range(3):
         for member in members:
             member.grad.zero_()
@@ -88,7 +92,7 @@ def test_no_gradient_flows_from_an_action_to_the_actors_before_it():
 def act(agent: Pack, *noise: float, explore: bool = True) -> tuple[float, list[float], int]:
     """(executed action, stored proposals, index of the executed one)"""
     explored = {"explore": tensor(noise).view(1, -1, 1)}
-    action, protos, chosen = agent.agent.act(torch.zeros(1, 1, 1), explored, explore=explore)
+    action, protos, chosen, _ = agent.agent.act(torch.zeros(1, 1, 1), explored, explore=explore)
     return round(action.item(), 5), [round(x, 5) for x in protos.flatten().tolist()], int(chosen.item())
 
 
@@ -115,7 +119,7 @@ def test_each_proposal_is_scored_and_stored_with_its_own_noise():
 
 def target(agent: Pack, normal: float = 0.0) -> float:
     batch = transition([0.0] * agent.agent.protos, reward=1)
-    return agent.agent.update_critic(batch, {"smoothing": torch.full((1, 1, 1), normal)})["target_mean"].item()
+    return agent.agent.update_critics(batch, {"smoothing": torch.full((1, 1, 1), normal)})["target_mean"].item()
 
 
 def with_target_proposals(**fields) -> Pack:
@@ -149,6 +153,19 @@ def test_smoothing_if_kept_comes_after_the_choice(normal: float, smoothed: float
 # ---- surrogates
 
 
+def surrogates(agent: Pack) -> Stack:
+    return agent.agent.networks["surrogates"]
+
+
+def errors(agent: Pack, batch: Batch) -> Tensor:
+    """(S, k, 2)"""
+    return agent.agent.surrogates.errors(agent.agent.critic, batch, frozen=True)
+
+
+def fit(agent: Pack, batch: Batch) -> dict[str, Tensor]:
+    return agent.agent.surrogates.update(agent.agent.critic, batch)
+
+
 def test_surrogate_targets_are_truncated_at_both_key_actions():
     q_protos = tensor([[[3.0, 1, 5, 4]]])
     above, below = (savo.surrogate_targets(q_protos, tensor([[q]])) for q in (4.0, 2.0))
@@ -165,32 +182,31 @@ def test_surrogate_targets_keep_seeds_and_states_apart():
 
 def test_surrogates_are_fitted_to_the_smaller_critic_truncated():
     agent_ = agent()
-    make_constant(agent_.agent.surrogates, 0, 1)
+    make_constant(surrogates(agent_), 0, 1)
     set_critics(agent_, online=((4, 0), (4, 1)), targets=UNUSED)
     batch = transition([0.5, -0.5, 0.75], executed=0.25)  # worth 2, -2, 3 and 1
-    errors = agent_.agent.surrogate_errors(batch, frozen=True)
-    assert errors.tolist() == [[[2**2, 2**2], [(3 - 1) ** 2, (2 - 1) ** 2]]]
-    assert agent_.agent.update_surrogates(batch)["surrogate_loss"].item() == (4 + 4 + 4 + 1) / 4
+    assert errors(agent_, batch).tolist() == [[[2**2, 2**2], [(3 - 1) ** 2, (2 - 1) ** 2]]]
+    assert fit(agent_, batch)["surrogate_loss"].item() == (4 + 4 + 4 + 1) / 4
 
 
 def test_surrogates_can_be_fitted_to_the_target_critics():
     batch = transition([0.5, -0.5], executed=0.25)
     for critics, expected in (("online", [[2**2, 2**2]]), ("target", [[8**2, 8**2]])):
         agent_ = agent(extra_actors=1, surrogate_critics=critics)
-        make_constant(agent_.agent.surrogates, 0)
+        make_constant(surrogates(agent_), 0)
         set_critics(agent_, online=((4, 0), (4, 0)), targets=((0, 9), (0, 8)))
-        assert agent_.agent.surrogate_errors(batch, frozen=True).tolist() == [expected]
+        assert errors(agent_, batch).tolist() == [expected]
 
 
 def test_a_surrogate_is_given_the_actions_before_its_own():
     agent_ = pack("savo", (0,), batch_size=4, extra_actors=3)
     batch = agent_.batch()
     make_constant(agent_.agent.critic.online, 1, 1)  # so that the targets do not depend on the actions
-    before = agent_.agent.surrogate_errors(batch, frozen=True)
+    before = errors(agent_, batch)
     for changed in range(4):
         protos = batch.protos.clone()
         protos[:, :, changed] *= -1
-        after = agent_.agent.surrogate_errors(batch._replace(protos=protos), frozen=True)
+        after = errors(agent_, batch._replace(protos=protos))
         same_at_proposal = [bool(after[0, i, 0] == before[0, i, 0]) for i in range(3)]  # of surrogates 1, 2, 3
         same_at_executed = [bool(after[0, i, 1] == before[0, i, 1]) for i in range(3)]
         assert same_at_proposal == [changed > i for i in (1, 2, 3)]
@@ -199,11 +215,11 @@ def test_a_surrogate_is_given_the_actions_before_its_own():
 
 def test_surrogates_move_towards_their_targets_and_the_critics_stay():
     agent_ = agent(extra_actors=1)
-    make_constant(agent_.agent.surrogates, 9)
+    make_constant(surrogates(agent_), 9)
     make_linear(agent_.agent.critic.online, (4, 0), (4, 0))
     before = agent_.agent.critic.online.flat.clone()
-    agent_.agent.update_surrogates(transition([0.5, -0.5]))
-    assert agent_.agent.surrogates.frozen["output.bias"].item() == pytest.approx(8.75)
+    fit(agent_, transition([0.5, -0.5]))
+    assert surrogates(agent_).frozen["output.bias"].item() == pytest.approx(8.75)
     assert torch.equal(agent_.agent.critic.online.flat, before)
 
 
@@ -212,13 +228,13 @@ def test_surrogates_move_towards_their_targets_and_the_critics_stay():
 
 def heights(agent: Pack, actions: Tensor) -> Tensor:
     """(K,) at the only state, for actions (K,)."""
-    return agent.agent.landscape_heights(torch.zeros(1, 1, 1), list(actions.view(-1, 1, 1, 1).unbind(0))).flatten()
+    return torch.cat(agent.agent.landscape_heights(torch.zeros(1, 1, 1), actions.view(1, 1, -1, 1))).flatten()
 
 
 def test_the_first_height_is_the_first_critics_and_the_others_are_the_surrogates():
     agent_ = agent()
     set_critics(agent_, online=((4, 1), UNUSED[1]), targets=UNUSED)
-    make_linear(agent_.agent.surrogates, (-2, 0), (0, 7))
+    make_linear(surrogates(agent_), (-2, 0), (0, 7))
     assert heights(agent_, tensor([0.5, 0.25, 0.75])).tolist() == [3, -0.5, 7]
 
 
@@ -226,10 +242,10 @@ def test_a_surrogates_height_is_given_the_actions_before_and_no_gradient_flows_t
     agent_ = pack("savo", (0,), extra_actors=3).agent
     obs = torch.linspace(-1, 1, 6).view(1, 2, 3)
     actions = [torch.full((1, 2, 2), value).requires_grad_() for value in (0.1, -0.3, 0.6, 0.9)]
-    found = agent_.landscape_heights(obs, actions)
-    for i, member in enumerate(agent_.surrogates.members, start=1):
-        assert torch.equal(found[:, i], savo.surrogate_value(member.frozen, obs, [actions[i]], actions[:i])[:, 0])
-        gradients = torch.autograd.grad(found[:, i].sum(), actions, retain_graph=True, allow_unused=True)
+    found = agent_.landscape_heights(obs, torch.stack(actions, dim=2))
+    for i, network in agent_.surrogates.networks(frozen=True):
+        assert torch.equal(found[i], savo.surrogate_value(network, "deepset", obs, [actions[i]], actions[:i]))
+        gradients = torch.autograd.grad(found[i].sum(), actions, retain_graph=True, allow_unused=True)
         assert [gradient is not None and bool(gradient.any()) for gradient in gradients] == [j == i for j in range(4)]
 
 
@@ -248,15 +264,15 @@ def test_every_actor_climbs_its_own_landscape():
     agent_ = agent()
     set_proposals(agent_, 0.5, 0.5, 0.5)
     set_critics(agent_, online=((4, 1), (-9, 0)), targets=UNUSED)
-    make_linear(agent_.agent.surrogates, (-2, 3), (5, 0))
-    before = agent_.agent.surrogates.flat.clone(), agent_.agent.critic.online.flat.clone()
-    assert agent_.agent.update_actors(transition([0.0, 0, 0]))["actor_loss"].item() == pytest.approx(-(3 + 2 + 2.5))
+    make_linear(surrogates(agent_), (-2, 3), (5, 0))
+    before = surrogates(agent_).flat.clone(), agent_.agent.critic.online.flat.clone()
+    assert agent_.agent.update_actors(transition([0.0, 0, 0]), {})["actor_loss"].item() == pytest.approx(-(3 + 2 + 2.5))
     start = math.atanh(0.5)
     assert agent_.agent.actor.frozen["output.bias"].item() == pytest.approx(start + 0.25)  # Adam's first step is lr
     assert agent_.agent.followers.frozen["output.bias"].flatten().tolist() == pytest.approx(
         [start - 0.25, start + 0.25]
     )
-    assert torch.equal(agent_.agent.surrogates.flat, before[0])
+    assert torch.equal(surrogates(agent_).flat, before[0])
     assert torch.equal(agent_.agent.critic.online.flat, before[1])
 
 
@@ -264,17 +280,17 @@ def test_actors_climb_from_where_they_are_and_not_from_what_is_stored():
     fresh, other = agent(), agent()
     for agent_ in (fresh, other):
         set_proposals(agent_, 0.5, -0.5, 0.25)
-    one = fresh.agent.update_actors(transition([0.0, 0, 0], executed=0))
-    two = other.agent.update_actors(transition([1.0, 1, 1], executed=1))
+    one = fresh.agent.update_actors(transition([0.0, 0, 0], executed=0), {})
+    two = other.agent.update_actors(transition([1.0, 1, 1], executed=1), {})
     assert one["actor_loss"].item() == two["actor_loss"].item()
 
 
 def test_the_actors_step_leaves_the_gradients_of_critics_and_surrogates_alone():
     agent_ = pack("savo", (0,), batch_size=4)
-    stacks = [agent_.agent.critic.online, agent_.agent.surrogates]
+    stacks = [agent_.agent.critic.online, surrogates(agent_)]
     for stack in stacks:
         stack.grad.fill_(7)
-    agent_.agent.update_actors(agent_.batch())
+    agent_.agent.update_actors(agent_.batch(), {})
     assert all((stack.grad == 7).all() for stack in stacks)
 
 
@@ -302,8 +318,8 @@ def test_diversity_enters_the_actors_loss_with_its_weight():
     agent_ = agent(extra_actors=1, diversity=3.0, diversity_sigma=0.5)
     set_proposals(agent_, 0.25, -0.25)
     make_constant(agent_.agent.critic.online, 1, 99)
-    make_constant(agent_.agent.surrogates, 1)
-    loss = agent_.agent.update_actors(transition([0.0, 0]))["actor_loss"].item()
+    make_constant(surrogates(agent_), 1)
+    loss = agent_.agent.update_actors(transition([0.0, 0]), {})["actor_loss"].item()
     assert loss == pytest.approx(-2 + 3 * math.exp(-0.5), abs=1e-6)
 
 
@@ -314,23 +330,23 @@ def test_a_joint_actor_emits_all_proposals_in_order():
     agent_ = agent(joint=True)
     agent_.agent.actor.flat.zero_()
     agent_.agent.actor.frozen["output.bias"][:] = torch.atanh(tensor([0.5, -0.5, 0.25]))
-    assert agent_.agent.propose(torch.zeros(1, 1, 1)).shape == (1, 1, 3, 1)
+    assert agent_.agent.propose(torch.zeros(1, 1, 1), {}, explore=False).shape == (1, 1, 3, 1)
     set_critics(agent_, online=((-1, 0), UNUSED[1]), targets=UNUSED)
     assert act(agent_, explore=False) == (-0.5, [0.5, -0.5, 0.25], 1)
 
 
 def test_a_joint_surrogate_is_fitted_to_the_smaller_critic_at_the_best_proposal():
     agent_ = agent(joint=True)
-    make_constant(agent_.agent.surrogates, 1)
+    make_constant(surrogates(agent_), 1)
     set_critics(agent_, online=((4, 1), (4, 0)), targets=UNUSED)
-    errors = agent_.agent.surrogate_errors(transition([-0.5, 0.75, 0.5], executed=1), frozen=True)
-    assert errors.tolist() == [[[(3 - 1) ** 2]]]
+    joint, batch = agent_.agent.surrogates, transition([-0.5, 0.75, 0.5], executed=1)
+    assert joint.error(agent_.agent.critic, batch, joint.network.frozen).tolist() == [(3 - 1) ** 2]
 
 
 def test_a_joint_surrogate_sees_state_and_all_actions():
     agent_ = agent(joint=True)
-    p = agent_.agent.surrogates.frozen
-    agent_.agent.surrogates.flat.zero_()
+    p = surrogates(agent_).frozen
+    surrogates(agent_).flat.zero_()
     p["hidden0.weight"][0, 0, :, 0] = tensor([1000.0, 100, 10, 1])
     p["output.weight"][0, 0, 0] = 1
     value = savo.joint_value(p, torch.full((1, 1, 1), 2.0), tensor([3.0, 4, 5]).view(1, 1, 3, 1))
@@ -341,9 +357,9 @@ def test_a_joint_actor_climbs_the_joint_surrogate():
     agent_ = agent(joint=True)
     start = math.atanh(0.5)
     make_constant(agent_.agent.actor, start)
-    make_linear(agent_.agent.surrogates, (2, 3))  # of the last action
+    make_linear(surrogates(agent_), (2, 3))  # of the last action
     set_critics(agent_, online=((-9, 0), (-9, 0)), targets=UNUSED)
-    assert agent_.agent.update_actors(transition([0.0, 0, 0]))["actor_loss"].item() == pytest.approx(-4)
+    assert agent_.agent.update_actors(transition([0.0, 0, 0]), {})["actor_loss"].item() == pytest.approx(-4)
     assert agent_.agent.actor.frozen["output.bias"].flatten().tolist() == pytest.approx([start, start, start + 0.25])
 
 
@@ -354,8 +370,8 @@ def test_diagnosis_reports_gain_winners_spread_and_surrogate_errors():
     agent_ = agent()
     set_proposals(agent_, -0.5, 0.5, 0.25)
     set_critics(agent_, online=((4, 0), (4, 1)), targets=UNUSED)
-    make_constant(agent_.agent.surrogates, 0, 1)
-    metrics = agent_.agent.diagnose(transition([0.5, -0.5, 0.75], executed=0.25))
+    make_constant(surrogates(agent_), 0, 1)
+    metrics = agent_.agent.diagnose(transition([0.5, -0.5, 0.75], executed=0.25), {})
     assert {name: round(value.item(), 5) for name, value in metrics.items()} == {
         "q": 2,
         "critic_gap": 1,
@@ -372,4 +388,4 @@ def test_diagnosis_reports_gain_winners_spread_and_surrogate_errors():
 
 def test_distance_is_the_mean_over_pairs_of_different_proposals():
     actions = tensor([[0.0, 0], [3, 4], [0, 0]]).view(1, 1, 3, 2)
-    assert savo.mean_distance(actions).tolist() == pytest.approx([10 / 3])
+    assert td.mean_distance(actions).tolist() == pytest.approx([10 / 3])

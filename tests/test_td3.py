@@ -36,6 +36,7 @@ def transition(reward: float = 1.0, terminated: float = 0.0, action: float = 0.2
         obs=torch.zeros(2, 1, 1),
         action=torch.full((2, 1, 1), action),
         protos=torch.zeros(2, 1, 0, 1),
+        proposals=torch.zeros(2, 1, 0, 1),
         reward=reward + 10 * whole,
         next_obs=torch.zeros(2, 1, 1),
         terminated=torch.full((2, 1), terminated),
@@ -44,7 +45,7 @@ def transition(reward: float = 1.0, terminated: float = 0.0, action: float = 0.2
 
 def target(agent: Pack, batch: Batch, normal: float = 0.0) -> list[float]:
     """The Bellman target of each seed's only transition."""
-    return agent.agent.update_critic(batch, {"smoothing": torch.full((2, 1, 1), normal)})["target_mean"].tolist()
+    return agent.agent.update_critics(batch, {"smoothing": torch.full((2, 1, 1), normal)})["target_mean"].tolist()
 
 
 def set_critics(agent: Pack, online: tuple, targets: tuple) -> None:
@@ -89,7 +90,7 @@ def test_without_target_noise_no_noise_is_asked_for():
 def test_critic_loss_is_the_mean_squared_error_of_both_critics_at_the_executed_action():
     td3 = agent()
     set_critics(td3, online=((8, 0), (0, 5)), targets=((0, 0), (0, 0)))  # at 0.25: 2 and 5
-    metrics = td3.agent.update_critic(transition(reward=1, action=0.25), {})
+    metrics = td3.agent.update_critics(transition(reward=1, action=0.25), {})
     assert metrics["critic_loss"].tolist() == [(1**2 + 4**2) / 2, (9**2 + 6**2) / 2]
 
 
@@ -97,7 +98,7 @@ def test_critics_move_towards_the_target():
     td3 = agent(lr=0.25)
     make_constant(td3.agent.critic.online, 0, 9)
     make_constant(td3.agent.critic.target, 0, 0)
-    td3.agent.update_critic(transition(reward=4), {})
+    td3.agent.update_critics(transition(reward=4), {})
     after = td3.agent.critic.online.frozen["output.bias"].flatten(1)
     assert after.tolist() == [pytest.approx([0.25, 8.75]), pytest.approx([0.25, 9.25])]  # targets 4 and 14
 
@@ -107,7 +108,7 @@ def test_actor_climbs_the_first_critic():
     make_constant(td3.agent.actor, math.atanh(0.5))
     set_critics(td3, online=((3, 2), (-9, 0)), targets=((-9, 0), (-9, 0)))
     before = td3.agent.critic.online.flat.clone()
-    assert td3.agent.update_actor(transition())["actor_loss"].tolist() == pytest.approx([-3.5, -3.5])
+    assert td3.agent.update_actors(transition(), {})["actor_loss"].tolist() == pytest.approx([-3.5, -3.5])
     moved = math.atanh(0.5) + 0.25  # Adam's first step is lr
     assert td3.agent.actor.frozen["output.bias"].flatten().tolist() == pytest.approx([moved, moved])
     assert torch.equal(td3.agent.critic.online.flat, before)
@@ -116,7 +117,7 @@ def test_actor_climbs_the_first_critic():
 def test_the_actors_step_leaves_the_gradient_of_the_critics_alone():
     td3 = agent()
     td3.agent.critic.online.grad.fill_(7)
-    td3.agent.update_actor(transition())
+    td3.agent.update_actors(transition(), {})
     assert (td3.agent.critic.online.grad == 7).all()
 
 
@@ -137,5 +138,5 @@ def test_diagnosis_reports_value_gap_and_magnitude():
     td3 = agent()
     make_constant(td3.agent.actor, math.atanh(-0.5))
     set_critics(td3, online=((4, 0), (0, 5)), targets=((0, 0), (0, 0)))
-    metrics = {name: value.tolist() for name, value in td3.agent.diagnose(transition()).items()}
+    metrics = {name: value.tolist() for name, value in td3.agent.diagnose(transition(), {}).items()}
     assert metrics == {"q": [-2, -2], "critic_gap": [7, 7], "action_magnitude": [0.5, 0.5]}

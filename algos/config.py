@@ -1,0 +1,144 @@
+"""What the algorithms' configs share: one base for a fair comparison, and the checks of their values.
+
+A config is a frozen dataclass. `Config` holds what every algorithm has; the classes after it add the fields of a
+family (a noise that explores, an actor network, a choice among several proposals), and an algorithm's own config adds
+the rest. So a field exists exactly where it changes something. The default values are those of the fair comparison,
+which is the SAVO authors' own; `preset=published` gives a method's own constants.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from algos.agent import Spaces
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """What every algorithm of the comparison has."""
+
+    preset: Literal["fair", "published"] = "fair"  # ours: a named set of the values below
+    hidden: tuple[int, ...] = (256, 256)  # paper: arXiv:1802.09477v3; one width for all networks
+    lr: float = 3e-4  # code: USC-Lira/Q3C@4a5456b; Adam, every network
+    batch_size: int = 256  # code: USC-Lira/Q3C@4a5456b
+    buffer_size: int = 500_000  # code: USC-Lira/Q3C@4a5456b
+    warmup_steps: int = 10_000  # code: USC-Lira/Q3C@4a5456b; uniformly random actions, no update
+    gamma: float = 0.99  # paper: arXiv:1802.09477v3
+    tau: float = 0.005  # paper: arXiv:1802.09477v3
+    policy_delay: int = 2  # paper: arXiv:1802.09477v3; updates of the critics for one of the actors and the targets
+    max_grad_norm: float = 1.0  # code: USC-Lira/Q3C@4a5456b; L2 norm per network and seed; 0 clips nothing
+
+    PRESETS: ClassVar[dict[str, dict[str, Any]]] = {"fair": {}, "published": {}}
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot work, naming the field.
+
+        Raises:
+            ValueError: with the field, its value and what is allowed.
+        """
+        for name, value in vars(self).items():
+            check(self, name, not isinstance(value, float) or math.isfinite(value), "must be finite")
+        one_of(self, "preset", *self.PRESETS)
+        check(self, "hidden", len(self.hidden) > 0 and min(self.hidden) > 0, "must be widths above 0, as 64-64")
+        positive(self, "lr", "batch_size", "buffer_size", "policy_delay")
+        not_negative(self, "warmup_steps", "max_grad_norm")
+        within_unit(self, "gamma")
+        check(self, "tau", 0 < self.tau <= 1, "must lie in (0, 1]")
+
+    def check_spaces(self, spaces: Spaces) -> None:
+        """Refuse a task on which these values cannot work, naming the field.
+
+        Raises:
+            ValueError: with the field, its value and what is allowed.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoiseConfig(Config):
+    """The noise with which an algorithm explores whose own actions are not random."""
+
+    noise: Literal["ou", "gaussian"] = "ou"  # code: USC-Lira/Q3C@4a5456b
+    noise_sigma: float = 0.2  # code: USC-Lira/Q3C@4a5456b; in units of the maximal action
+    noise_theta: float = 0.15  # code: USC-Lira/Q3C@4a5456b; of the Ornstein-Uhlenbeck process
+    noise_final: float = 0.01  # code: USC-Lira/Q3C@4a5456b; factor on the noise after its decay
+    noise_decay_steps: int = 500_000  # code: USC-Lira/Q3C@4a5456b; 0 keeps the noise as it is
+
+    def __post_init__(self) -> None:
+        """Check the fields, see `Config`."""
+        super().__post_init__()
+        one_of(self, "noise", "ou", "gaussian")
+        not_negative(self, "noise_sigma", "noise_decay_steps")
+        within_unit(self, "noise_theta", "noise_final")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActorConfig(Config):
+    """The shape of an actor network."""
+
+    actor_norm: bool = True  # code: USC-Lira/Q3C@4a5456b; layer normalisation before the actors' output
+    output_gain: float = 1e-3  # code: USC-Lira/Q3C@4a5456b; scale of the actors' initial output layer
+
+    def __post_init__(self) -> None:
+        """Check the fields, see `Config`."""
+        super().__post_init__()
+        not_negative(self, "output_gain")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SmoothingConfig(Config):
+    """TD3's smoothing of the target's action."""
+
+    target_noise: float = 0.2  # paper: arXiv:1802.09477v3; 0 takes target smoothing away
+    noise_clip: float = 0.5  # paper: arXiv:1802.09477v3
+
+    def __post_init__(self) -> None:
+        """Check the fields, see `Config`."""
+        super().__post_init__()
+        not_negative(self, "target_noise", "noise_clip")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArgmaxConfig(Config):
+    """How the best of several proposals is chosen in the Bellman target; to act, the online Q_1 chooses."""
+
+    target_argmax: Literal["online", "target"] = "online"  # code: USC-Lira/Q3C@4a5456b; whose Q_1 chooses
+
+    def __post_init__(self) -> None:
+        """Check the fields, see `Config`."""
+        super().__post_init__()
+        one_of(self, "target_argmax", "online", "target")
+
+
+def check(config: Config, name: str, holds: bool, demand: str) -> None:
+    """Raise ValueError naming the field, its value and what is allowed, unless it holds.
+
+    Raises:
+        ValueError: if `holds` is false.
+    """
+    if not holds:
+        raise ValueError(f"{name}={getattr(config, name)}: {demand}")
+
+
+def positive(config: Config, *names: str) -> None:
+    """Check that fields are above 0."""
+    for name in names:
+        check(config, name, getattr(config, name) > 0, "must be above 0")
+
+
+def not_negative(config: Config, *names: str) -> None:
+    """Check that fields are 0 or above."""
+    for name in names:
+        check(config, name, getattr(config, name) >= 0, "must be 0 or above")
+
+
+def within_unit(config: Config, *names: str) -> None:
+    """Check that fields lie in [0, 1]."""
+    for name in names:
+        check(config, name, 0 <= getattr(config, name) <= 1, "must lie in [0, 1]")
+
+
+def one_of(config: Config, name: str, *allowed: str) -> None:
+    """Check that a field is one of some words."""
+    check(config, name, getattr(config, name) in allowed, f"must be one of {', '.join(allowed)}")

@@ -1,0 +1,138 @@
+"""SAVO+SAC: SAVO's chain with stochastic actors, each of which also keeps its entropy.
+
+The paper (arXiv:2410.11833v2) names this combination; the authors' code shows only switches for it. **The update
+below is ours.** Every actor is a squashed Gaussian that sees samples of the actors before it. The first climbs the
+smaller critic, the others their surrogates of truncated landscapes, all with the same temperature; the sample with
+the highest Q_1 is executed.
+
+    π_0 → actor        π_i → followers.members[i - 1]        Ψ̂_i → surrogates        α → temperature
+
+Differs from the paper: not known, as it gives no update.
+
+    every step:    a_0 ~ π_0(·|s), a_i ~ π_i(·|s, a_<i); execute argmax_i Q_1(s, a_i); to evaluate, means for samples
+    every update:  y = r + γ (1 - terminated) (min Q'(s', a*) - α log π_i*(a*|s')), the best of the chain's samples at s'
+                   critics     minimise Σ (Q(s, a) - y)²
+                   surrogates  as in SAVO
+                   actors      minimise α log π_0 - min_i Q_i(s, a_0) + Σ_i (α log π_i - Ψ̂_i(s, a_i; a_<i))
+                   α           minimises -α (mean_i log π_i + H̄);  targets ← (1 - τ) targets + τ networks
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from algos import td
+from algos.actor_critic import ActorCritic
+from algos.agent import Batch, Call, Noise, Spaces
+from algos.nets import Optimizer, Params, Stack, TwinCritic, q_values, tanh
+from algos.sac import SACConfig, Sample, Temperature, gaussian, gaussian_layers, sample
+from algos.savo import ChainConfig, Surrogates, conditioned, follower_layers, needs_surrogates
+
+
+@dataclass(frozen=True, kw_only=True)
+class SAVOSACConfig(SACConfig, ChainConfig):
+    """SAC's fields and those of a chain of actors."""
+
+
+def sample_chain(
+    actor: Params, followers: Sequence[Params], kind: str, obs: Tensor, normal: Tensor | None
+) -> list[Sample]:
+    """A sample of each actor, which sees those before it: obs (S, B, O), normal (S, B, K, A) -> K of (S, B, A).
+
+    Without `normal` the actors' means take the place of samples.
+    """
+    x = obs.unsqueeze(1)
+    samples: list[Sample] = []
+    for i, network in enumerate([actor, *followers]):
+        earlier = [sample.action.detach() for sample in samples]
+        mean, log_sigma = (part.squeeze(1) for part in gaussian(conditioned(network, kind, x, obs, earlier)))
+        if normal is None:
+            samples.append(Sample(mean, tanh(mean), mean.new_zeros(mean.shape[:-1])))
+        else:
+            samples.append(sample(mean, log_sigma, normal[:, :, i]))
+    return samples
+
+
+class SAVOSAC(ActorCritic):
+    """S seeds of SAVO+SAC."""
+
+    policy = ("actor", "followers", "critic")
+    actors_compete = True
+
+    def __init__(
+        self, config: SAVOSACConfig, spaces: Spaces, rngs: Sequence[np.random.Generator], device: torch.device
+    ) -> None:
+        self.protos = self.items = config.extra_actors + 1
+        self.actor = Stack.drawn(gaussian_layers(config, spaces), rngs, 1, device)
+        critic = TwinCritic(spaces.obs_dim + spaces.action_dim, config.hidden, rngs, device)
+        self.followers = Stack.drawn(follower_layers(config, spaces, outputs=2), rngs, config.extra_actors, device)
+        self.actor_optimizer = Optimizer([self.actor, self.followers], config.lr, config.max_grad_norm)
+        self.temperature = Temperature(config, spaces, rngs, device)
+        networks = {"actor": self.actor, "followers": self.followers, "temperature": self.temperature.stack}
+        optimizers = {"actor": self.actor_optimizer}
+        if self.temperature.optimizer:
+            optimizers["temperature"] = self.temperature.optimizer
+        self.surrogates = Surrogates(config, spaces, rngs, device) if needs_surrogates(config, spaces) else None
+        if self.surrogates:
+            networks |= self.surrogates.stacks
+            optimizers["surrogates"] = self.surrogates.optimizer
+        super().__init__(config, spaces, critic, networks, optimizers)
+
+    def noise_shapes(self, call: Call) -> dict[str, tuple[int, ...]]:
+        """What the actors are sampled with: to act, and at s and s' to learn."""
+        each = (self.protos, self.spaces.action_dim)
+        if call == "act":
+            return {"sample": each}
+        batch = (self.config.batch_size, *each)
+        return {"sample": batch, "next": batch} if call == "update" else {}
+
+    def chain(self, obs: Tensor, normal: Tensor | None) -> list[Sample]:
+        """The online actors' samples, without gradient."""
+        followers = [member.frozen for member in self.followers.members]
+        return sample_chain(self.actor.frozen, followers, self.config.summariser, obs, normal)
+
+    def propose(self, obs: Tensor, noise: Noise, *, explore: bool) -> Tensor:
+        """Samples to explore, else means: obs (S, B, O) -> (S, B, K, A)."""
+        samples = self.chain(obs, noise["sample"].unsqueeze(1) if explore else None)
+        return torch.stack([sample.action for sample in samples], dim=2)
+
+    def propose_next(self, obs: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
+        """Samples at next_obs, and the worth of each one's entropy."""
+        samples = self.chain(obs, noise["next"])
+        log_pi = torch.stack([sample.log_pi for sample in samples], dim=2)  # (S, B, K)
+        actions = torch.stack([sample.action for sample in samples], dim=2)
+        return actions, -self.temperature.value.unsqueeze(-1) * log_pi
+
+    def update_critics(self, batch: Batch, noise: Noise) -> dict[str, Tensor]:
+        """The critics and, from their new values, the surrogates."""
+        metrics = super().update_critics(batch, noise)
+        if self.surrogates:
+            metrics |= self.surrogates.update(self.critic, batch)
+        return metrics
+
+    def update_actors(self, batch: Batch, noise: Noise) -> dict[str, Tensor]:
+        """Every actor climbs its own landscape and its entropy; then the temperature."""
+        obs, followers = batch.obs, [member.params for member in self.followers.members]
+        samples = sample_chain(self.actor.params, followers, self.config.summariser, obs, noise["sample"])
+        actions = [sample.action for sample in samples]
+        heights = self.surrogates.heights(obs, actions) if self.surrogates else []
+        if self.catalogue is None:
+            q = q_values(self.critic.online.frozen, obs, actions[0].unsqueeze(2))  # (S, 2, B, 1)
+            heights = [td.clipped_double_q(q).movedim(-1, 1), *heights]
+        log_pi = torch.stack([sample.log_pi for sample in samples], dim=1)  # (S, K, B)
+        gain = torch.cat(heights, dim=1) - self.temperature.value.unsqueeze(-1) * log_pi
+        loss = -gain.mean(-1).sum(-1)
+        self.actor_optimizer.step(loss.sum())
+        metrics = {"actor_loss": loss.detach(), "entropy": -log_pi.detach().mean((1, 2))}
+        return metrics | self.temperature.update(log_pi.mean(1))
+
+    @torch.no_grad()
+    def diagnose(self, batch: Batch, noise: Noise) -> dict[str, Tensor]:
+        """What the extra actors add, and how true the surrogates are."""
+        fitted = self.surrogates.diagnose(self.critic, batch) if self.surrogates else {}
+        return super().diagnose(batch, noise) | fitted
