@@ -10,7 +10,7 @@ the highest Q_1 is executed.
 Differs from the paper: not known, as it gives no update.
 
     every step:    a_0 ~ π_0(·|s), a_i ~ π_i(·|s, a_<i); execute argmax_i Q_1(s, a_i); to evaluate, means for samples
-    every update:  y = r + γ (1 - terminated) (min Q'(s', a*) - α log π_i*(a*|s')), the best of the chain's samples at s'
+    every update:  y = r + γ (1 - terminated) (min Q'(s', a*) - α log π_i*(a*|s')), a* best of the chain at s'
                    critics     minimise Σ (Q(s, a) - y)²
                    surrogates  as in SAVO
                    actors      minimise α log π_0 - min_i Q_i(s, a_0) + Σ_i (α log π_i - Ψ̂_i(s, a_i; a_<i))

@@ -167,7 +167,7 @@ OF_SEVERAL = ("recurrent.weight", "query", "key")  # without effect in a summary
 
 @every_variant
 def test_every_array_of_every_network_moves(variant: str):
-    made = of(variant, 0)
+    made = of(variant, 0, output_gain=1.0)
     views = {name: stack.frozen for name, stack in made.agent.networks.items() if stack.flat.numel()}
     before = {name: {layer: view.clone() for layer, view in layers.items()} for name, layers in views.items()}
     made.update(4)
