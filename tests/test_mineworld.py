@@ -177,6 +177,14 @@ def test_the_goal_is_worth_less_the_later_it_is_reached(detour: int):
     assert reward == pytest.approx(0.2 + 30 * (1 - 0.9 * (14 + detour) / 101))
 
 
+def test_an_episode_does_not_depend_on_the_one_before():
+    world, returns = make(), []
+    for _ in range(2):
+        world.reset(seed=1)
+        returns.append(sum(float(world.step(np.int64(action))[1]) for action in plan(world)))
+    assert returns[0] == returns[1] > 20
+
+
 def test_observation_by_hand():
     world = empty_world()
     world.position, world.heading = 3 * WIDTH + 4, UP  # third row, fourth column
