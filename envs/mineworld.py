@@ -209,10 +209,9 @@ def plan(world: MineWorld) -> list[int]:
     tags=("discrete",),
     max_episode_steps=STEPS,
     metrics={"success": "max"},
-    summary="Mine field on a grid: 4 moves and 50 tools that turn mines into others or remove them",
 )
 def mineworld(*, layout_seed: int = LAYOUT_SEED, render_mode: str | None = None) -> gym.Env:
-    """Mine field."""
+    """Mine field on a grid: 4 moves, and 50 tools that turn a mine into another or remove it."""
     return MineWorld(layout_seed, render_mode)
 
 
