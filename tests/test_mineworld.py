@@ -4,8 +4,10 @@ import itertools
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import pytest
+from gymnasium.utils.env_checker import check_env
 
 import envs
 from envs.mineworld import AHEAD, GOAL, NO_MINE, START, WALL, WIDTH, MineWorld, layout, plan
@@ -294,6 +296,10 @@ def test_a_picture_shows_walls_mines_goal_and_agent():
         standing.add(tile(START).tobytes())
     assert len(standing) == 4
     assert envs.make("mineworld").unwrapped.render() is None
+
+
+def test_gymnasium_finds_nothing_wrong_with_the_pictures():
+    check_env(gym.make("SavoBench/MineWorld-v0").unwrapped)
 
 
 @pytest.mark.parametrize(

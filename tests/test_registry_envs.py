@@ -76,6 +76,25 @@ def test_agents_see_any_environment_in_the_same_form():
         np.testing.assert_array_equal(env.unwrapped.executed, executed)
 
 
+def test_an_item_s_index_reaches_the_environment_as_it_is():
+    class Shop(Image):
+        def __init__(self) -> None:
+            super().__init__()
+            self.action_space = gym.spaces.Discrete(3)
+            self.item_vectors = np.zeros((3, 2), np.float32)
+
+    register()(lambda: Shop())
+    env = envs.make("image")
+    assert isinstance(env, registry.AgentView)
+    assert env.action_space == gym.spaces.Discrete(3)
+    env.reset(seed=0)
+    action = np.int64(2)
+    env.step(action)
+    assert isinstance(env.unwrapped, Shop)
+    assert env.unwrapped.executed is action
+    assert env.unwrapped.item_vectors.shape == (3, 2)
+
+
 def test_an_environment_that_is_as_agents_see_it_is_not_wrapped():
     assert not isinstance(envs.make("restricted-hopper"), registry.AgentView)
 
