@@ -25,6 +25,8 @@ from typing import Any, TypeVar
 import gymnasium as gym
 import numpy as np
 
+from envs.simulator import picture
+
 ENTRY_POINTS = "savo_bench.envs"
 
 # Factories may take it; it is how an environment is looked at, not what it is, so it is no keyword of the task.
@@ -179,6 +181,10 @@ class AgentView(gym.Wrapper[np.ndarray, Any, Any, Any], gym.utils.RecordConstruc
         """Reset, cast the observation."""
         obs, info = self.env.reset(seed=seed, options=options)
         return _float32_vector(obs), info
+
+    def render(self) -> Any:
+        """The environment's picture, or `envs.simulator.NoRenderer`."""
+        return picture(self.env)
 
 
 def agent_view(env: gym.Env) -> gym.Env:

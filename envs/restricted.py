@@ -20,6 +20,7 @@ import numpy as np
 
 from envs.locomotion import Version, base
 from envs.registry import box_scale, environment, float32_box
+from envs.simulator import picture
 from envs.values import integer, number
 
 CENTRES_SEED = 123  # code: USC-Lira/Q3C@4a5456b
@@ -133,6 +134,10 @@ class Restricted(gym.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray], gy
         obs, info = self.env.reset(seed=seed, options=options)
         self._first_step = self._first_step_free
         return obs.astype(np.float32), info
+
+    def render(self) -> Any:
+        """The base's picture, or `envs.simulator.NoRenderer`."""
+        return picture(self.env)
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,10 @@ import envs
 from envs.locomotion import base
 from envs.restricted import Restricted, ball_radius
 
-NAMES = envs.names()
+NAMES = [name for name in envs.names() if name != "recsim-data"]  # needs ratings; test_movielens makes some
 RESTRICTED = envs.names("restricted")
 CATALOGUES = ["mineworld", "recsim"]
-LIMITS = {"mineworld": 100, "recsim": 20}  # the others have Gymnasium's 1000 steps
+LIMITS = dict.fromkeys(envs.names("adroit"), 200) | {"mineworld": 100, "recsim": 20}  # of the others 1000 steps
 
 # name → Gymnasium's name, n, m, highest simulator action, what replaces an invalid one, whether the first step is free
 RULES = {
@@ -31,8 +31,14 @@ RULES = {
     "restricted-half-cheetah": ("HalfCheetah", 6, 1.0, 1.0, 0.0, False),
     "restricted-ant": ("Ant", 8, 1.0, 1.0, 0.0, False),
 }
-# Elements that change only where no random agent comes: the force of the end of the double pendulum's rail.
-RARE = {"restricted-inverted-double-pendulum": [8], "inverted-double-pendulum": [8]}
+# Elements that change only where no random agent comes: the force of the end of the double pendulum's rail, whether the
+# door is open, how far the nail is in and how hard it is hit.
+RARE = {
+    "restricted-inverted-double-pendulum": [8],
+    "inverted-double-pendulum": [8],
+    "adroit-door": [38],
+    "adroit-hammer": [26, 45],
+}
 # Steps until a random agent has seen everything change; 100 unless told.
 LONG = {"mineworld": 4_000}
 # First observations of four that differ, where not all do: mineworld's differ by the type of one mine.
