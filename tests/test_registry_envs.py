@@ -1,5 +1,6 @@
 """The registry of environments and the environments of other packages."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import gymnasium as gym
@@ -61,6 +62,42 @@ def test_an_environment_is_one_decorated_function():
     assert spec is not None
     assert spec.kwargs == {"name": "image", "size": 4}
     assert spec.max_episode_steps == 7
+
+
+def test_an_environment_may_have_a_twin_for_evaluations():
+    made = []
+
+    @register()
+    def image(*, size: int = 3, evaluation: bool = False) -> gym.Env:
+        made.append((size, evaluation))
+        return Image()
+
+    @register("plain", "Test/Plain-v0")
+    def plain(*, size: int = 3) -> gym.Env:
+        made.append((size, None))
+        return Image()
+
+    assert list(envs.get("image").keywords) == ["size"]  # it is no keyword of the task
+    for evaluation in (False, True):
+        envs.make("image", size=4, evaluation=evaluation)
+        envs.make("plain", size=5, evaluation=evaluation)
+    gym.make("Test/Image-v0", evaluation=True, disable_env_checker=True)
+    assert made == [(4, False), (5, None), (4, True), (5, None), (3, True)]
+    spec = envs.make("image", evaluation=True).spec
+    assert spec is not None
+    assert spec.kwargs == {"name": "image", "evaluation": True}
+    gym.make(spec)
+    assert made[-2:] == [(3, True), (3, True)]
+
+
+def test_an_environment_says_whether_it_can_be_made_here():
+    def lacks(keywords: Mapping[str, Any]) -> str | None:
+        return None if keywords.get("size") == 4 else "image: no data; pip install pictures"
+
+    register(unavailable=lacks)(lambda size=3: Image())  # noqa: ARG005
+    assert envs.get("image").unavailable({}) == "image: no data; pip install pictures"
+    assert envs.get("image").unavailable({"size": 4}) is None
+    assert envs.get("restricted-hopper").unavailable({}) is None
 
 
 def test_agents_see_any_environment_in_the_same_form():
