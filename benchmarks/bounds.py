@@ -23,7 +23,7 @@ import envs
 from bench import plan
 from bench.errors import UserError
 from bench.options import Options
-from envs import mineworld, recsim
+from envs import mineworld, movielens, recsim
 
 COLUMNS: tuple[str, ...] = (
     "environment",
@@ -66,6 +66,20 @@ def of_recsim(policy: Callable[[recsim.RecSim], int]) -> Policy:
     return act
 
 
+class BestFilm:
+    """Shows the one film that brings most when it is shown at every step."""
+
+    def __init__(self) -> None:
+        self.film: int | None = None
+
+    def __call__(self, env: gym.Env) -> int:
+        if self.film is None:
+            users = env.unwrapped
+            assert isinstance(users, movielens.SimulatedUsers)
+            self.film = int(movielens.returns_of_films(users.model, users.item_vectors).argmax())
+        return self.film
+
+
 # environment → (bound, policy's name, policy); a policy for comparison is no bound. The random one is every
 # environment's low bound.
 SCRIPTED: dict[str, list[tuple[str, str, Policy]]] = {
@@ -73,6 +87,7 @@ SCRIPTED: dict[str, list[tuple[str, str, Policy]]] = {
         ("", "click-greedy", of_recsim(recsim.click_greedy)),
         ("high", "privileged", of_recsim(recsim.privileged)),
     ],
+    "recsim-data": [("high", "best film", BestFilm())],
     "mineworld": [("high", "expert", Expert())],
 }
 
@@ -95,7 +110,7 @@ def measure(cell: plan.Cell, episodes: int, seed: int) -> list[dict[str, str]]:
     """The rows of one environment."""
     rows = []
     for bound, name, policy in [("low", "random", random), *SCRIPTED.get(cell.environment, [])]:
-        env = envs.make(cell.environment, **cell.env_keywords)
+        env = envs.make(cell.environment, evaluation=True, **cell.env_keywords)
         returns = play(env, policy, episodes, seed)
         mean, error = returns.mean(), returns.std(ddof=1) / np.sqrt(episodes)
         half = NormalDist().inv_cdf((1 + LEVEL) / 2) * error

@@ -24,6 +24,7 @@ import functools
 import hashlib
 import importlib.util
 import json
+import operator
 import os
 import sys
 import tempfile
@@ -151,9 +152,9 @@ class SimulatedUsers(gym.Env[np.ndarray, np.integer]):
         Raises:
             ValueError: There is no film of that index.
         """
-        index = int(action)
+        index = operator.index(action)
         if not 0 <= index < len(self.item_vectors):
-            raise ValueError(f"action={index}: must be from 0 to {len(self.item_vectors) - 1}")
+            raise ValueError(f"action={index}: must be an item's index from 0 to {len(self.item_vectors) - 1}")
         item = self.item_vectors[index]
         probability = float(self.model.probability(self._user, item))
         click = bool(self.np_random.random() < probability)
@@ -168,6 +169,17 @@ class SimulatedUsers(gym.Env[np.ndarray, np.integer]):
         self._clicked = np.zeros((CLICKS, self._dims), np.float32)
         self._count = 0
         self._user = self.model.user(self._clicked[:0])
+
+
+def returns_of_films(model: ClickModel, item_vectors: np.ndarray) -> np.ndarray:
+    """Expected return (N,) of recommending one film (N, D) at every step; the best is a policy that sees the model.
+
+    The mean of copies of a film is that film, so a user who has clicked it once is as one who has clicked it often.
+    """
+    at_first = model.probability(model.user(item_vectors[:0]), item_vectors)
+    later = np.array([model.probability(model.user(item[None]), item) for item in item_vectors])
+    untouched = (1 - at_first[:, None]) ** np.arange(STEPS)  # (N, 80): the probability of no click before a step
+    return (untouched * at_first[:, None] + (1 - untouched) * later[:, None]).sum(axis=1)
 
 
 # ---- The ratings and where they are

@@ -230,7 +230,7 @@ def test_spec_is_a_recipe(keywords: dict[str, Any]):
 def test_a_film_that_is_not_there_is_refused(action: int):
     env = envs.make(NAME)
     env.reset(seed=0)
-    with pytest.raises(ValueError, match=f"action={action}: must be from 0 to {ITEMS - 1}"):
+    with pytest.raises(ValueError, match=f"action={action}: must be an item's index from 0 to {ITEMS - 1}"):
         env.step(action)
 
 
@@ -363,6 +363,20 @@ def test_the_click_model_is_a_deep_set_and_an_mlp():
         np.testing.assert_array_equal(model.user(clicked), model.user(clicked[::-1]))
         several = model.probability(model.user(clicked), np.stack([item, -item]))
         assert several[0] == pytest.approx(found, rel=1e-6)
+
+
+def test_returns_of_films_are_what_recommending_them_brings():
+    env = envs.make(NAME)
+    users = users_of(env)
+    expected = movielens.returns_of_films(users.model, users.item_vectors)
+    assert expected.shape == (ITEMS,)
+    for film in (int(expected.argmin()), int(expected.argmax())):
+        returns = []
+        for episode in range(200):
+            env.reset(seed=None if episode else 0)
+            returns.append(sum(float(env.step(film)[1]) for _ in range(80)))
+        error = np.std(returns, ddof=1) / np.sqrt(len(returns))
+        assert np.mean(returns) == pytest.approx(expected[film], abs=4 * error)
 
 
 def test_what_is_learnt_predicts_users_that_were_held_out():
