@@ -34,6 +34,7 @@ class Grid:
     seeds: tuple[int, ...]
     device: str
     workers: int
+    left_out: tuple[str, ...] = ()  # why environments that were asked for by a tag are not among the cells
     _done: dict[Path, SeedState] = field(default_factory=dict)  # they stay so, and need no second look
 
     @property
@@ -88,7 +89,9 @@ def prepare(options: Options) -> Grid:
     device = _device(options.device)
     workers = options.workers or (1 if options.on == "inline" else _workers(device))
     ledger.check_specs(options.root, cells)
-    return Grid(options, cells, grammar.seeds(options.seeds), device, 1 if options.on == "inline" else workers)
+    workers = 1 if options.on == "inline" else workers
+    left_out = tuple(plan.unavailable(options))
+    return Grid(options, cells, grammar.seeds(options.seeds), device, workers, left_out)
 
 
 def _device(asked: str) -> str:
@@ -162,10 +165,15 @@ def _announcement(grid: Grid, states: Sequence[CellState]) -> tuple[list[Pack], 
     """The packs, and lines with their styles: what there is to do, what was perhaps not meant, what it costs."""
     todo = grid.todo(states, set())
     packs = plan.packs(todo, grid.options, grid.device, grid.workers)
-    lines = [(standing(grid, states), ""), *((f"note: {text}", "yellow") for text in notes(grid))]
+    lines = [(standing(grid, states), ""), *((f"note: {text}", "yellow") for text in notes(grid)), *_left_out(grid)]
     if todo:
         lines.append((estimate(grid, packs, todo), ""))
     return packs, lines
+
+
+def _left_out(grid: Grid) -> list[tuple[str, str]]:
+    """Lines with their style: the environments that this machine lacks."""
+    return [(f"left out: {text}", "red") for text in grid.left_out]
 
 
 def dry_run(grid: Grid, console: Console) -> int:
@@ -206,7 +214,7 @@ def _packs(sizes: Sequence[int]) -> str:
 def run(grid: Grid, console: Console) -> int:
     """Train everything that was asked for and is not done; returns the exit code.
 
-    0: every seed is done. 1: some are not. 130, 143: stopped by Ctrl-C, by SIGTERM.
+    0: every seed is done. 1: some are not, or an environment is left out. 130, 143: stopped by Ctrl-C, by SIGTERM.
 
     Raises:
         UserError: nothing can be written, from the start or any more.
@@ -214,7 +222,9 @@ def run(grid: Grid, console: Console) -> int:
     states = grid.look()
     if all(cell.count()["done"] == len(grid.seeds) for cell in states):
         show.line(console, f"nothing to do: {grid.size} of {grid.size} seeds are done", "green")
-        return 0
+        for text, style in _left_out(grid):
+            show.line(console, text, style)
+        return 1 if grid.left_out else 0
     _, lines = _announcement(grid, states)
     _check_writable(grid.root)
     for text, style in lines:
@@ -305,7 +315,9 @@ def _conclude(grid: Grid, problems: Problems, console: Console) -> int:
     done = sum(cell.count()["done"] for cell in states)
     everything = done == grid.size
     show.line(console, f"{done} of {grid.size} seeds are done", "green" if everything else "red")
-    return 0 if everything else 1
+    for text, style in _left_out(grid):
+        show.line(console, text, style)
+    return 0 if everything and not grid.left_out else 1
 
 
 def _check_writable(root: Path) -> None:

@@ -61,12 +61,17 @@ def _environments(console: Console) -> None:
     table = show.table("environment", "tags", "summary")
     table.columns[0].no_wrap = True
     takers: dict[str, list[str]] = {}
+    lacking = []
     for environment in map(envs.get, envs.names()):
         tags = ", ".join((*environment.tags, *(["all"] if environment.benchmark else [])))
         table.add_row(environment.name, tags, environment.summary)
         keywords = " ".join(f"{key}={text(parameter.default)}" for key, parameter in environment.keywords.items())
         takers.setdefault(keywords, []).append(environment.name)
+        lacks = environment.unavailable({})
+        lacking += [] if lacks is None else [lacks]
     console.print(table)
+    for lacks in lacking:
+        show.line(console, f"not available here: {lacks}", "yellow")
     for keywords, names in takers.items():
         if keywords:
             console.print(f"keywords of {', '.join(names)}: {keywords}", markup=False)

@@ -111,7 +111,9 @@ def cells(options: "Options") -> tuple[Cell, ...]:
     import envs
 
     variants = _variants(options, algos)
-    tasks = _tasks(options, envs)
+    tasks, left_out = _tasks(options, envs)
+    if not tasks:
+        raise UserError("; ".join(left_out))
     settings = [*options.file_settings, *options.settings]
     _check_settings(settings, variants, [task for task, _ in tasks])
 
@@ -121,6 +123,13 @@ def cells(options: "Options") -> tuple[Cell, ...]:
             cell = _cell(options, entry, fields, task, keywords)
             found.setdefault((cell.env_label, cell.variant), cell)
     return tuple(found.values())
+
+
+def unavailable(options: "Options") -> list[str]:
+    """Why environments that a tag or `all` stands for are left out, a line each: this machine lacks what they need."""
+    import envs
+
+    return _tasks(options, envs)[1]
 
 
 def _variants(options: "Options", algos: Any) -> list[tuple[Any, dict[str, Any]]]:
@@ -145,12 +154,16 @@ def _for_algorithm(settings: Iterable["Setting"], name: str, known: Mapping[str,
     return general | own
 
 
-def _tasks(options: "Options", envs: Any) -> list[tuple[Any, dict[str, Any]]]:
-    """The environments named by `--envs`, tags and `all` spelt out, each with its keywords as written."""
+def _tasks(options: "Options", envs: Any) -> tuple[list[tuple[Any, dict[str, Any]]], list[str]]:
+    """The environments named by `--envs`, tags and `all` spelt out, each with its keywords as written; those left out.
+
+    Raises:
+        UserError: one is not valid, or is named itself and this machine lacks what it needs.
+    """
     if not options.envs:
         raise UserError("--envs: say on what to train, for instance --envs restricted-hopper, or a tag, or all")
     choices = ["all", *envs.tags(), *envs.names()]
-    tasks = []
+    tasks, left_out = [], []
     for item in grammar.items(options.envs, "--envs"):
         grammar.choose(item.name, choices, "environment or tag")
         for environment in _expand(item.name, envs):
@@ -162,8 +175,15 @@ def _tasks(options: "Options", envs: Any) -> list[tuple[Any, dict[str, Any]]]:
                 for source in (options.file_settings, options.settings)
             ]
             reaching = {key: value for key, value in (layers[0] | layers[1]).items() if key in environment.keywords}
-            tasks.append((environment, reaching | item.fields))
-    return tasks
+            keywords = reaching | item.fields
+            lacks = environment.unavailable(keywords)
+            if lacks is None:
+                tasks.append((environment, keywords))
+            elif item.name == environment.name:
+                raise UserError(lacks)
+            elif lacks not in left_out:
+                left_out.append(lacks)
+    return tasks, left_out
 
 
 def _expand(name: str, envs: Any) -> list[Any]:

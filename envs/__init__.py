@@ -3,7 +3,7 @@
 `names`, `tags` and `get` list them, `make` makes one as agents see it, `environment` registers another.
 """
 
-from envs import locomotion, restricted  # noqa: F401 - they register their environments
+from envs import locomotion, restricted, adroit, recsim, movielens, mineworld  # noqa: F401, I001 - they register, and are listed so
 from envs.registry import (
     Environment,
     UnknownEnvironment,

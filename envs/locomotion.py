@@ -1,13 +1,12 @@
 """Gymnasium's MuJoCo locomotion tasks as they are: the bases of the restricted tasks, and controls beside them."""
 
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Literal, get_args
 
 import gymnasium as gym
 
 from envs.registry import adopt
+from envs.simulator import quiet_loading
 
 Version = Literal["v5", "v4"]  # ours: v5 by default, as Gymnasium calls v4 deprecated; the SAVO paper used v4
 
@@ -41,26 +40,8 @@ def base(task: str, version: str, render_mode: str | None = None) -> gym.Env:
 
 
 def _make(id: str, *, render_mode: str | None = None) -> gym.Env:
-    with _quiet_loading():
+    with quiet_loading():
         return gym.make(id, disable_env_checker=True, render_mode=render_mode, **_KEYWORDS.get(id, {}))
-
-
-@contextmanager
-def _quiet_loading() -> Iterator[None]:
-    """Keep MuJoCo from warning of its own model files.
-
-    MuJoCo 4 finds an attribute of Gymnasium's cheetah deprecated: it says so on stderr and in a file MUJOCO_LOG.TXT
-    in the working directory, at every load. Warnings of the simulation itself come later and stay.
-    """
-    import mujoco
-
-    simulator: Any = mujoco  # a compiled module without type stubs
-    before = simulator.get_mju_user_warning()
-    simulator.set_mju_user_warning(lambda _message: None)
-    try:
-        yield
-    finally:
-        simulator.set_mju_user_warning(before)
 
 
 def _control(name: str, task: str) -> None:

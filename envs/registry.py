@@ -25,12 +25,23 @@ from typing import Any, TypeVar
 import gymnasium as gym
 import numpy as np
 
+from envs.simulator import picture
+
 ENTRY_POINTS = "savo_bench.envs"
 
-# Factories may take it; it is how an environment is looked at, not what it is, so it is no keyword of the task.
-RENDER_MODE = "render_mode"
+# Factories may take these; they are how an environment is used, not what it is, so they are no keywords of the task.
+RENDER_MODE = "render_mode"  # how it is looked at
+EVALUATION = (
+    "evaluation"  # whether it is the twin on which agents are evaluated, where that is another than they train on
+)
+_HIDDEN = (RENDER_MODE, EVALUATION)
 
 Factory = TypeVar("Factory", bound=Callable[..., gym.Env])
+Unavailable = Callable[[Mapping[str, Any]], str | None]
+
+
+def _available(_keywords: Mapping[str, Any]) -> None:
+    """What most environments are: never unavailable."""
 
 
 class UnknownEnvironment(LookupError):
@@ -50,6 +61,8 @@ class Environment:
             "mean", "max" or "sum".
         benchmark: Whether it is one of the benchmark's tasks, which `all` stands for.
         summary: One line for people.
+        unavailable: From keywords, why it cannot be made with them on this machine, in one line that says what mends
+            it; None where it can. It is quick, and makes nothing.
     """
 
     name: str
@@ -59,6 +72,7 @@ class Environment:
     metrics: Mapping[str, str]
     benchmark: bool
     summary: str
+    unavailable: Unavailable = _available
 
 
 @dataclass(frozen=True)
@@ -80,6 +94,7 @@ def environment(
     metrics: Mapping[str, str] | None = None,
     benchmark: bool = True,
     summary: str = "",
+    unavailable: Unavailable = _available,
 ) -> Callable[[Factory], Factory]:
     """Register the decorated factory here and, under `id`, with Gymnasium.
 
@@ -91,6 +106,10 @@ def environment(
         metrics: See `Environment`.
         benchmark: See `Environment`.
         summary: One line; by default the first line of the factory's docstring.
+        unavailable: See `Environment`. The factory raises the same line as a ValueError.
+
+    A factory that takes `evaluation: bool = False` gives agents another environment to be evaluated on, with the same
+    spaces.
 
     Raises:
         ValueError: The name or the id is taken, a keyword has no default, or a metric is unknown.
@@ -100,7 +119,7 @@ def environment(
         if id in gym.registry:
             raise ValueError(f"id={id!r}: is registered with Gymnasium already; choose another")
         opened = functools.partial(gym.make, id, disable_env_checker=True)
-        _add(name, id, tags, metrics or {}, benchmark, summary, factory, opened)
+        _add(name, id, tags, metrics or {}, benchmark, summary, factory, opened, unavailable)
         # One entry point for all, a string: so a spec can be pickled and written as JSON whatever the factory is.
         gym.register(id, "envs.registry:_build", max_episode_steps=max_episode_steps, kwargs={"name": name})
         return factory
@@ -137,10 +156,11 @@ def tags() -> list[str]:
     return list(dict.fromkeys(tag for name in names() for tag in get(name).tags))
 
 
-def make(name: str, **keywords: Any) -> gym.Env:
+def make(name: str, *, evaluation: bool = False, **keywords: Any) -> gym.Env:
     """Make an environment as agents see it.
 
-    Observations are float32 vectors; a Box of actions is [-1, 1]^A; the time limit is applied.
+    Observations are float32 vectors; a Box of actions is [-1, 1]^A; the time limit is applied. With `evaluation` it is
+    the twin for evaluations; most environments are their own.
 
     Raises:
         UnknownEnvironment: No environment has this name.
@@ -148,6 +168,8 @@ def make(name: str, **keywords: Any) -> gym.Env:
     """
     entry = _entry(name)
     _check_keywords(name, entry.factory, keywords)
+    if evaluation and EVALUATION in inspect.signature(entry.factory).parameters:
+        keywords[EVALUATION] = True
     return agent_view(entry.open(**keywords))
 
 
@@ -179,6 +201,10 @@ class AgentView(gym.Wrapper[np.ndarray, Any, Any, Any], gym.utils.RecordConstruc
         """Reset, cast the observation."""
         obs, info = self.env.reset(seed=seed, options=options)
         return _float32_vector(obs), info
+
+    def render(self) -> Any:
+        """The environment's picture, or `envs.simulator.NoRenderer`."""
+        return picture(self.env)
 
 
 def agent_view(env: gym.Env) -> gym.Env:
@@ -256,6 +282,7 @@ def _add(
     summary: str,
     factory: Callable[..., gym.Env],
     opened: Callable[..., gym.Env],
+    unavailable: Unavailable = _available,
 ) -> None:
     """Check and enter an environment."""
     if name in _entries:
@@ -269,10 +296,10 @@ def _add(
             raise ValueError(f"{name}: {parameter} in its factory: every keyword must be named")
         if parameter.default is parameter.empty:
             raise ValueError(f"{name}: keyword {parameter.name!r} of its factory: must have a default")
-    keywords = {key: parameter for key, parameter in parameters.items() if key != RENDER_MODE}
+    keywords = {key: parameter for key, parameter in parameters.items() if key not in _HIDDEN}
     if not summary:
         summary = (inspect.getdoc(factory) or name).splitlines()[0]
-    environment = Environment(name, id, tuple(tags), keywords, dict(metrics), benchmark, summary)
+    environment = Environment(name, id, tuple(tags), keywords, dict(metrics), benchmark, summary, unavailable)
     _entries[name] = _Entry(environment, factory, opened)
 
 
@@ -285,7 +312,7 @@ def _entry(name: str) -> _Entry:
 def _check_keywords(name: str, factory: Callable[..., gym.Env], keywords: Mapping[str, Any]) -> None:
     """Refuse what the factory does not take."""
     taken = inspect.signature(factory).parameters
-    known = [key for key in taken if key != RENDER_MODE]
+    known = [key for key in taken if key not in _HIDDEN]
     for key in keywords:
         if key not in taken:
             raise ValueError(f"{name}: unknown keyword {key!r}; {nearest(key, known)}")

@@ -12,7 +12,6 @@ From the SAVO paper (arXiv:2410.11833v2) and its authors' code. Differs from the
 """
 
 import math
-import operator
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +20,8 @@ import numpy as np
 
 from envs.locomotion import Version, base
 from envs.registry import box_scale, environment, float32_box
+from envs.simulator import picture
+from envs.values import integer, number
 
 CENTRES_SEED = 123  # code: USC-Lira/Q3C@4a5456b
 BALLS_PER_DIMENSION = 33  # code: USC-Lira/Q3C@4a5456b
@@ -67,13 +68,13 @@ class Restricted(gym.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray], gy
         Raises:
             ValueError: A wrong value, in one line.
         """
-        balls = _integer("balls", balls, 1, MAX_BALLS)
-        volume = _number("volume", volume)
+        balls = integer("balls", balls, 1, MAX_BALLS)
+        volume = number("volume", volume)
         if volume <= 0:
             raise ValueError(f"volume={volume}: must be > 0")
-        centres_seed = _integer("centres_seed", centres_seed, 0, 2**32 - 1)  # what RandomState takes
-        penalty = None if penalty is None else _number("penalty", penalty)
-        extra_dims = _integer("extra_dims", extra_dims, 0, MAX_EXTRA_DIMS)
+        centres_seed = integer("centres_seed", centres_seed, 0, 2**32 - 1)  # what RandomState takes
+        penalty = None if penalty is None else number("penalty", penalty)
+        extra_dims = integer("extra_dims", extra_dims, 0, MAX_EXTRA_DIMS)
         gym.utils.RecordConstructorArgs.__init__(
             self,
             balls=balls,
@@ -134,6 +135,10 @@ class Restricted(gym.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray], gy
         self._first_step = self._first_step_free
         return obs.astype(np.float32), info
 
+    def render(self) -> Any:
+        """The base's picture, or `envs.simulator.NoRenderer`."""
+        return picture(self.env)
+
 
 @dataclass(frozen=True)
 class _Task:
@@ -186,24 +191,6 @@ def _register(task: _Task) -> None:
             replacement=task.replacement,
             first_step_free=task.first_step_free,
         )
-
-
-def _integer(keyword: str, value: Any, low: int, high: int) -> int:
-    """The value as an int in low..high; a bool is none."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = low - 1
-    if isinstance(value, bool) or not low <= number <= high:
-        raise ValueError(f"{keyword}={value!r}: must be a whole number from {low} to {high}")
-    return number
-
-
-def _number(keyword: str, value: Any) -> float:
-    """The value as a finite float; a bool is none."""
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not math.isfinite(value):
-        raise ValueError(f"{keyword}={value!r}: must be a finite number")
-    return float(value)
 
 
 for _task in _TASKS:

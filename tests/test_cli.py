@@ -1,5 +1,6 @@
 """The command line as a user meets it: what it prints, its one-line errors and its exit codes."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import fake_training
 import pytest
 
 from bench import cli, provenance
+from envs import registry
 
 Bench = Callable[..., tuple[int, str, str]]
 GRID = ("--algos", "td3", "--envs", "restricted-inverted-pendulum", "--profile", "ci")
@@ -148,7 +150,7 @@ def test_list_shows_algorithms_environments_and_profiles(bench):
 
 
 def test_dry_run_prints_the_plan_and_its_cost_and_writes_nothing(bench):
-    code, out, _ = bench("run", "--algos", "savo,td3", "--envs", "all", "--seeds", "10", "--dry-run")
+    code, out, _ = bench("run", "--algos", "savo,td3", "--envs", "restricted", "--seeds", "10", "--dry-run")
     assert code == 0
     assert "seeds in runs/default: 0 done" in out
     assert "estimate: " in out
@@ -189,6 +191,44 @@ def test_run_status_and_run_again(bench):
     code, _, err = bench(*command, "--steps", "4")
     assert code == 2
     assert "budget.steps=3, not 4" in err
+
+
+@pytest.fixture
+def no_ants(monkeypatch) -> str:
+    """As where the task needs something that is not installed; the line that says so."""
+    line = "restricted-ant: there are no ants: pip install ants"
+    entry = registry._entries["restricted-ant"]
+    lacking = dataclasses.replace(entry.environment, unavailable=lambda _: line)
+    monkeypatch.setitem(registry._entries, "restricted-ant", dataclasses.replace(entry, environment=lacking))
+    return line
+
+
+def test_an_environment_that_this_machine_lacks_is_an_error_where_it_is_named(bench, no_ants):
+    for named in ("restricted-ant", "restricted-hopper,restricted-ant"):
+        code, out, err = bench("run", "--algos", "td3", "--envs", named)
+        assert (code, out, err) == (2, "", f"error: {no_ants}\n")
+    assert not Path("runs").exists()
+
+
+@pytest.mark.usefixtures("real_train")
+def test_an_environment_that_this_machine_lacks_is_left_out_of_a_tag_and_the_others_run(bench, no_ants):
+    grid = ("run", "--algos", "td3", "--envs", "restricted", "--steps", "1", "--on", "inline")
+    code, out, _ = bench(*grid, "--dry-run")
+    assert code == 0
+    assert f"left out: {no_ants}\n" in out
+    for expected in ("5 of 5 seeds are done", "nothing to do: 5 of 5 seeds are done"):
+        code, out, _ = bench(*grid)
+        assert code == 1
+        assert expected in out
+        assert out.endswith(f"left out: {no_ants}\n")
+    code, out, _ = bench("run", "--algos", "td3", "--envs", "restricted-hopper", "--steps", "1", "--on", "inline")
+    assert (code, out) == (0, "nothing to do: 1 of 1 seeds are done\n")
+
+
+def test_list_says_which_environment_this_machine_lacks(bench, no_ants):
+    code, out, _ = bench("list", "envs")
+    assert code == 0
+    assert f"not available here: {no_ants}\n" in out
 
 
 @pytest.mark.usefixtures("real_train")

@@ -1,5 +1,6 @@
 """The registry of environments and the environments of other packages."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import gymnasium as gym
@@ -63,6 +64,42 @@ def test_an_environment_is_one_decorated_function():
     assert spec.max_episode_steps == 7
 
 
+def test_an_environment_may_have_a_twin_for_evaluations():
+    made = []
+
+    @register()
+    def image(*, size: int = 3, evaluation: bool = False) -> gym.Env:
+        made.append((size, evaluation))
+        return Image()
+
+    @register("plain", "Test/Plain-v0")
+    def plain(*, size: int = 3) -> gym.Env:
+        made.append((size, None))
+        return Image()
+
+    assert list(envs.get("image").keywords) == ["size"]  # it is no keyword of the task
+    for evaluation in (False, True):
+        envs.make("image", size=4, evaluation=evaluation)
+        envs.make("plain", size=5, evaluation=evaluation)
+    gym.make("Test/Image-v0", evaluation=True, disable_env_checker=True)
+    assert made == [(4, False), (5, None), (4, True), (5, None), (3, True)]
+    spec = envs.make("image", evaluation=True).spec
+    assert spec is not None
+    assert spec.kwargs == {"name": "image", "evaluation": True}
+    gym.make(spec)
+    assert made[-2:] == [(3, True), (3, True)]
+
+
+def test_an_environment_says_whether_it_can_be_made_here():
+    def lacks(keywords: Mapping[str, Any]) -> str | None:
+        return None if keywords.get("size") == 4 else "image: no data; pip install pictures"
+
+    register(unavailable=lacks)(lambda size=3: Image())  # noqa: ARG005
+    assert envs.get("image").unavailable({}) == "image: no data; pip install pictures"
+    assert envs.get("image").unavailable({"size": 4}) is None
+    assert envs.get("restricted-hopper").unavailable({}) is None
+
+
 def test_agents_see_any_environment_in_the_same_form():
     register()(lambda: Image())
     env = envs.make("image")
@@ -74,6 +111,25 @@ def test_agents_see_any_environment_in_the_same_form():
         env.step(np.array(action, np.float32))
         assert isinstance(env.unwrapped, Image)
         np.testing.assert_array_equal(env.unwrapped.executed, executed)
+
+
+def test_an_item_s_index_reaches_the_environment_as_it_is():
+    class Shop(Image):
+        def __init__(self) -> None:
+            super().__init__()
+            self.action_space = gym.spaces.Discrete(3)
+            self.item_vectors = np.zeros((3, 2), np.float32)
+
+    register()(lambda: Shop())
+    env = envs.make("image")
+    assert isinstance(env, registry.AgentView)
+    assert env.action_space == gym.spaces.Discrete(3)
+    env.reset(seed=0)
+    action = np.int64(2)
+    env.step(action)
+    assert isinstance(env.unwrapped, Shop)
+    assert env.unwrapped.executed is action
+    assert env.unwrapped.item_vectors.shape == (3, 2)
 
 
 def test_an_environment_that_is_as_agents_see_it_is_not_wrapped():
@@ -171,8 +227,10 @@ def test_a_broken_package_is_left_out_with_one_line_and_the_others_stay(run_pyth
         metadata.mkdir()
         (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: broken{number}\nVersion: 1.0\n")
         (metadata / "entry_points.txt").write_text(f"[{registry.ENTRY_POINTS}]\nof_{module} = {module}\n")
-    result = run_python("import envs; print(len(envs.names()), envs.names('example'))", tmp_path, example_plugin)
-    assert result.stdout == "13 ['line']\n", result.stderr
+    result = run_python(
+        "import envs; print(len(envs.names('control')), envs.names('example'))", tmp_path, example_plugin
+    )
+    assert result.stdout == "6 ['line']\n", result.stderr
     warnings = [line.partition("RuntimeWarning: ")[2] for line in result.stderr.splitlines() if "Warning: " in line]
     left_out = "environments of the package 'broken{}' left out: its entry point 'of_{}' ({}) failed: "
     assert [line.partition("failed: ")[0] + "failed: " for line in warnings] == [

@@ -1,0 +1,137 @@
+"""Adroit: a hand of 24 joints on an arm opens a door, hammers a nail, turns a pen and moves a ball.
+
+Gymnasium-Robotics' AdroitHand tasks (arXiv:1709.10087) with observations in float32. Actions are joint targets in
+[-1, 1]^A; an episode is 200 steps and never terminates; `info["success"]` says whether the goal is reached at a step.
+
+Differs from the package's v1, which is all that its versions up to 1.4.2 have:
+- The dense v1 rewards of door, hammer and relocate add .1 ‖palm − object‖ where they mean to subtract it (its pull
+  request #220 mends that as v2), so the hand is paid for staying away. Where the package has v2 it is v2 that is made;
+  else .2 ‖palm − object‖ is subtracted from v1's reward, which is the same number.
+- What `reset(options={"initial_state_dict": …})` changes in the model does not outlive the episode.
+"""
+
+import contextlib
+import functools
+import io
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import gymnasium as gym
+import numpy as np
+
+from envs.registry import environment, float32_box
+from envs.simulator import picture, quiet_loading
+
+RewardType = Literal["dense", "sparse"]  # code: gymnasium-robotics 1.4.2; sparse is 10 at the goal and -.1 elsewhere
+
+MISSIGNED = 0.1  # code: gymnasium-robotics 1.4.2, the weight of ‖palm − object‖ in the dense v1 rewards
+
+
+class Adroit(gym.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray], gym.utils.RecordConstructorArgs):
+    """Casts observations to float32, corrects v1's reward and restores the model at reset."""
+
+    def __init__(self, env: gym.Env, *, site: str | None = None, body: str | None = None) -> None:
+        """Wrap a task of Gymnasium-Robotics.
+
+        Args:
+            env: The task itself.
+            site: The site of the object whose distance from the palm has the wrong sign in the reward,
+            body: or the body of that object; neither where the reward is right.
+        """
+        gym.utils.RecordConstructorArgs.__init__(self, site=site, body=body)
+        gym.Wrapper.__init__(self, env)
+        assert isinstance(env.observation_space, gym.spaces.Box)
+        self.observation_space = float32_box(env.observation_space)
+        base: Any = env.unwrapped
+        # Views of the simulator's own arrays, (3,) each: they hold the present positions.
+        self._palm = base.data.site("S_grasp").xpos
+        self._object = base.data.site(site).xpos if site else base.data.body(body).xpos if body else None
+        # All that the tasks change in the model; reset draws a part of it anew, and only that part.
+        placed = (base.model.body_pos, base.model.body_quat, base.model.site_pos)
+        self._placed = [(array, array.copy()) for array in placed]
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, Any, bool, bool, dict[str, Any]]:
+        """Step, with the reward that upstream means."""
+        obs, reward, terminated, truncated, info = self.env.step(action)
+        reward = float(reward)
+        if self._object is not None:
+            reward -= 2 * MISSIGNED * float(np.linalg.norm(self._palm - self._object))
+        info["success"] = bool(info["success"])
+        return obs.astype(np.float32), reward, terminated, truncated, info
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
+        """Put the model back as it was loaded, then reset."""
+        for array, loaded in self._placed:
+            array[:] = loaded
+        obs, info = self.env.reset(seed=seed, options=options)
+        return obs.astype(np.float32), info
+
+    def render(self) -> Any:
+        """The task's picture, or `envs.simulator.NoRenderer`."""
+        return picture(self.env)
+
+
+@dataclass(frozen=True)
+class _Task:
+    name: str
+    task: str  # in Gymnasium-Robotics' name
+    site: str | None = None  # the object whose distance has the wrong sign in v1
+    body: str | None = None
+    summary: str = ""
+
+
+_CORRECTED = "; reward of v1 corrected to v2's"
+_TASKS = (
+    _Task("adroit-door", "Door", site="S_handle", summary=f"Open a door with a 28-D hand{_CORRECTED}"),
+    _Task("adroit-hammer", "Hammer", body="Object", summary=f"Hammer a nail with a 26-D hand{_CORRECTED}"),
+    _Task("adroit-pen", "Pen", summary="Turn a pen to a target with a 24-D hand"),
+    _Task("adroit-relocate", "Relocate", body="Object", summary=f"Move a ball with a 30-D hand{_CORRECTED}"),
+)
+
+
+def base(task: str, version: str, reward_type: str, render_mode: str | None = None) -> gym.Env:
+    """Gymnasium-Robotics' task itself, without wrappers and without a time limit, `base("Door", "v1", "dense")`.
+
+    Raises:
+        ValueError: There is no such type of reward.
+    """
+    _load()
+    if reward_type not in get_args(RewardType):
+        raise ValueError(f"reward_type={reward_type!r}: must be {' or '.join(get_args(RewardType))}")
+    with quiet_loading():
+        id = f"AdroitHand{task}-{version}"
+        return gym.make(id, disable_env_checker=True, reward_type=reward_type, render_mode=render_mode).unwrapped
+
+
+def newest(task: str) -> Literal["v2", "v1"]:
+    """The version to take of a task: v2 where the installed package has it."""
+    _load()
+    return "v2" if f"AdroitHand{task}-v2" in gym.registry else "v1"
+
+
+@functools.cache  # so that only the first call touches stderr
+def _load() -> None:
+    """Import Gymnasium-Robotics, which registers its tasks."""
+    with quiet_loading(), contextlib.redirect_stderr(io.StringIO()):
+        # It prints a note on stderr: the very defect that is corrected here.
+        import gymnasium_robotics  # noqa: F401
+
+
+def _register(task: _Task) -> None:
+    @environment(
+        task.name,
+        id=f"SavoBench/Adroit{task.task}-v0",
+        tags=("adroit",),
+        max_episode_steps=200,  # code: gymnasium-robotics 1.4.2
+        metrics={"success": "max"},
+        summary=task.summary,
+    )
+    def adroit(*, reward_type: RewardType = "dense", render_mode: str | None = None) -> gym.Env:
+        version = newest(task.task)
+        env = base(task.task, version, reward_type, render_mode)
+        missigned = version == "v1" and reward_type == "dense"
+        return Adroit(env, site=task.site, body=task.body) if missigned else Adroit(env)
+
+
+for _task in _TASKS:
+    _register(_task)

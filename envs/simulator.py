@@ -1,0 +1,72 @@
+"""What all MuJoCo tasks share: a quiet start, and pictures that say in one line what they lack.
+
+Training needs no renderer: none is made before the first picture, and a broken setting of one is put aside.
+"""
+
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import gymnasium as gym
+
+RENDERER = "MUJOCO_GL"  # MuJoCo's and Gymnasium's variable: egl, osmesa or glfw
+
+
+class NoRenderer(RuntimeError):
+    """A picture was asked for and nothing here can draw it; the message is one line that says what may mend it."""
+
+
+@contextmanager
+def quiet_loading() -> Iterator[None]:
+    """Keep MuJoCo from warning of model files that are not ours.
+
+    MuJoCo 4 finds an attribute of Gymnasium's cheetah deprecated: it says so on stderr and in a file MUJOCO_LOG.TXT
+    in the working directory, at every load. Warnings of the simulation itself come later and stay.
+    """
+    simulator = _simulator()
+    before = simulator.get_mju_user_warning()
+    simulator.set_mju_user_warning(lambda _message: None)
+    try:
+        yield
+    finally:
+        simulator.set_mju_user_warning(before)
+
+
+def picture(env: gym.Env) -> Any:
+    """What `env.render()` returns.
+
+    Raises:
+        NoRenderer: No picture can be drawn on this machine.
+    """
+    hook = sys.unraisablehook
+    # Gymnasium's and GLFW's half-made windows complain once more as they are deleted, and GLFW warns of the screen.
+    sys.unraisablehook = lambda _: None
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="glfw")
+            return env.render()
+    except Exception as error:  # MuJoCo, Gymnasium, PyOpenGL and GLFW each raise their own kinds
+        reason = " ".join(str(error).split()) or type(error).__name__
+    finally:
+        sys.unraisablehook = hook
+    raise NoRenderer(
+        f"render_mode={env.render_mode!r}: no picture with {RENDERER}={os.environ.get(RENDERER, '')} ({reason}); "
+        f"without a screen set {RENDERER}=egl, which needs the system's libEGL (Debian: apt install libegl1 libgl1)"
+    )
+
+
+def _simulator() -> Any:
+    """MuJoCo, also where the environment asks for a renderer that is not there: importing it would then fail."""
+    try:
+        import mujoco
+    except Exception:
+        asked = os.environ.pop(RENDERER, None)
+        if asked is None:
+            raise
+        import mujoco
+
+        warnings.warn(f"{RENDERER}={asked}: not usable here; going on without it", RuntimeWarning, stacklevel=2)
+    return mujoco  # a compiled module without type stubs
