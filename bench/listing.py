@@ -114,4 +114,4 @@ def print_report(root: Path, out: Path, console: Console) -> None:
     console.print(show.cell_table(list(scores.columns[2:]), rows, console.width, wrap=True))
     for note in report.notes:
         show.line(console, note.replace("**", ""), "yellow")  # Markdown's
-    show.line(console, f"written: {report.files[0]}, with {len(report.files) - 1} tables and figures beside it")
+    show.line(console, f"written: {report.files[0]}, with {len(report.files) - 1} files beside it")

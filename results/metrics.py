@@ -152,9 +152,8 @@ class Resamples:
             return np.full(K, np.nan), np.full(K, np.nan)
         kept = runs - 2 * int(cut * runs)
         worst = scores[0]  # taken off, so that equal scores give exactly that score
-        above = np.quantile(
-            self._drawn(runs, cut) @ (scores - worst) / kept, [(1 - level) / 2, (1 + level) / 2], axis=0
-        )
+        drawn = self._drawn(runs, cut) @ (scores - worst) / kept
+        above = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
         return worst + above[0], worst + above[1]
 
     def _drawn(self, runs: int, cut: float) -> NDArray[Any]:

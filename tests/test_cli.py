@@ -208,8 +208,8 @@ def test_report_prints_scores_and_where_the_rest_is(bench):
     code, out, _ = bench("report", "--out", "page")
     assert code == 0
     assert "last-10 return" in out
-    assert "written: page/report.md" in out
-    assert Path("page/report.md").exists()
+    assert "written: page/index.html" in out
+    assert Path("page/index.html").exists()
 
 
 @pytest.mark.usefixtures("real_train")

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 from test_frame import EPISODES, fake_run
 
-from results import plots, tables
+from results import plots, provenance, tables
 from results.frame import MixedRuns, load
-from results.report import provenance_line, write_report
+from results.report import write_report
 
 
 def fill(root, environments=("env-a", "env-b"), variants=("savo", "td3", "td3:tau=0.01"), seeds=6):
@@ -166,13 +166,20 @@ def test_a_report_has_everything(tmp_path):
     fake_run(root, [5, 6], environment="env-a", seed=6, state="failed", reason="ValueError: NaN")
     report = write_report(root, out)
     assert sorted(files(out)) == sorted(path.relative_to(out).as_posix() for path in report.files)
-    assert {path.name for path in report.files} >= {"report.md", "scores.csv", "curves.svg", "curves-env-a.png"}
+    assert {path.name for path in report.files} >= {
+        "index.html",
+        "report.md",
+        "tables.tex",
+        "scores.csv",
+        "curves.svg",
+        "curves-env-a.png",
+    }
     page = (out / "report.md").read_text()
     assert "# first" in page
     assert "profile ci (400 steps): 36 of 37 seeds are done" in page
     assert "| env-a | td3 | 25.0 [" in page
     assert "6/7 seeds, 1 failed" in page
-    assert "- `td3` on `env-a`, seed 6: failed at step 200: ValueError: NaN" in page
+    assert "| env-a | td3 | 6 | failed | 200 of 400 | ValueError: NaN |" in page
     assert "| tau | 0.005 | 0.005 | 0.01 |" in page
     assert "**Not complete:** 1 of 6 cells" in page
     assert "Few seeds" not in page
@@ -198,22 +205,22 @@ def test_a_report_is_the_same_bytes_again_and_elsewhere(tmp_path):
 
 def test_few_seeds_are_said(tmp_path):
     fill(tmp_path / "x", ["env-a"], ["td3"], seeds=4)
-    page = write_report(tmp_path / "x", tmp_path / "out").files[0].read_text()
+    page = write_report(tmp_path / "x", tmp_path / "out").folder.joinpath("report.md").read_text()
     assert "**Few seeds:** 1 of 1 cells have fewer than 5 scored seeds" in page
 
 
 @pytest.mark.parametrize("returns", [[], [1], [np.nan, np.nan]])
 def test_a_single_unfinished_seed_gives_a_report(tmp_path, returns):
     fake_run(tmp_path / "x", returns, state="running")
-    page = write_report(tmp_path / "x", tmp_path / "out").files[0].read_text()
+    page = write_report(tmp_path / "x", tmp_path / "out").folder.joinpath("report.md").read_text()
     assert "0 of 1 seeds are done" in page
 
 
 def test_damaged_files_are_named_in_the_report(tmp_path):
     fill(tmp_path / "x", ["env-a"], ["td3"], seeds=2)
     (tmp_path / "x/env-a/td3/seed-0001/evals.csv").write_text("what\n")
-    page = write_report(tmp_path / "x", tmp_path / "out").files[0].read_text()
-    assert "## Files with problems\n\n- env-a/td3/seed-0001/evals.csv: its columns do not begin with" in page
+    page = write_report(tmp_path / "x", tmp_path / "out").folder.joinpath("report.md").read_text()
+    assert "## Files with problems\n\n- `env-a/td3/seed-0001/evals.csv: its columns do not begin with" in page
     assert "1/2 seeds, 1 unreadable" in page
 
 
@@ -235,9 +242,9 @@ def test_runs_that_must_not_be_pooled_write_nothing(tmp_path):
 def test_provenance_names_every_difference(tmp_path):
     for seed, (torch, cpu, started) in enumerate([("2.4", "A", "noon"), ("2.4", "B", "later"), ("2.5", "A", "now")]):
         packages = {"torch": torch, "numpy": "2.0"}
-        provenance = {"cpu": cpu, "packages": packages, "started": started, "dirty": False, "gpu": None}
-        fake_run(tmp_path, [1], seed=seed, provenance=provenance)
-    assert provenance_line(load(tmp_path).runs) == (
+        origin = {"cpu": cpu, "packages": packages, "started": started, "dirty": False, "gpu": None}
+        fake_run(tmp_path, [1], seed=seed, provenance=origin)
+    assert provenance.line(load(tmp_path).runs) == (
         "All runs: version 0.1.0; dirty false; device cpu; gpu none. Packages: numpy 2.0. "
         "**The runs differ in:** cpu (A, B); packages.torch (2.4, 2.5)."
     )
@@ -246,6 +253,6 @@ def test_provenance_names_every_difference(tmp_path):
 def test_a_markdown_table_survives_any_text(tmp_path):
     fake_run(tmp_path / "x", [1] * 4, metrics={"valid": 1}, mode="a|b")
     fake_run(tmp_path / "x", [1] * 4, variant="savo", mode="c")
-    page = write_report(tmp_path / "x", tmp_path / "out").files[0].read_text()
+    page = write_report(tmp_path / "x", tmp_path / "out").folder.joinpath("report.md").read_text()
     assert "| mode | c | a\\|b |" in page
     assert EPISODES == 2
