@@ -49,7 +49,8 @@ def welch(x: ArrayLike, y: ArrayLike) -> Difference:
     a, b = _squared_error(x), _squared_error(y)
     # Welch 1947 and Satterthwaite 1946
     freedom = (a + b) ** 2 / (a**2 / (len(x) - 1) + b**2 / (len(y) - 1)) if a + b else np.inf
-    return Difference(float(x.mean() - y.mean()), float(np.sqrt(a + b)), float(freedom))
+    value = (x - y[0]).mean() - (y - y[0]).mean()  # exactly 0 where all are equal
+    return Difference(float(value), float(np.sqrt(a + b)), float(freedom))
 
 
 def holm(p: Sequence[float]) -> NDArray[Any]:

@@ -102,6 +102,11 @@ def code(value: object) -> str:
     return f"{ticks} {shown} {ticks}" if "`" in shown else f"`{shown}`"
 
 
+def plain(text: str) -> str:
+    """A text without its markup, for a terminal."""
+    return _spans(text, str, str, str, lambda x, _: x)
+
+
 # ---- Markdown
 
 

@@ -24,6 +24,9 @@ from results.frame import COSTS, Runs, load
 from results.page import Block, Figure, Gallery, Heading, Items, Note, Table, Text, code
 from results.reference import Bounds
 
+SUMMARIES = ("last10", "final", "best")  # what can count as a seed's score
+CURVES = ("mean", "iqm")  # what a learning curve can be over seeds
+
 
 @dataclass(frozen=True)
 class Report:
@@ -489,8 +492,8 @@ def _warning_blocks(found: _Findings) -> Iterator[Block]:
     if len(found.diagnoses):
         yield Text(
             "In the last quarter of the lines of `train.csv`, per seed: proposals **collapse** where their mean "
-            f"distance (`spread`, in units of the maximal action) is below {diagnosis.COLLAPSED:g}, where the exploration noise "
-            "ends; the surrogates' error **grows** where, relative to |q|, it is more than "
+            f"distance (`spread`, in units of the maximal action) is below {diagnosis.COLLAPSED:g}, where "
+            "the exploration noise ends; the surrogates' error **grows** where, relative to |q|, it is more than "
             f"{diagnosis.GROWING:g} times that of the second quarter; one actor **wins nearly all** where it has the "
             f"best proposal in more than {100 * diagnosis.DOMINANT:g} % of the states."
         )
@@ -514,9 +517,9 @@ def _unfinished(runs: pd.DataFrame) -> Iterator[Block]:
 _HOW_TO_READ = """\
 A seed's score at a step is the mean return of its evaluation episodes there. The **final** return is that of the last \
 evaluation, the **last-10** return the mean of the last ten evaluations, or of the last half where there are fewer \
-than twenty. **IQM** is the interquartile mean: the lowest and the highest quarter of the seeds are left out. In brackets: \
-95 % percentile bootstrap interval over seeds, 50 000 resamples. Scores count only seeds that are done; a failed seed \
-has no score, which can flatter a variant that fails."""
+than twenty. **IQM** is the interquartile mean: the lowest and the highest quarter of the seeds are left out. In \
+brackets: 95 % percentile bootstrap interval over seeds, 50 000 resamples. Scores count only seeds that are done; a \
+failed seed has no score, which can flatter a variant that fails."""
 
 
 def _notes(found: _Findings) -> list[str]:
