@@ -116,7 +116,7 @@ def learning_curves(
         statistic: What the line is, mean or iqm.
     """
     ends = ("low", "high") if statistic == "mean" else ("iqm_low", "iqm_high")
-    bands = 0.18 if len(cells) <= 4 else 0.08  # many bands on top of each other would hide the lines
+    bands = _band(len(cells))
     for cell in cells.to_dict("records"):
         colour, dashes = look[cell["variant"]]
         alpha = 1.0 if cell["n"] == cell["seeds"] else _FADED
@@ -203,12 +203,13 @@ def curve_figure(
 # ---- aggregates
 
 
-def aggregate_figure(aggregates: pd.DataFrame, look: Mapping[str, Look]) -> Figure:
+def aggregate_figure(aggregates: pd.DataFrame, look: Mapping[str, Look], names: Mapping[str, str]) -> Figure:
     """IQM, median, mean and optimality gap of normalised scores side by side, a line per variant with its interval.
 
     Args:
         aggregates: From `tables.aggregate_table`.
         look: From `looks`, of all variants of the report.
+        names: What a variant is called; one that is called otherwise than it is lacks seeds and is drawn faded.
     """
     panels = {"iqm": "IQM", "median": "median", "mean": "mean", "gap": "gap (less is better)"}
     variants = list(aggregates["variant"])
@@ -218,11 +219,12 @@ def aggregate_figure(aggregates: pd.DataFrame, look: Mapping[str, Look]) -> Figu
         for axes, (name, title) in zip(grid, panels.items(), strict=True):
             for at, row in enumerate(aggregates.to_dict("records")):
                 colour = look[row["variant"]][0]
-                ends, style = [row[f"{name}_low"], row[f"{name}_high"]], {"alpha": 0.35, "solid_capstyle": "butt"}
-                axes.plot(ends, [at, at], color=colour, linewidth=5, **style)
-                axes.plot(row[name], at, marker="|", markersize=9, markeredgewidth=2, color=colour)
+                alpha = _alpha(row["variant"], names)
+                ends, style = [row[f"{name}_low"], row[f"{name}_high"]], {"solid_capstyle": "butt", "linewidth": 5}
+                axes.plot(ends, [at, at], color=colour, alpha=0.35 * alpha, **style)
+                axes.plot(row[name], at, marker="|", markersize=9, markeredgewidth=2, color=colour, alpha=alpha)
             axes.set_title(title)
-            axes.set_yticks(range(len(variants)), variants)
+            axes.set_yticks(range(len(variants)), [names[variant] for variant in variants])
             axes.set_ylim(len(variants) - 0.5, -0.5)
             axes.xaxis.set_major_locator(MaxNLocator(4))
             axes.yaxis.grid(visible=False)
@@ -231,15 +233,16 @@ def aggregate_figure(aggregates: pd.DataFrame, look: Mapping[str, Look]) -> Figu
     return figure
 
 
-def profile_figure(profiles: pd.DataFrame, look: Mapping[str, Look]) -> Figure:
+def profile_figure(profiles: pd.DataFrame, look: Mapping[str, Look], names: Mapping[str, str]) -> Figure:
     """Performance profiles: the share of runs above each normalised score, with pointwise 95 % bands.
 
     Args:
         profiles: From `tables.profile_table`.
         look: From `looks`, of all variants of the report.
+        names: As for `aggregate_figure`.
     """
     x, y, ends = "height", "share", ("low", "high")
-    figure, axes = _lines(profiles, look, x, y, ends)
+    figure, axes = _lines(profiles, look, names, x, y, ends)
     axes.set_xlim(profiles[x].min(), profiles[x].max())
     axes.set_ylim(0, 1.02)
     axes.set_xlabel("normalised score x")
@@ -247,33 +250,46 @@ def profile_figure(profiles: pd.DataFrame, look: Mapping[str, Look]) -> Figure:
     return figure
 
 
-def aggregate_curve_figure(curves: pd.DataFrame, look: Mapping[str, Look]) -> Figure:
+def aggregate_curve_figure(curves: pd.DataFrame, look: Mapping[str, Look], names: Mapping[str, str]) -> Figure:
     """IQM of the normalised return by step, with pointwise 95 % bands.
 
     Args:
         curves: From `tables.aggregate_curve_table`.
         look: From `looks`, of all variants of the report.
+        names: As for `aggregate_figure`.
     """
-    figure, axes = _lines(curves, look, "step", "iqm", ("low", "high"))
+    figure, axes = _lines(curves, look, names, "step", "iqm", ("low", "high"))
     _step_axis(axes, curves["step"].max())
     axes.set_ylabel("IQM of the normalised return")
     return figure
 
 
-def _lines(table: pd.DataFrame, look: Mapping[str, Look], x: str, y: str, ends: tuple[str, str]) -> tuple[Figure, Axes]:
+def _lines(
+    table: pd.DataFrame, look: Mapping[str, Look], names: Mapping[str, str], x: str, y: str, ends: tuple[str, str]
+) -> tuple[Figure, Axes]:
     """One panel with a line and a band per variant and a legend below."""
-    labels = {variant: variant for variant in dict.fromkeys(table["variant"])}
-    across, legend = _legend_size(WIDTH, labels)
+    labels = {variant: names[variant] for variant in dict.fromkeys(table["variant"])}
+    across, legend = _legend_size(WIDTH, labels.values())
     with matplotlib.style.context(["default", _STYLE]):
         figure = Figure((WIDTH, HEIGHT + legend), layout="constrained")
         axes = figure.subplots()
         for variant in labels:
-            colour, dashes = look[variant]
+            (colour, dashes), alpha = look[variant], _alpha(variant, names)
             own = table[table["variant"] == variant]
-            axes.fill_between(own[x], own[ends[0]], own[ends[1]], color=colour, alpha=0.15, linewidth=0)
-            axes.plot(own[x], own[y], color=colour, linestyle=dashes, zorder=3)
+            band = _band(len(labels)) * alpha
+            axes.fill_between(own[x], own[ends[0]], own[ends[1]], color=colour, alpha=band, linewidth=0)
+            axes.plot(own[x], own[y], color=colour, linestyle=dashes, alpha=alpha, zorder=3)
         _draw_legend(figure, look, labels, across)
     return figure, axes
+
+
+def _alpha(variant: str, names: Mapping[str, str]) -> float:
+    return 1.0 if names[variant] == variant else _FADED
+
+
+def _band(lines: int) -> float:
+    """How opaque the band of one line of many is: many on top of each other would hide the lines."""
+    return 0.18 if lines <= 4 else 0.08
 
 
 def improvement_figure(improvements: pd.DataFrame) -> Figure:

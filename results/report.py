@@ -198,14 +198,29 @@ def _drawings(found: _Findings, statistic: str, per_seed: bool) -> Iterator[tupl
             for row in found.aggregates.to_dict("records")
         )
         of = f"of normalised scores over {_count(len(found.block.environments), 'task')}"
-        yield "aggregates", f"Aggregates {of}; IQM: {values}.", plots.aggregate_figure(found.aggregates, look)
-        yield "profiles", f"Performance profiles {of}.", plots.profile_figure(found.profiles, look)
+        names = {variant: _with_runs(found, variant) for variant in found.block.variants}
+        yield "aggregates", f"Aggregates {of}; IQM: {values}.", plots.aggregate_figure(found.aggregates, look, names)
+        yield "profiles", f"Performance profiles {of}.", plots.profile_figure(found.profiles, look, names)
         if len(found.aggregate_curves):
             alt = f"IQM by environment step, {of}."
-            yield "efficiency", alt, plots.aggregate_curve_figure(found.aggregate_curves, look)
+            yield "efficiency", alt, plots.aggregate_curve_figure(found.aggregate_curves, look, names)
     if len(found.improvements):
         alt = "Probability that a run of the row's variant beats one of the column's on the same task."
         yield "improvement", alt, plots.improvement_figure(found.improvements)
+
+
+def _with_runs(found: _Findings, variant: str) -> str:
+    """A variant's name, and how many of its runs are scored where that is not all of the aggregates' tasks."""
+    n, seeds = _runs(found, variant)
+    return variant if n == seeds else f"{variant} ({n}/{seeds} runs)"
+
+
+def _runs(found: _Findings, variant: str) -> tuple[int, int]:
+    """How many runs of a variant count in the aggregates, and how many there are on their tasks."""
+    assert found.block is not None
+    cells = found.scores[found.scores["environment"].isin(found.block.environments)]
+    own = cells[cells["variant"] == variant]
+    return int(own["n"].sum()), int(own["seeds"].sum())
 
 
 def _curve_alt(found: _Findings, environment: str, statistic: str) -> str:
@@ -352,9 +367,11 @@ def _aggregate_blocks(found: _Findings, figures: Mapping[str, Figure]) -> Iterat
     frame = found.aggregates[["variant"]].copy()
     for name in ("iqm", "median", "mean", "gap"):
         frame[tables.NAMES[name]] = tables.interval_column(found.aggregates, name)
-    frame["runs"] = found.aggregates["n"].astype(str)
+    runs = [_runs(found, variant) for variant in frame["variant"]]
+    frame["runs"] = [str(n) if n == seeds else f"{n}/{seeds}" for n, seeds in runs]
+    faded = [n < seeds for n, seeds in runs]
     caption = f"Aggregates of normalised scores over {tasks}, with 95 % stratified bootstrap intervals."
-    yield Table("aggregates", caption, frame, list(frame.columns[1:]), latex=tuple(frame.columns))
+    yield Table("aggregates", caption, frame, list(frame.columns[1:]), faded, tuple(frame.columns))
     yield figures["aggregates"]
     yield Gallery([figures[name] for name in ("profiles", "efficiency") if name in figures])
     yield from _family_blocks(found)
@@ -583,22 +600,26 @@ def _answer(found: _Findings) -> list[str]:
             continue
         pairs = found.comparisons
         pairs = pairs[(pairs["environment"] == environment) & (pairs["better"] == name)]
-        apart = [_difference(row) for row in pairs[pairs["shown"]].to_dict("records")]
-        alike = [_difference(row) for row in pairs[~pairs["shown"]].to_dict("records")]
+        apart, alike = pairs[pairs["shown"]], pairs[~pairs["shown"]]
         untested = [code(other) for other in scored["variant"].iloc[1:] if other not in set(pairs["other"])]
         leads[name] = leads.get(name, 0) + 1
         sentence = f"{code(environment)}: {code(name)} leads with {value} (n={first['n']})"
-        sentence += f"; **shown** to be above {', '.join(apart)}" if apart else ""
-        sentence += f"; **not shown** to differ from {', '.join(alike)}" if alike else ""
+        sentence += f"; **shown** to be above {_differences(apart)}" if len(apart) else ""
+        sentence += f"; **not shown** to differ from {_differences(alike)}" if len(alike) else ""
         sentence += f"; with single seeds nothing can be said of {', '.join(untested)}" if untested else ""
         shown[name] = shown.get(name, 0) + (len(apart) == len(scored) - 1)
         lines.append(f"{sentence}.")
     return [_summary(found, leads, shown), *lines]
 
 
-def _difference(row: Mapping[str, Any]) -> str:
-    interval = tables.interval_text(row["difference"], row["low"], row["high"])
-    return f"{code(row['other'])} (by {interval}, n={row['n_other']})"
+def _differences(pairs: pd.DataFrame) -> str:
+    """The nearest rivals of some, with the differences; the rest as a number."""
+    most = 4  # ours: a line or two; tables/comparisons.csv has every pair
+    nearest = pairs.sort_values("difference", kind="stable")
+    intervals = [tables.interval_text(*triple) for triple in nearest[["difference", "low", "high"]].to_numpy()]
+    rivals = zip(nearest["other"], intervals, nearest["n_other"], strict=True)
+    named = [f"{code(other)} (by {interval}, n={n})" for other, interval, n in rivals][:most]
+    return ", ".join(named) + (f" and {len(pairs) - most} more, farther below" if len(pairs) > most else "")
 
 
 def _summary(found: _Findings, leads: Mapping[str, int], shown: Mapping[str, int]) -> str:
@@ -620,7 +641,8 @@ def _summary(found: _Findings, leads: Mapping[str, int], shown: Mapping[str, int
         sentences += [] if any(shown.values()) else ["No lead over every other variant is shown."]
     sentences.append(
         "A difference counts as shown where Welch's test, corrected by Holm over the pairs of the environment, has "
-        f"p < {tables.SIGNIFICANT:g} and both have at least {tables.FEW_SEEDS} seeds; in brackets its 95 % interval."
+        f"p < {tables.SIGNIFICANT:g} and both have at least {tables.FEW_SEEDS} seeds; in brackets its 95 % interval "
+        "without that correction."
     )
     return " ".join(sentences)
 

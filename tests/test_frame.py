@@ -48,6 +48,10 @@ def fake_run(root, returns, *, state="done", reason=None, provenance=None, metri
     return folder
 
 
+def rewrite_status(folder, **changes):
+    fmt.write_json(folder.status_json, folder.read_status() | changes)
+
+
 def row(loaded, seed):
     return loaded.runs[loaded.runs["seed"] == seed].iloc[0]
 
@@ -72,9 +76,7 @@ def test_a_finished_seed(tmp_path):
 
 def test_the_cost_of_a_seed_is_loaded_where_it_was_recorded(tmp_path):
     folder = fake_run(tmp_path, [1, 2, 3, 4])
-    status = folder.read_status()
-    assert status is not None
-    folder.write_status(status | {"owner": {"pack": [0, 1, 2]}, "peak_memory": 5e8, "parameters": 1234})
+    rewrite_status(folder, owner={"pack": [0, 1, 2]}, peak_memory=5e8, parameters=1234)
     seed = row(load(tmp_path), 0)
     assert (seed["pack"], seed["peak_memory"], seed["parameters"]) == (3, 5e8, 1234)
     assert math.isnan(seed["action_seconds"])

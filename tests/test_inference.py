@@ -1,5 +1,7 @@
 """Welch's test and Holm's correction, against scipy and by hand."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -7,14 +9,18 @@ import scipy.stats
 from results.inference import holm, welch
 
 
+def ttest(x, y, **options) -> Any:
+    return scipy.stats.ttest_ind(x, y, equal_var=False, **options)
+
+
 def test_welch_agrees_with_scipys():
     draw = np.random.default_rng(0)
     for n, m in [(2, 2), (3, 9), (10, 5)]:
         x, y = draw.normal(size=n), draw.normal(1, 3, size=m)
-        difference, theirs = welch(x, y), scipy.stats.ttest_ind(x, y, equal_var=False)
+        difference, theirs = welch(x, y), ttest(x, y)
         assert difference.p_two_sided() == pytest.approx(theirs.pvalue, abs=1e-12)
         assert difference.interval() == pytest.approx(tuple(theirs.confidence_interval()), abs=1e-9)
-        below = scipy.stats.ttest_ind(x + 0.5, y, equal_var=False, alternative="less")
+        below = ttest(x + 0.5, y, alternative="less")
         assert difference.p_below(-0.5) == pytest.approx(below.pvalue, abs=1e-12)
 
 

@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 import pytest
-from test_frame import fake_run, spec
+from test_frame import fake_run, rewrite_status, spec
 
 from results import reference, regression
 from results.format import spec_hash
@@ -123,7 +123,7 @@ def test_another_task_or_budget_is_not_the_one_that_was_measured(tmp_path, base)
     described["environment"]["id"] = "Test/restricted-hopper-v1"
     fill(tmp_path / "new", BEFORE)
     runs = load(tmp_path / "new")
-    runs.runs["spec"] = [described] * 10
+    runs = Runs(runs.runs.assign(spec=pd.Series([described] * 10)), runs.evals, [])
     found = regression.check(runs, base)
     assert found.rows["reason"].str.startswith("another task or budget").all()
     assert found.code == 4
@@ -227,7 +227,7 @@ def test_a_cell_that_scatters_too_much_is_ungateable_and_says_what_would_mend_it
     found = checked(tmp_path, base, [10 * x + 1 for x in range(10)])
     assert verdicts(found) == {"last10": "ungateable", "area": "ungateable"}
     assert found.code == 3
-    seeds = regression.seeds_for(np.std(np.arange(10) / 4.5, ddof=1), 2)
+    seeds = regression.seeds_for(float(np.std(np.arange(10) / 4.5, ddof=1)), 2)
     assert seeds is not None
     assert f"with 10 seeds; about {seeds} would bring it to 0.5" in found.rows["reason"].iloc[0]
     assert len(regression.ungateable(base)) == 2
@@ -332,10 +332,7 @@ def test_a_drop_of_two_margins_in_one_cell_of_many_is_seen(monkeypatch, cells, s
 
 def timed(root, scores, seconds, **of):
     for seed, score in enumerate(scores):
-        folder = fake_run(root, [score] * 4, seed=seed, **of)
-        status = folder.read_status()
-        assert status is not None
-        folder.write_status(status | {"seconds": seconds})
+        rewrite_status(fake_run(root, [score] * 4, seed=seed, **of), seconds=seconds)
 
 
 @pytest.mark.parametrize(("seconds", "verdict", "code"), [(11.0, "pass", 0), (12.6, "regress", 1), (8.0, "pass", 0)])
