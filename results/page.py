@@ -203,7 +203,7 @@ def _latex_table(table: Table) -> str:
 
 
 def _latex_text(text: object) -> str:
-    known = (_LATEX.get(letter, letter) for letter in " ".join(str(text).split()))
+    known = (_LATEX.get(letter, letter) for letter in re.sub(r"\s+", " ", str(text)))
     return "".join(part if part.isascii() or "À" <= part <= "ÿ" else "?" for part in known)
 
 
