@@ -97,9 +97,14 @@ Block = Heading | Text | Note | Items | Table | Figure | Gallery
 
 def code(value: object) -> str:
     """Any text as a code span, on one line."""
-    shown = " ".join(str(value).split()) or " "
+    shown = one_line(value) or " "
     ticks = "`" * (1 + max((len(run) for run in re.findall("`+", shown)), default=0))
     return f"{ticks} {shown} {ticks}" if "`" in shown else f"`{shown}`"
+
+
+def one_line(value: object) -> str:
+    """Any text on one line, without characters that only a terminal knows."""
+    return "".join(x if x.isprintable() else "\N{REPLACEMENT CHARACTER}" for x in " ".join(str(value).split()))
 
 
 def plain(text: str) -> str:
@@ -140,7 +145,7 @@ def markdown_table(frame: pd.DataFrame, numbers: Sequence[str] = ()) -> str:
 
 
 def _markdown_cell(text: str) -> str:
-    escaped = re.sub(r"([\\|`*])", r"\\\1", " ".join(text.split()))
+    escaped = re.sub(r"([\\|`*])", r"\\\1", one_line(text))
     return escaped.replace("&", "&amp;").replace("<", "&lt;")
 
 
@@ -292,7 +297,8 @@ def _html_table(table: Table) -> str:
     rows = []
     for index, row in enumerate(table.frame.to_numpy().tolist()):
         cells = "".join(
-            f"<td{' class=n' * number}>{html.escape(str(cell))}</td>" for cell, number in zip(row, right, strict=True)
+            f"<td{' class=n' * number}>{html.escape(one_line(cell))}</td>"
+            for cell, number in zip(row, right, strict=True)
         )
         rows.append(f"<tr{' class=faded' * table.is_faded(index)}>{cells}</tr>")
     body = "\n".join(rows)

@@ -33,7 +33,7 @@ from results import provenance, reference
 from results.format import replacing, spec_hash
 from results.frame import Runs
 from results.inference import holm, welch
-from results.page import code, markdown_table
+from results.page import code, markdown_table, one_line
 from results.tables import number_text
 
 POWER = 0.8
@@ -486,14 +486,12 @@ def junit(check: Check, name: str) -> bytes:
     suite.attrib |= {key: str(value) for key, value in counts.items()}
     for row, kind in zip(check.rows.to_dict("records"), found, strict=True):
         case = ElementTree.SubElement(
-            suite, "testcase", classname=_xml(row["environment"]), name=_xml(f"{row['variant']}: {row['measure']}")
+            suite,
+            "testcase",
+            classname=one_line(row["environment"]),
+            name=one_line(f"{row['variant']}: {row['measure']}"),
         )
         if kind:
-            ElementTree.SubElement(case, kind, type=row["verdict"], message=_xml(row["reason"]))
+            ElementTree.SubElement(case, kind, type=row["verdict"], message=one_line(row["reason"]))
     ElementTree.indent(suite)
     return ElementTree.tostring(suite, encoding="utf-8", xml_declaration=True) + b"\n"
-
-
-def _xml(value: object) -> str:
-    """Text without the characters that XML does not know."""
-    return "".join(letter if letter.isprintable() else " " for letter in str(value))

@@ -13,6 +13,7 @@ from bench import cli, provenance
 
 Bench = Callable[..., tuple[int, str, str]]
 GRID = ("--algos", "td3", "--envs", "restricted-inverted-pendulum", "--profile", "ci")
+SCORED = (*GRID, "--eval-episodes", "1")  # as many as the stand-in plays, so that its runs have a score
 
 
 @pytest.fixture
@@ -221,6 +222,69 @@ def test_a_report_that_cannot_be_written_is_one_line(bench):
     assert err.startswith("error: --out: cannot write to page")
 
 
+@pytest.mark.usefixtures("real_train")
+def test_report_prints_who_leads_without_markup(bench):
+    bench("run", *SCORED, "--seeds", "2", "--steps", "3", "--on", "inline")
+    _, out, _ = bench("report", "--summary", "best", "--curves", "iqm", "--per-seed")
+    assert "restricted-inverted-pendulum: td3 alone has scores" in out
+    assert "best return" in out
+    assert "`" not in out
+    assert "**" not in out
+    code, _, err = bench("report", "--summary", "bset")
+    assert (code, err) == (2, "error: --summary: 'bset' is unknown: did you mean best?\n")
+    assert bench("report", "--curves", "median")[0] == 2
+
+
+@pytest.mark.usefixtures("real_train")
+def test_check_of_unchanged_runs_passes_and_of_missing_ones_does_not(bench):
+    bench("run", *SCORED, "--seeds", "2", "--steps", "3", "--on", "inline", "--name", "old")
+    code, out, _ = bench("check", "old", "--update", "ci/base.csv")
+    assert code == 0
+    assert "written: ci/base.csv, 2 seeds" in out
+    code, out, _ = bench("check", "old", "--against", "ci/base.csv", "--markdown", "a/c.md", "--junit", "a/c.xml")
+    assert code == 0
+    assert "pass: 2 identical" in out
+    assert "2 identical" in Path("a/c.md").read_text()
+    assert 'tests="2" failures="0" errors="0"' in Path("a/c.xml").read_text()
+    bench("run", *SCORED, "--seeds", "1", "--steps", "3", "--on", "inline", "--name", "new")
+    code, out, _ = bench("check", "new", "--against", "ci/base.csv")
+    assert code == 4
+    assert "not measured: 1 seeds, where the baseline has 2" in out
+
+
+@pytest.mark.usefixtures("real_train")
+def test_check_of_failed_runs_is_not_measured_and_makes_no_baseline(bench):
+    bench("run", *SCORED, "--seeds", "2", "--steps", "3", "--on", "inline")
+    bench("check", "--update", "base.csv")
+    bench("run", *SCORED, "--seeds", "2", "--steps", "3", "--on", "inline", "--name", "b", "--set", "failed=1")
+    code, _, err = bench("check", "b", "--update", "b.csv")
+    assert (code, err.count("\n")) == (4, 1)
+    assert "seed 1 failed" in err
+    assert not Path("b.csv").exists()
+
+
+@pytest.mark.usefixtures("real_train")
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ((), "give either --against FILE or --update FILE"),
+        (("--against", "a", "--update", "b"), "give either --against FILE or --update FILE"),
+        (("--against", "none.csv"), "none.csv: there is no such file; `--update none.csv` writes one"),
+        (("--against", "runs"), "runs: not a baseline"),
+        (("--against", "base.csv", "--throughput", "1.5"), "--throughput 1.5: must be above 0 and at most 1"),
+        (("--against", "base.csv", "--junit", "base.csv/x"), "cannot write to base.csv"),
+        (("--update", "base.csv/x"), "cannot write to base.csv"),
+    ],
+)
+def test_wrong_usage_of_check_is_one_line_and_exit_code_2(bench, arguments, named):
+    bench("run", *SCORED, "--seeds", "2", "--steps", "3", "--on", "inline")
+    bench("check", "--update", "base.csv")
+    code, _, err = bench("check", *arguments)
+    assert code == 2
+    assert named in err
+    assert err.count("\n") == 1
+
+
 def test_the_command_line_needs_no_torch_until_it_trains(run_python):
     assert (
         run_python("import sys, bench.cli, bench.ledger, bench.show; assert 'torch' not in sys.modules").returncode == 0
@@ -251,7 +315,7 @@ def test_the_real_command_without_arguments_shows_its_verbs():
         cwd=Path(__file__).parent.parent,
         env={**os.environ, "NO_COLOR": "1"},
     )
-    for verb in ("list", "run", "status", "report"):
+    for verb in ("list", "run", "status", "report", "check"):
         assert verb in done.stdout
     assert "Traceback" not in done.stderr
 
