@@ -285,6 +285,16 @@ def test_wrong_usage_of_check_is_one_line_and_exit_code_2(bench, arguments, name
     assert err.count("\n") == 1
 
 
+def test_the_example_of_a_workflow_uses_commands_that_are_there(bench):
+    example = Path(__file__).parent.parent / "docs" / "examples" / "bench-check.yml"
+    commands = [line.split() for line in example.read_text().splitlines() if line.split()[:1] == ["bench"]]
+    assert [command[1] for command in commands] == ["run", "check"]
+    assert bench(*commands[0][1:], "--dry-run")[0] == 0
+    Path("runs/ci").mkdir(parents=True)
+    code, _, err = bench(*commands[1][1:])
+    assert (code, "ci/baseline.csv: there is no such file" in err) == (2, True)
+
+
 def test_the_command_line_needs_no_torch_until_it_trains(run_python):
     assert (
         run_python("import sys, bench.cli, bench.ledger, bench.show; assert 'torch' not in sys.modules").returncode == 0
