@@ -352,7 +352,7 @@ background:var(--shade);padding:.05em .25em;border-radius:3px}
 .note{background:var(--note);border-left:4px solid var(--edge);padding:.5rem .8rem;margin:.6rem 0}
 .scroll{overflow-x:auto;margin:.8rem 0 1.2rem}
 .scroll:focus-visible{outline:2px solid var(--link)}
-table{border-collapse:collapse;font-size:.875rem;font-variant-numeric:tabular-nums}
+table{border-collapse:collapse;font-size:.875em;font-variant-numeric:tabular-nums}
 caption{text-align:left;color:var(--soft);padding-bottom:.4rem;caption-side:top;max-width:70ch}
 th,td{padding:.28rem .7rem;text-align:left;border-bottom:1px solid var(--line);vertical-align:top}
 th{padding:0;white-space:nowrap;border-bottom:2px solid var(--soft)}
@@ -367,11 +367,12 @@ tbody tr:hover{background:var(--shade)}
 .faded td{color:var(--soft);font-style:italic}
 figure{margin:.8rem 0}
 figure svg{display:block;width:100%;height:auto;stroke-linejoin:round;fill:currentColor}
-figcaption{color:var(--soft);font-size:.85rem;max-width:70ch;overflow-wrap:anywhere}
+figcaption{color:var(--soft);font-size:.85em;max-width:70ch;overflow-wrap:anywhere}
 .gallery{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,27rem),1fr));gap:.5rem 1.5rem}
 @media print{:root{--paper:#fff;--ink:#000;--soft:#444;--line:#bbb;--grid:#e5e5e5;--shade:#fff;--link:#000;--note:#fff;
 --edge:#888;color-scheme:light}body{font-size:10pt}nav{display:none}header,main{max-width:none;padding:0}
-h2{break-after:avoid}figure,tr,.note{break-inside:avoid}.scroll{overflow:visible}table{font-size:7.5pt}
+h2,caption{break-after:avoid}tbody tr:first-child{break-before:avoid}figure,tr,.note{break-inside:avoid}
+.scroll{overflow:visible}table{font-size:7.5pt}
 th,td{padding:.15rem .35rem}td,td:first-child,.n,th{white-space:normal;overflow-wrap:anywhere}
 th button{padding:.15rem .35rem}
 .gallery{grid-template-columns:1fr 1fr}}
