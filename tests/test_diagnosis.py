@@ -48,7 +48,7 @@ def test_each_sign_is_warned_of(tmp_path, changes, warning, worst):
         {},
         {"spread": lambda t: 0.005 if t < 0.7 else 0.5},  # it came apart again
         {"surrogate_error": lambda t: 1 + 9 * t, "q": lambda t: 100 + 900 * t},  # grows as Q does
-        {"surrogate_error": lambda t: 9 if t < 0.25 else 1},  # the beginning does not count
+        {"surrogate_error": lambda t: 0.1 if t < 0.25 else 1},  # the beginning does not count
         {"wins_0": 0.95, "wins_1": 0.05},
         {"q": 0.0},  # no scale
     ],

@@ -86,6 +86,20 @@ def test_text_of_an_interval(numbers, text):
     assert tables.interval_text(*numbers) == text
 
 
+def test_metrics_are_means_over_the_evaluations_of_last10(tmp_path):
+    for seed in range(2):
+        folder = fake_run(tmp_path, [0, 0, 0, 0], seed=seed)
+        folder.evals_csv.unlink()
+        for step, valid in zip((100, 200, 300, 400), (0.0, 0.0, 0.5, 1.0), strict=True):
+            rows = [(step, episode, 1.0, 10, valid, 2.0 * seed) for episode in range(EPISODES)]
+            append_csv(folder.evals_csv, ["step", "episode", "return", "length", "valid", "clicks"], rows)
+    runs = load(tmp_path)
+    found = tables.metric_table(runs).set_index("metric")
+    assert found["value"].to_dict() == {"invalid actions": 0.25, "clicks": 1}
+    assert found["n"].tolist() == [2, 2]
+    assert tables.score_table(runs)["invalid"].tolist() == [0.25]
+
+
 def test_a_curve_counts_at_each_step_the_seeds_that_reached_it(tmp_path):
     fake_run(tmp_path, [0, 10, 20, 30], seed=0)
     fake_run(tmp_path, [2, 20], seed=1, state="failed", reason="boom")
@@ -340,6 +354,7 @@ def test_seeds_that_are_not_done_fade_their_variant_in_the_aggregates(tmp_path):
     assert "| 6/7 |" in markdown
     html = (report.folder / "index.html").read_text()
     assert "<tr class=faded><td>td3</td>" in html
+    assert html.count("<tr class=faded><td>env-a</td><td>td3</td>") == 2  # in the scores and in the sample efficiency
 
 
 @pytest.mark.usefixtures("bounded")
