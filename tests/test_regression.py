@@ -405,3 +405,8 @@ def test_hashes_name_task_and_config_apart():
     assert regression._hashes(a)[0] == regression._hashes(b)[0]
     assert regression._hashes(a)[1] != regression._hashes(b)[1]
     assert len(spec_hash(a)) == len(regression._hashes(a)[0])
+
+
+def test_margins_are_the_same_every_time():
+    draw_again = regression._multiple.__wrapped__
+    assert draw_again(4, 6) == draw_again(4, 6)
