@@ -60,12 +60,15 @@ def family(environment: dict[str, Any]) -> str:
     return namespace or "control"
 
 
-def bounds(environment: dict[str, Any], table: Path = BOUNDS) -> Bounds | None:
+def bounds(environment: dict[str, Any], table: Path | None = None) -> Bounds | None:
     """The bounds of the task of a spec's environment, None where none are known; any other keyword makes another task.
+
+    From the committed table, or another.
 
     Raises:
         ValueError: the table is damaged; the message names it.
     """
+    table = table or BOUNDS
     if not table.exists():
         return None
     known = _read(table, ["environment", "version", "bound", "mean", "source"])
