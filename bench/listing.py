@@ -113,7 +113,7 @@ def print_report(root: Path, out: Path, console: Console, *, summary: str, curve
     except ValueError as error:
         raise UserError(str(error)) from None
     scores = report.score_text
-    scores = scores[[name for name in scores if "return" not in name or name.startswith(NAMES[summary])]]
+    scores = scores[[name for name in map(str, scores) if "return" not in name or name.startswith(NAMES[summary])]]
     rows = [(str(row[0]), str(row[1]), list(map(str, row[2:]))) for row in scores.itertuples(index=False)]
     console.print(show.cell_table(list(scores.columns[2:]), rows, console.width, wrap=True))
     for note in report.notes:

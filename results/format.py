@@ -70,7 +70,8 @@ class Status(TypedDict):
     last_return: NotRequired[float | None]
     seconds: NotRequired[float]
     owner: NotRequired[Owner]
-    # what a report shows as cost where it was measured: bytes, seconds an action takes, number of trained weights
+    # what a report shows as cost: most bytes held, seconds that choosing an action for every seed of the pack takes,
+    # number of weights that a seed acts with
     peak_memory: NotRequired[float]
     action_seconds: NotRequired[float]
     parameters: NotRequired[int]
