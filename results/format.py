@@ -563,7 +563,7 @@ def read_asked(cell: Path) -> Asked | None:
     """What was asked for in a cell's folder, None where nothing is recorded; a damaged line counts for nothing."""
     try:
         lines = (cell / ASKED).read_bytes().splitlines()
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return None
     names, seeds = None, set()
     for line in lines:

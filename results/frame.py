@@ -122,7 +122,7 @@ def load_train(root: Path) -> pd.DataFrame:
         try:
             run = folder.read_run()
             frame = read_csv(folder.train_csv)
-        except (CorruptFile, OtherSchema, FileNotFoundError):
+        except (CorruptFile, OtherSchema, OSError):
             continue
         if run is not None and len(frame):
             environment, variant = _labels(run["spec"])
@@ -158,9 +158,10 @@ def _load_seed(root: Path, folder: SeedFolder, now: float | None) -> tuple[dict[
             row |= {key: _number(status.get(key)) for key in ("seconds", "steps_per_s", *COSTS)}
             row |= {"pack": len(status.get("owner", {}).get("pack") or (0,))}
         state = folder.state(now)
-    except (CorruptFile, OtherSchema) as error:
-        problems = [str(error)]
-        state = State("unreadable", str(error).replace(f"{root}/", ""))
+    except (CorruptFile, OtherSchema, OSError) as error:
+        problem = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
+        problems = [problem]
+        state = State("unreadable", problem.replace(f"{root}/", ""))
     row |= {"state": state.name, "reason": state.reason or ""}
     if len(evaluations):
         returns = evaluations["return"].to_numpy()

@@ -136,6 +136,8 @@ def test_environment_keywords_are_part_of_the_name(tmp_path):
             lambda f: f.evals_csv.write_bytes(f.evals_csv.read_bytes() + b"400,1,2,3\n"),
             "evals.csv: its steps and episodes",
         ),
+        (lambda f: (f.evals_csv.unlink(), f.evals_csv.mkdir()), "evals.csv: Is a directory"),
+        (lambda f: (f.run_json.unlink(), f.run_json.mkdir()), "run.json: Is a directory"),
         (lambda f: f.path.rename(f.path.with_name("seed-0009")), "belongs to restricted-hopper/td3/seed-0001: copied"),
     ],
 )

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from test_frame import EPISODES, fake_run, rewrite_status, spec
 
-from results import plots, provenance, reference, tables
+from results import plots, provenance, reference, regression, tables
 from results.format import SeedFolder, append_csv, label
 from results.frame import MixedRuns, load
 from results.report import write_report
@@ -540,3 +540,37 @@ def test_the_same_report_from_other_processes_is_the_same_bytes(tmp_path, run_py
         )
         assert done.returncode == 0, done.stderr
     assert files(tmp_path / "one") == files(tmp_path / "two")
+
+
+def damage(root, rng):
+    """Do one bad thing to one file of a tree."""
+    path = rng.choice(sorted(path for path in root.rglob("*") if path.is_file()))
+    content = path.read_bytes()
+    kind = rng.integers(6)
+    if kind == 0:
+        path.write_bytes(content[: rng.integers(len(content) + 1)])
+    elif kind == 1:
+        path.write_bytes(rng.bytes(200))
+    elif kind == 2:
+        path.unlink()
+    elif kind == 3:
+        path.unlink()
+        path.mkdir()
+    elif kind == 4:
+        path.write_bytes(rng.choice([b"[]", b"{}", b"null", b"", b"\n\n", b"a,b\n1,2\n", content + content]))
+    else:
+        path.write_bytes(content.replace(b"1", b"nan", int(rng.integers(1, 4))))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_whatever_happened_to_a_tree_it_is_reported_and_does_not_pass_a_check_by_it(tmp_path, seed):
+    root, rng = tmp_path / "x", np.random.default_rng(seed)
+    fill(root, ["env-a"], ["td3", "savo"], seeds=2)
+    baseline = regression.baseline_table(load(root))
+    for _ in range(rng.integers(1, 4)):
+        damage(root, rng)
+    report = write_report(root, tmp_path / "out", now=1001)
+    assert len(report.runs.runs) == 4  # what is damaged is counted, too
+    found = regression.check(load(root, now=1001), baseline)
+    whole = (report.scores["n"] == 2).sum()
+    assert (found.rows["verdict"] == "not measured").sum() == 2 * (2 - whole)
