@@ -333,7 +333,7 @@ def _why_not_measured(new: pd.DataFrame | None, old: pd.DataFrame) -> str:
     if wrong:
         return wrong
     if len(new) < len(old):
-        return f"{len(new)} seeds, where the baseline has {len(old)}"
+        return f"fewer seeds than the baseline: {len(new)}, not {len(old)}"
     if _hashes(new["spec"].iloc[0])[0] != old["task"].iloc[0]:
         return "another task or budget than the baseline's: train it as the baseline was, or `--update` the baseline"
     return ""

@@ -249,7 +249,7 @@ def test_check_of_unchanged_runs_passes_and_of_missing_ones_does_not(bench):
     bench("run", *SCORED, "--seeds", "1", "--steps", "3", "--on", "inline", "--name", "new")
     code, out, _ = bench("check", "new", "--against", "ci/base.csv")
     assert code == 4
-    assert "not measured: 1 seeds, where the baseline has 2" in out
+    assert "not measured: fewer seeds than the baseline: 1, not 2" in out
 
 
 @pytest.mark.usefixtures("real_train")

@@ -105,7 +105,7 @@ def test_fresh_seeds_are_judged_by_the_test(tmp_path, base):
     ("change", "reason"),
     [
         (lambda _: None, "no such runs"),
-        (lambda root: fill(root, BEFORE[:9]), "9 seeds, where the baseline has 10"),
+        (lambda root: fill(root, BEFORE[:9]), "fewer seeds than the baseline: 9, not 10"),
         (
             lambda root: [fill(root, BEFORE), fake_run(root, [1], seed=10, state="failed", reason="boom")],
             "seed 10 failed (boom)",
