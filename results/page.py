@@ -353,7 +353,7 @@ background:var(--shade);padding:.05em .25em;border-radius:3px}
 .scroll{overflow-x:auto;margin:.8rem 0 1.2rem}
 .scroll:focus-visible{outline:2px solid var(--link)}
 table{border-collapse:collapse;font-size:.875em;font-variant-numeric:tabular-nums}
-caption{text-align:left;color:var(--soft);padding-bottom:.4rem;caption-side:top;max-width:70ch}
+caption{text-align:left;color:var(--soft);padding-bottom:.4rem;caption-side:top;max-width:min(70ch,calc(100vw - 2rem))}
 th,td{padding:.28rem .7rem;text-align:left;border-bottom:1px solid var(--line);vertical-align:top}
 th{padding:0;white-space:nowrap;border-bottom:2px solid var(--soft)}
 th button{all:unset;cursor:pointer;padding:.28rem .7rem;width:100%;box-sizing:border-box;text-align:inherit}
@@ -362,7 +362,7 @@ th button::after{content:"";display:inline-block;width:1em;text-align:right}
 th[aria-sort=ascending] button::after{content:"▲"}
 th[aria-sort=descending] button::after{content:"▼"}
 .n{text-align:right;white-space:nowrap}
-td:first-child{white-space:nowrap}td{min-width:3.5rem}
+td:first-child{white-space:nowrap}td:last-child:not(.n){min-width:10rem}
 tbody tr:hover{background:var(--shade)}
 .faded td{color:var(--soft);font-style:italic}
 figure{margin:.8rem 0}
