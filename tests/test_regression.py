@@ -240,6 +240,25 @@ def test_a_cell_that_scatters_too_much_is_ungateable_and_says_what_would_mend_it
     assert checked(tmp_path / "same", base, [10 * x for x in range(10)]).code == 0  # identical all the same
 
 
+def test_an_ungateable_cell_that_breaks_down_is_a_regression_all_the_same(tmp_path):
+    fill(tmp_path / "a", [10 * x for x in range(10)])
+    base = baseline_of(tmp_path / "a", tmp_path / "b.csv")
+    assert base["delta_last10"].iloc[0] > regression.MOST
+    found = checked(tmp_path, base, [-300 + x for x in range(10)])
+    assert (verdicts(found)["last10"], found.code) == ("regress", 1)
+
+
+def test_what_is_said_of_many_cells_is_one_line(tmp_path):
+    for variant in ("td3", "savo", "cem", "sac", "ensemble"):
+        fill(tmp_path / "a", [1, 2], variant=variant)
+    base = baseline_of(tmp_path / "a", tmp_path / "b.csv")
+    notes = regression.check(load(tmp_path / "a"), base).notes
+    assert len(notes) == 1
+    assert notes[0].startswith(
+        "cem on restricted-hopper, ensemble on restricted-hopper, sac on restricted-hopper and 2 more:"
+    )
+
+
 def test_ungateable_cells_do_not_hide_behind_others_nor_block_them(tmp_path, base):
     fill(tmp_path / "a", [10 * x for x in range(10)], variant="savo")
     fill(tmp_path / "a", BEFORE)
