@@ -6,11 +6,16 @@ from pathlib import Path
 
 import nox
 
-nox.options.sessions = ["lint", "types", "tests", "smoke"]
+nox.options.sessions = ["lint", "types", "tests", "results-only", "rliable", "smoke"]
 nox.options.reuse_venv = "yes"
 
 # Everything is installed in the versions that the project was tested with.
 PINNED = ("-c", "constraints.txt")
+# What tests the package results and nothing else.
+RESULTS_TESTS = [
+    f"tests/test_{name}.py"
+    for name in ("format", "frame", "metrics", "inference", "reference", "diagnosis", "page", "report", "regression")
+]
 # A fenced bash block of the README with this comment on the line before it is run by `smoke`, in the order of the page.
 MARKED_BLOCK = re.compile(r"^<!-- ci -->\n```bash\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -33,6 +38,23 @@ def types(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     session.install(*PINNED, "-e", ".[dev,benchmarks]")
     session.run("pytest", *session.posargs, env={"OMP_NUM_THREADS": "1"})
+
+
+@nox.session(name="results-only")
+def results_only(session: nox.Session) -> None:
+    """Read and report runs on a machine that has neither torch nor a simulator nor anything else but these."""
+    session.install(*PINNED, "pandas", "seaborn", "numpy", "scipy", "pytest")
+    unwanted = ("torch", "mujoco", "gymnasium", "typer", "rich")
+    session.run("python", "-c", f"import importlib.util as u; assert not [n for n in {unwanted} if u.find_spec(n)]")
+    session.run("pytest", *RESULTS_TESTS, *session.posargs, env={"OMP_NUM_THREADS": "1"})
+
+
+@nox.session
+def rliable(session: nox.Session) -> None:
+    """Compare metrics and intervals with rliable's, which needs old versions of others and is no dependency."""
+    # arch 8 has lost what rliable 1.2.0 imports of it, and pandas 3 what that arch needs
+    session.install("rliable==1.2.0", "arch<8", "pandas<3", "pytest")
+    session.run("pytest", "tests/rliable_agreement.py", *session.posargs, env={"OMP_NUM_THREADS": "1"})
 
 
 @nox.session(reuse_venv=False)

@@ -106,12 +106,40 @@ def report(
     name: Name = "default",
     runs: Runs = Path("runs"),
     out: Annotated[Path | None, typer.Option(help="Where to. Without it the folder report of the name.")] = None,
+    summary: Annotated[str, typer.Option(help="What a seed's score is: last10, final or best.")] = "last10",
+    curves: Annotated[str, typer.Option(help="What a learning curve is over seeds: mean or iqm.")] = "mean",
+    per_seed: Annotated[bool, typer.Option("--per-seed", help="Draw a thin line per seed, too.")] = False,
 ) -> None:
-    """Write tables and learning curves, and print the scores."""
+    """Write a web page, Markdown, LaTeX, tables and figures, and print the scores."""
     from bench import ledger, listing
 
     root = ledger.root(runs, name)
-    listing.print_report(root, out or root / "report", show.console())
+    options = {"summary": summary, "curves": curves, "per_seed": per_seed}
+    listing.print_report(root, out or root / "report", show.console(), **options)
+
+
+@app.command()
+def check(
+    name: Name = "default",
+    runs: Runs = Path("runs"),
+    against: Annotated[Path | None, typer.Option(help="The baseline to judge by.")] = None,
+    update: Annotated[Path | None, typer.Option(help="Write these runs as a baseline instead.")] = None,
+    throughput: Annotated[
+        float | None, typer.Option(help="Judge the speed, too: the smallest ratio to the baseline's that passes.")
+    ] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Where to write the verdict as Markdown.")] = None,
+    junit: Annotated[Path | None, typer.Option(help="Where to write it as JUnit XML.")] = None,
+) -> int:
+    """Judge runs by a baseline. Exit codes: 0 pass, 1 regression, 2 wrong usage, 3 cannot tell, 4 not measured."""
+    from bench import gate, ledger
+
+    if (against is None) == (update is None):
+        raise UserError("bench check: give either --against FILE or --update FILE")
+    root = ledger.root(runs, name)
+    if update is not None:
+        return gate.update(root, update, show.console())
+    assert against is not None
+    return gate.check(root, against, show.console(), markdown=markdown, junit=junit, throughput=throughput)
 
 
 def main() -> None:

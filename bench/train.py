@@ -28,7 +28,7 @@ from algos.agent import Agent, Batch, Noise, load_seed_state, policy_state, seed
 from algos.noise import exploration
 from algos.replay import Layout, Replay
 from algos.streams import Streams, standard_normal
-from bench import checkpoint, ledger
+from bench import checkpoint, footprint, ledger
 from bench.errors import UserError
 from bench.evaluate import Episode, Evaluator, describe
 from bench.plan import Pack
@@ -236,6 +236,7 @@ class Training:
         self.began = self.last_checkpoint = self.last_heartbeat = time.monotonic()
         self.beat_step = self.step
         self.speed: float | None = None
+        self.acting = 0.0  # seconds that choosing actions took
 
     def make_env(self) -> gym.Env:
         """One environment of this cell."""
@@ -323,7 +324,9 @@ class Training:
 
     def advance(self) -> None:
         """One environment step of every seed, and one update once the random steps are over."""
+        began = time.perf_counter()
         actions, protos, items = self.act()
+        self.acting += time.perf_counter() - began
         S = len(self.runs)
         obs = np.stack([run.obs for run in self.runs])
         next_obs = np.zeros_like(obs)
@@ -438,6 +441,9 @@ class Training:
                 "steps_per_s": self.speed,
                 "last_return": run.last_return,
                 "seconds": self.seconds(run),
+                "peak_memory": footprint.peak_memory(self.device),
+                "action_seconds": self.acting / max(1, self.step - self.resumed_from),
+                "parameters": footprint.weights(self.agent),
                 "owner": {
                     "host": socket.gethostname(),
                     "pid": os.getpid(),

@@ -28,6 +28,7 @@ from results.format import (
 )
 
 EPISODE_COLUMNS = ["step", "episode", "return", "length"]  # those every evals.csv begins with; metrics follow
+COSTS = ["peak_memory", "action_seconds", "parameters"]  # NaN where status.json does not have them
 RUN_COLUMNS = [
     "environment",
     "variant",
@@ -41,8 +42,12 @@ RUN_COLUMNS = [
     "evaluations",
     "final",
     "last10",
-    "seconds",
+    "best",
+    "area",
+    "seconds",  # of training, over all attempts
     "steps_per_s",
+    "pack",  # how many seeds shared that time
+    *COSTS,
     "profile",
     "host",
     "device",
@@ -63,9 +68,8 @@ class Runs:
     """What a folder of runs holds."""
 
     runs: pd.DataFrame  # a row per seed folder, RUN_COLUMNS; spec and provenance are dictionaries or None
-    evals: (
-        pd.DataFrame
-    )  # a row per seed and evaluation, EVAL_COLUMNS and the environments' metrics; means over episodes
+    # a row per seed and evaluation, EVAL_COLUMNS and the environments' metrics; means over episodes
+    evals: pd.DataFrame
     problems: list[str]  # a line per file that is damaged or out of place
 
 
@@ -118,7 +122,7 @@ def load_train(root: Path) -> pd.DataFrame:
         try:
             run = folder.read_run()
             frame = read_csv(folder.train_csv)
-        except (CorruptFile, OtherSchema, FileNotFoundError):
+        except (CorruptFile, OtherSchema, OSError):
             continue
         if run is not None and len(frame):
             environment, variant = _labels(run["spec"])
@@ -151,21 +155,24 @@ def _load_seed(root: Path, folder: SeedFolder, now: float | None) -> tuple[dict[
         status = folder.read_status()
         if status is not None:
             row |= {"step": status["step"], "resumed_from": status.get("resumed_from", 0)}
-            row |= {key: _number(status.get(key)) for key in ("seconds", "steps_per_s")}
+            row |= {key: _number(status.get(key)) for key in ("seconds", "steps_per_s", *COSTS)}
+            row |= {"pack": len(status.get("owner", {}).get("pack") or (0,))}
         state = folder.state(now)
-    except (CorruptFile, OtherSchema) as error:
-        problems = [str(error)]
-        state = State("unreadable", str(error).replace(f"{root}/", ""))
+    except (CorruptFile, OtherSchema, OSError) as error:
+        problem = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
+        problems = [problem]
+        state = State("unreadable", problem.replace(f"{root}/", ""))
     row |= {"state": state.name, "reason": state.reason or ""}
     if len(evaluations):
         returns = evaluations["return"].to_numpy()
         row |= {"evaluations": len(returns), "final": metrics.final(returns), "last10": metrics.last10(returns)}
+        row |= {"best": metrics.best(returns), "area": metrics.area(evaluations["step"], returns)}
     return row, evaluations, problems
 
 
 def _empty_row(path: str, seed: int) -> dict[str, Any]:
-    numbers = {"step": 0, "steps": 0, "resumed_from": 0, "evaluations": 0}
-    unknown = dict.fromkeys(("final", "last10", "seconds", "steps_per_s"), np.nan)
+    numbers = {"step": 0, "steps": 0, "resumed_from": 0, "evaluations": 0, "pack": 1}
+    unknown = dict.fromkeys(("final", "last10", "best", "area", "seconds", "steps_per_s", *COSTS), np.nan)
     return dict.fromkeys(RUN_COLUMNS) | numbers | unknown | {"path": path, "seed": seed, "reason": ""}
 
 
@@ -181,18 +188,22 @@ def _evaluations(folder: SeedFolder, episodes: int) -> tuple[pd.DataFrame, list[
         raise CorruptFile(f"{path}: its columns do not begin with {','.join(EPISODE_COLUMNS)}")
     if len(rows) == 0:
         return pd.DataFrame(), problems
-    if rows.duplicated(["step", "episode"]).any() or not rows["step"].is_monotonic_increasing:
+    order = rows[["step", "episode"]].to_numpy()
+    apart = np.diff(order, axis=0)
+    if not ((apart[:, 0] > 0) | (apart[:, 0] == 0) & (apart[:, 1] > 0)).all():
         raise CorruptFile(f"{path}: its steps and episodes are not in order, each once")
-    counts = rows.groupby("step").size()
-    partial = counts[counts != episodes]
-    if len(partial):
-        steps = ", ".join(map(str, partial.index))
+    at, counts = np.unique(rows["step"].to_numpy(), return_counts=True)
+    whole = counts == episodes
+    if not whole.all():
+        steps = ", ".join(map(str, at[~whole]))
         problems.append(f"{path}: evaluations without all {episodes} episodes left out, at step {steps}")
-    means = rows.drop(columns="episode").groupby("step", as_index=False).mean()
-    means = means[~means["step"].isin(partial.index)]
-    if not np.isfinite(means["return"]).all():
+    kept = rows.drop(columns=["step", "episode"]).to_numpy(dtype=float)[np.repeat(whole, counts)]
+    means = kept.reshape(-1, episodes, kept.shape[1]).mean(axis=1)
+    if not np.isfinite(means[:, 0]).all():
         problems.append(f"{path}: holds returns that are not finite")
-    return means, problems
+    frame = pd.DataFrame(means, columns=rows.columns[2:])
+    frame.insert(0, "step", at[whole])
+    return frame, problems
 
 
 def _labels(spec: dict[str, Any]) -> tuple[str, str]:
@@ -230,12 +241,21 @@ def _name_the_nameless(rows: list[dict[str, Any]]) -> None:
 
 
 def _refuse_mixtures(rows: list[dict[str, Any]]) -> None:
+    """Refuse seeds of one cell with different specs, and variants that met different versions of one task."""
     first: dict[tuple[str, str], dict[str, Any]] = {}
+    tasks: dict[str, dict[str, Any]] = {}
     for row in (row for row in rows if row["spec"]):
         other = first.setdefault((row["environment"], row["variant"]), row)
-        for field, a, b in spec_differences(other["spec"], row["spec"]):
+        for field, a, b in [] if other["hash"] == row["hash"] else spec_differences(other["spec"], row["spec"]):
             if field != "seed":
                 raise MixedRuns(
                     f"{row['variant']} on {row['environment']}: {field} is {text(a)} in {Path(other['path']).name} and "
                     f"{text(b)} in {Path(row['path']).name}; keep different specs under different names"
                 )
+        other = tasks.setdefault(row["environment"], row)
+        here, there = row["spec"]["environment"]["id"], other["spec"]["environment"]["id"]
+        if here != there:
+            raise MixedRuns(
+                f"{row['environment']}: the task is {there} for {other['variant']} and {here} for {row['variant']}; "
+                "keep different tasks under different names"
+            )

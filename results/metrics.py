@@ -1,19 +1,23 @@
 """Scores of single runs, and what many runs say together.
 
-Aggregates follow Agarwal et al. 2021 (arXiv:2108.13264) and rliable. Scores come as one array of runs per task; the
-arrays may differ in length, since seeds fail. Aggregates work on the last axis, so resamples can be stacked before it.
+Aggregates follow Agarwal et al. 2021 (arXiv:2108.13264) and agree with rliable, wherever that is defined: with equally
+many runs per task. Scores come as one array of runs per task; the arrays may differ in length, since seeds fail.
+Aggregates work on the last axis, so resamples can be stacked before it.
 """
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import scipy.stats
 from numpy.typing import ArrayLike, NDArray
 
 RESAMPLES = 50_000  # rliable's default, code: google-research/rliable library.py
+PAIR_RESAMPLES = 2_000  # for the probability of improvement, as rliable's authors take for it
+CURVE_RESAMPLES = 5_000  # ours: of a band at each step, which is only drawn
 LEVEL = 0.95
 WINDOW = 10  # evaluations in `last10`, as in the published "last-10" scores
+CUT = 0.25  # share that the IQM leaves out on each side, paper: arXiv:2108.13264 section 4.2
+_BLOCK = 4_000_000  # ours: elements of resampled scores that are held at a time, 32 MB
 
 Statistic = Callable[[Sequence[NDArray[Any]]], Any]
 
@@ -42,6 +46,23 @@ def best(returns: ArrayLike) -> float:
     """Score of a run's best evaluation, NaN where there is none. It grows with the number of evaluations."""
     returns = np.asarray(returns, dtype=float)
     return float(returns.max()) if len(returns) else np.nan
+
+
+def area(steps: ArrayLike, returns: ArrayLike) -> float:
+    """Mean height of a run's learning curve, NaN where there is none: its area between first and last evaluation.
+
+    `steps` and `returns` (evaluations,), in order. Divided by the steps between the two, so in units of the return.
+    """
+    steps, returns = np.asarray(steps, dtype=float), np.asarray(returns, dtype=float)
+    if len(returns) < 2:
+        return float(returns[0]) if len(returns) else np.nan
+    return float(np.trapezoid(returns, steps) / (steps[-1] - steps[0]))
+
+
+def steps_to(steps: ArrayLike, returns: ArrayLike, height: float) -> float:
+    """Step of the first evaluation that reached a return, infinity where none did."""
+    reached = np.flatnonzero(np.asarray(returns, dtype=float) >= height)
+    return float(np.asarray(steps)[reached[0]]) if len(reached) else np.inf
 
 
 def normalised(scores: ArrayLike, low: float, high: float) -> NDArray[Any]:
@@ -74,7 +95,76 @@ def iqm(tasks: Sequence[NDArray[Any]]) -> Any:
     The lowest and the highest quarter of the runs, rounded down, are left out: with 10 runs two and two, with 3 none.
     A task with more runs weighs more.
     """
-    return scipy.stats.trim_mean(np.concatenate(tasks, axis=-1), proportiontocut=0.25, axis=-1)
+    scores = np.sort(np.concatenate(tasks, axis=-1), axis=-1)
+    cut = int(CUT * scores.shape[-1])
+    return scores[..., cut : scores.shape[-1] - cut].mean(axis=-1)
+
+
+def optimality_gap(tasks: Sequence[NDArray[Any]], goal: float = 1.0) -> Any:
+    """How far the runs fall short of `goal` on average; what is above it counts as reaching it. Smaller is better.
+
+    Mean over tasks of the mean over runs: (..., runs) per task -> (...).
+    """
+    return goal - mean([np.minimum(scores, goal) for scores in tasks])
+
+
+def profile(tasks: Sequence[ArrayLike], heights: ArrayLike) -> NDArray[Any]:
+    """Performance profile: share of runs above each height, mean over tasks; -> (heights,)."""
+    heights = np.asarray(heights, dtype=float)
+    return np.mean([_above(np.asarray(scores, dtype=float), heights).mean(axis=0) for scores in tasks], axis=0)
+
+
+def probability_of_improvement(x: Sequence[ArrayLike], y: Sequence[ArrayLike]) -> float:
+    """How likely a run of X is better than one of Y on the same task, a tie counting half; mean over tasks.
+
+    Raises:
+        ValueError: X and Y do not have the same number of tasks.
+    """
+    return float(np.mean([_beats(a, b).mean() for a, b in zip(x, y, strict=True)]))
+
+
+# ---- intervals
+
+
+class Resamples:
+    """The same bootstrap resamples for every cell with as many runs, so that many intervals are cheap.
+
+    They depend on the seed and the number of runs alone: a cell's interval never depends on other cells.
+    """
+
+    def __init__(self, seed: int = 0, count: int = RESAMPLES) -> None:
+        """Of a seed of the generator and a number of resamples."""
+        self.seed = seed
+        self.count = count
+        self._counts: dict[tuple[int, float], NDArray[Any]] = {}
+
+    def interval(
+        self, scores: ArrayLike, *, cut: float = 0.0, level: float = LEVEL
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Percentile intervals of the mean (`cut=0`) or the interquartile mean (`cut=CUT`) over runs.
+
+        (runs, K) -> (K,) and (K,): each of the K columns has an interval of its own, and all the same resamples of
+        whole runs. NaN with fewer than two runs.
+        """
+        scores = np.sort(np.asarray(scores, dtype=float), axis=0)  # resamples are of ranks, so sorted once for all
+        runs, K = scores.shape
+        if runs < 2:
+            return np.full(K, np.nan), np.full(K, np.nan)
+        kept = runs - 2 * int(cut * runs)
+        worst = scores[0]  # taken off, so that equal scores give exactly that score
+        drawn = self._drawn(runs, cut) @ (scores - worst) / kept
+        above = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
+        return worst + above[0], worst + above[1]
+
+    def _drawn(self, runs: int, cut: float) -> NDArray[Any]:
+        """How often each resample holds each rank, after its extremes were cut off: (count, runs)."""
+        if (runs, cut) not in self._counts:
+            ranks = np.random.default_rng(self.seed).integers(runs, size=(self.count, runs))
+            off = int(cut * runs)
+            middle = np.sort(ranks, axis=1)[:, off : runs - off] + runs * np.arange(self.count)[:, None]
+            counts = np.bincount(middle.ravel(), minlength=runs * self.count)
+            self._counts[runs, cut] = counts.reshape(self.count, runs).astype(float)
+        return self._counts[runs, cut]
 
 
 def bootstrap(
@@ -92,27 +182,80 @@ def bootstrap(
     Raises:
         ValueError: there is no task, or a task has no run or a score that is not finite.
     """
-    arrays = [np.asarray(scores, dtype=float) for scores in tasks]
-    if not arrays or any(len(scores) == 0 or not np.isfinite(scores).all() for scores in arrays):
-        raise ValueError("a bootstrap needs tasks, each with at least one run and finite scores only")
+    arrays = _checked(tasks)
     if all(len(scores) == 1 for scores in arrays):
         return np.nan, np.nan
-    drawn = [scores[rng.integers(len(scores), size=(resamples, len(scores)))] for scores in arrays]
-    low, high = np.quantile(statistic(drawn), [(1 - level) / 2, (1 + level) / 2])
+    block = max(1, _BLOCK // sum(map(len, arrays)))
+    values = []
+    for start in range(0, resamples, block):
+        size = min(block, resamples - start)
+        values.append(statistic([scores[rng.integers(len(scores), size=(size, len(scores)))] for scores in arrays]))
+    low, high = np.quantile(np.concatenate(values), [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 
-def bootstrap_mean_curve(
-    curves: ArrayLike, rng: np.random.Generator, *, resamples: int = 5_000, level: float = LEVEL
+def bootstrap_profile(
+    tasks: Sequence[ArrayLike],
+    heights: ArrayLike,
+    rng: np.random.Generator,
+    *,
+    resamples: int = PAIR_RESAMPLES,
+    level: float = LEVEL,
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Percentile interval of the mean over runs at each step: (runs, steps) -> (steps,) and (steps,).
-
-    Whole runs are resampled. NaN with a single run. Pointwise: it does not promise to hold the whole curve at once.
-    """
-    curves = np.asarray(curves, dtype=float)
-    runs, steps = curves.shape
-    if runs < 2:
-        return np.full(steps, np.nan), np.full(steps, np.nan)
-    counts = rng.multinomial(runs, np.full(runs, 1 / runs), size=resamples)  # how often each resample draws each run
-    low, high = np.quantile(counts @ curves / runs, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    """Pointwise percentile interval of a performance profile: (heights,) and (heights,); see `bootstrap`."""
+    arrays, heights = _checked(tasks), np.asarray(heights, dtype=float)
+    if all(len(scores) == 1 for scores in arrays):
+        return np.full(len(heights), np.nan), np.full(len(heights), np.nan)
+    shares = [_shares(scores, rng, resamples) @ _above(scores, heights) for scores in arrays]
+    low, high = np.quantile(np.mean(shares, axis=0), [(1 - level) / 2, (1 + level) / 2], axis=0)
     return low, high
+
+
+def bootstrap_improvement(
+    x: Sequence[ArrayLike],
+    y: Sequence[ArrayLike],
+    rng: np.random.Generator,
+    *,
+    resamples: int = PAIR_RESAMPLES,
+    level: float = LEVEL,
+) -> tuple[float, float]:
+    """Percentile interval of the probability of improvement; runs of X and Y are resampled independently.
+
+    NaN for both ends where neither has a task with two runs; see `bootstrap` for what it refuses.
+    """
+    left, right = _checked(x), _checked(y)
+    if all(len(scores) == 1 for scores in (*left, *right)):
+        return np.nan, np.nan
+    drawn = [
+        np.sum(_shares(a, rng, resamples) @ _beats(a, b) * _shares(b, rng, resamples), axis=1)
+        for a, b in zip(left, right, strict=True)
+    ]
+    low, high = np.quantile(np.mean(drawn, axis=0), [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+# ---- helpers
+
+
+def _checked(tasks: Sequence[ArrayLike]) -> list[NDArray[Any]]:
+    arrays = [np.asarray(scores, dtype=float) for scores in tasks]
+    if not arrays or any(len(scores) == 0 or not np.isfinite(scores).all() for scores in arrays):
+        raise ValueError("a bootstrap needs tasks, each with at least one run and finite scores only")
+    return arrays
+
+
+def _above(scores: NDArray[Any], heights: NDArray[Any]) -> NDArray[Any]:
+    """1 where a run is above a height: (runs, heights)."""
+    return (scores[:, None] > heights).astype(float)
+
+
+def _beats(x: ArrayLike, y: ArrayLike) -> NDArray[Any]:
+    """1 where a run of X is better than one of Y, half where they are equal: (runs of X, runs of Y)."""
+    difference = np.sign(np.subtract.outer(np.asarray(x, dtype=float), np.asarray(y, dtype=float)))
+    return (difference + 1) / 2
+
+
+def _shares(scores: NDArray[Any], rng: np.random.Generator, resamples: int) -> NDArray[Any]:
+    """The share of each run in each resample: (resamples, runs)."""
+    runs = len(scores)
+    return rng.multinomial(runs, np.full(runs, 1 / runs), size=resamples) / runs

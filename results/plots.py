@@ -1,9 +1,9 @@
 """Figures: frames in, matplotlib figures out, the same bytes every time.
 
 A learning curve is the mean over seeds with its 95 % bootstrap interval as a band: the mean, because the score tables
-give it and because it does not hide seeds that never learn, as a trimmed mean may. At each step only seeds that were
-evaluated there count. Where a curve loses seeds a tick stands on it with the number that goes on; cells that are not
-complete are drawn faded and say so in the legend.
+give it and because it does not hide seeds that never learn, as a trimmed mean may; the IQM on request. At each step
+only seeds that were evaluated there count. Where a curve loses seeds a tick stands on it with the number that goes on;
+cells that are not complete are drawn faded and say so in the legend.
 """
 
 import io
@@ -15,13 +15,15 @@ import matplotlib.style
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from results.format import replacing
-from results.tables import FEW_SEEDS
+from results.tables import FEW_SEEDS, NAMES
 
 Look = tuple[str, Any]  # a colour and matplotlib's line style
 
@@ -52,6 +54,10 @@ WIDTH = 3.4  # inches, one column of a two-column paper
 HEIGHT = 2.2  # of a panel, with its labels
 _ENTRY, _LETTER, _LINE = 0.6, 0.06, 0.17  # inches of a legend: line and gaps of an entry, a letter, a row
 _FADED = 0.5
+# light on both sides of a half, so that dark letters can be read on all of it; blue and orange are apart to everyone
+_MATRIX = LinearSegmentedColormap.from_list("matrix", ["#F0A868", "#F7F7F7", "#7FB2DD"])
+_EMPTY = "#EEEEEE"
+_ON_MATRIX = "#111111"
 _STYLE: dict[str, Any] = {
     "font.size": 8,
     "axes.titlesize": 8,
@@ -97,6 +103,7 @@ def learning_curves(
     cells: pd.DataFrame,
     look: Mapping[str, Look],
     evals: pd.DataFrame | None = None,
+    statistic: str = "mean",
 ) -> None:
     """Draw one environment's curves, without a legend.
 
@@ -106,30 +113,36 @@ def learning_curves(
         cells: The environment's rows of `tables.score_table`.
         look: From `looks`, of all variants of the report.
         evals: The environment's rows of `Runs.evals`, for a thin line per seed; None draws none.
+        statistic: What the line is, mean or iqm.
     """
-    bands = 0.18 if len(cells) <= 4 else 0.08  # many bands on top of each other would hide the lines
+    ends = ("low", "high") if statistic == "mean" else ("iqm_low", "iqm_high")
+    bands = _band(len(cells))
     for cell in cells.to_dict("records"):
         colour, dashes = look[cell["variant"]]
         alpha = 1.0 if cell["n"] == cell["seeds"] else _FADED
         curve = curves[curves["variant"] == cell["variant"]]
-        steps, mean, low, high, n = (curve[name].to_numpy() for name in ("step", "mean", "low", "high", "n"))
+        steps, mean, low, high, n = (curve[name].to_numpy() for name in ("step", statistic, *ends, "n"))
         if evals is not None:
             for _, seed in evals[evals["variant"] == cell["variant"]].groupby("seed"):
                 axes.plot(seed["step"], seed["return"], color=colour, linewidth=0.4, alpha=0.4 * alpha)
         if len(steps) == 1:  # a line needs two points
-            errors = None if np.isnan(low[0]) else [mean - low, high - mean]
+            errors = None if np.isnan(low[0]) else np.maximum([mean - low, high - mean], 0)
             axes.errorbar(
                 steps, mean, errors, color=colour, alpha=alpha, marker="o", markersize=3, capsize=2, clip_on=False
             )
         axes.fill_between(steps, low, high, color=colour, alpha=bands * alpha, linewidth=0)
         axes.plot(steps, mean, color=colour, linestyle=dashes, alpha=alpha, zorder=3)
         _mark_losses(axes, steps, mean, n, colour)
-    axes.set_xlim(0, cells["steps"].max())
+    _step_axis(axes, cells["steps"].max())
+    axes.yaxis.set_major_locator(MaxNLocator(5))
+    axes.set_ylabel(f"{NAMES[statistic]} return" if statistic == "mean" else "IQM of the return")
+
+
+def _step_axis(axes: Axes, end: float) -> None:
+    axes.set_xlim(0, end)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _: steps_text(step)))
     axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
-    axes.yaxis.set_major_locator(MaxNLocator(5))
     axes.set_xlabel("environment steps")
-    axes.set_ylabel("mean return")
 
 
 def _mark_losses(axes: Axes, steps: np.ndarray, mean: np.ndarray, n: np.ndarray, colour: str) -> None:
@@ -150,7 +163,11 @@ def steps_text(step: float) -> str:
 
 
 def curve_figure(
-    environments: Sequence[str], curves: pd.DataFrame, scores: pd.DataFrame, evals: pd.DataFrame | None = None
+    environments: Sequence[str],
+    curves: pd.DataFrame,
+    scores: pd.DataFrame,
+    evals: pd.DataFrame | None = None,
+    statistic: str = "mean",
 ) -> Figure:
     """Learning curves of some environments side by side, one legend below; a single one fits a column of a paper.
 
@@ -159,14 +176,15 @@ def curve_figure(
         curves: From `tables.curve_table`.
         scores: From `tables.score_table`, of the whole report, so that a variant looks the same in all its figures.
         evals: `Runs.evals`, for a thin line per seed; None draws none.
+        statistic: What the lines are, mean or iqm.
     """
     look = looks(scores["variant"])
     shown = scores[scores["environment"].isin(list(environments))]
     labels = {str(variant): _legend(cells) for variant, cells in shown.groupby("variant", sort=True)}
     columns = min(2, len(environments))
     rows = -(-len(environments) // columns)
-    across = max(1, int(WIDTH * columns / (_ENTRY + _LETTER * max(map(len, labels.values())))))
-    height = HEIGHT * rows + _LINE * -(-len(labels) // across)
+    across, legend = _legend_size(WIDTH * columns, labels.values())
+    height = HEIGHT * rows + legend
     with matplotlib.style.context(["default", _STYLE]):
         figure = Figure((WIDTH * columns, height), layout="constrained")
         grid = list(figure.subplots(rows, columns, squeeze=False).flat)
@@ -174,16 +192,156 @@ def curve_figure(
             here = curves[curves["environment"] == environment]
             cells = scores[scores["environment"] == environment]
             seeds = None if evals is None else evals[evals["environment"] == environment]
-            learning_curves(axes, here, cells, look, seeds)
+            learning_curves(axes, here, cells, look, seeds, statistic)
             axes.set_title(environment)
         for axes in grid[len(environments) :]:
             axes.set_axis_off()
-        handles = [
-            Line2D([], [], color=look[variant][0], linestyle=look[variant][1], label=label)
-            for variant, label in labels.items()
-        ]
-        figure.legend(handles=handles, loc="outside lower center", ncols=across)
+        _draw_legend(figure, look, labels, across)
     return figure
+
+
+# ---- aggregates
+
+
+def aggregate_figure(aggregates: pd.DataFrame, look: Mapping[str, Look], names: Mapping[str, str]) -> Figure:
+    """IQM, median, mean and optimality gap of normalised scores side by side, a line per variant with its interval.
+
+    Args:
+        aggregates: From `tables.aggregate_table`.
+        look: From `looks`, of all variants of the report.
+        names: What a variant is called; one that is called otherwise than it is lacks seeds and is drawn faded.
+    """
+    panels = {"iqm": "IQM", "median": "median", "mean": "mean", "gap": "gap (less is better)"}
+    variants = list(aggregates["variant"])
+    with matplotlib.style.context(["default", _STYLE]):
+        figure = Figure((2 * WIDTH, 0.75 + 0.24 * len(variants)), layout="constrained")
+        grid = figure.subplots(1, len(panels), sharey=True)
+        for axes, (name, title) in zip(grid, panels.items(), strict=True):
+            for at, row in enumerate(aggregates.to_dict("records")):
+                colour = look[row["variant"]][0]
+                alpha = _alpha(row["variant"], names)
+                ends, style = [row[f"{name}_low"], row[f"{name}_high"]], {"solid_capstyle": "butt", "linewidth": 5}
+                axes.plot(ends, [at, at], color=colour, alpha=0.35 * alpha, **style)
+                axes.plot(row[name], at, marker="|", markersize=9, markeredgewidth=2, color=colour, alpha=alpha)
+            axes.set_title(title)
+            axes.set_yticks(range(len(variants)), [names[variant] for variant in variants])
+            axes.set_ylim(len(variants) - 0.5, -0.5)
+            axes.xaxis.set_major_locator(MaxNLocator(4))
+            axes.yaxis.grid(visible=False)
+            axes.tick_params(axis="y", length=0)
+        figure.supxlabel("normalised score", fontsize=_STYLE["axes.labelsize"])
+    return figure
+
+
+def profile_figure(profiles: pd.DataFrame, look: Mapping[str, Look], names: Mapping[str, str]) -> Figure:
+    """Performance profiles: the share of runs above each normalised score, with pointwise 95 % bands.
+
+    Args:
+        profiles: From `tables.profile_table`.
+        look: From `looks`, of all variants of the report.
+        names: As for `aggregate_figure`.
+    """
+    x, y, ends = "height", "share", ("low", "high")
+    figure, axes = _lines(profiles, look, names, x, y, ends)
+    axes.set_xlim(profiles[x].min(), profiles[x].max())
+    axes.set_ylim(0, 1.02)
+    axes.set_xlabel("normalised score x")
+    axes.set_ylabel("share of runs above x")
+    return figure
+
+
+def aggregate_curve_figure(curves: pd.DataFrame, look: Mapping[str, Look], names: Mapping[str, str]) -> Figure:
+    """IQM of the normalised return by step, with pointwise 95 % bands.
+
+    Args:
+        curves: From `tables.aggregate_curve_table`.
+        look: From `looks`, of all variants of the report.
+        names: As for `aggregate_figure`.
+    """
+    figure, axes = _lines(curves, look, names, "step", "iqm", ("low", "high"))
+    _step_axis(axes, curves["step"].max())
+    axes.set_ylabel("IQM of the normalised return")
+    return figure
+
+
+def _lines(
+    table: pd.DataFrame, look: Mapping[str, Look], names: Mapping[str, str], x: str, y: str, ends: tuple[str, str]
+) -> tuple[Figure, Axes]:
+    """One panel with a line and a band per variant and a legend below."""
+    labels = {variant: names[variant] for variant in dict.fromkeys(table["variant"])}
+    across, legend = _legend_size(WIDTH, labels.values())
+    with matplotlib.style.context(["default", _STYLE]):
+        figure = Figure((WIDTH, HEIGHT + legend), layout="constrained")
+        axes = figure.subplots()
+        for variant in labels:
+            (colour, dashes), alpha = look[variant], _alpha(variant, names)
+            own = table[table["variant"] == variant]
+            band = _band(len(labels)) * alpha
+            axes.fill_between(own[x], own[ends[0]], own[ends[1]], color=colour, alpha=band, linewidth=0)
+            axes.plot(own[x], own[y], color=colour, linestyle=dashes, alpha=alpha, zorder=3)
+        _draw_legend(figure, look, labels, across)
+    return figure, axes
+
+
+def _alpha(variant: str, names: Mapping[str, str]) -> float:
+    return 1.0 if names[variant] == variant else _FADED
+
+
+def _band(lines: int) -> float:
+    """How opaque the band of one line of many is: many on top of each other would hide the lines."""
+    return 0.18 if lines <= 4 else 0.08
+
+
+def improvement_figure(improvements: pd.DataFrame) -> Figure:
+    """The matrix of the probability that a run of the row's variant beats one of the column's.
+
+    Args:
+        improvements: From `tables.improvement_table`.
+    """
+    variants = sorted({*improvements["x"], *improvements["y"]})
+    cells = {(row["x"], row["y"]): row for row in improvements.to_dict("records")}
+    side = 0.62 * len(variants)
+    margin = 0.25 + _LETTER * max(map(len, variants))
+    with matplotlib.style.context(["default", _STYLE, {"axes.grid": False}]):
+        figure = Figure((side + margin + 0.2, side + 0.75 * margin + 0.2), layout="constrained")
+        axes = figure.subplots()
+        for i, j in np.ndindex(len(variants), len(variants)):
+            row = cells.get((variants[i], variants[j]))
+            colour = _MATRIX(row["probability"]) if row else _EMPTY
+            axes.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, facecolor=colour, edgecolor="white", linewidth=1))
+            if row:
+                letters: dict[str, Any] = {"ha": "center", "va": "center", "color": _ON_MATRIX}
+                axes.text(j, i - 0.12, f"{row['probability']:.2f}", fontsize=8, **letters)
+                ends = "" if np.isnan(row["low"]) else f"{row['low']:.2f}–{row['high']:.2f}"
+                axes.text(j, i + 0.22, ends, fontsize=5.5, **letters)
+        axes.set(xlim=(-0.5, len(variants) - 0.5), ylim=(len(variants) - 0.5, -0.5), aspect="equal")
+        axes.set_xticks(range(len(variants)), variants, rotation=30, ha="left", rotation_mode="anchor")
+        axes.set_yticks(range(len(variants)), variants)
+        axes.xaxis.tick_top()
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+        axes.set_ylabel("a run of …")
+        axes.set_xlabel("… beats one of")
+        axes.xaxis.set_label_position("top")
+    return figure
+
+
+# ---- legends, files
+
+
+def _legend_size(width: float, labels: Iterable[str]) -> tuple[int, float]:
+    """How many entries a legend has a row, and its height, both in a figure of a width in inches."""
+    names = list(labels)
+    across = max(1, int(width / (_ENTRY + _LETTER * max(map(len, names)))))
+    return across, _LINE * -(-len(names) // across)
+
+
+def _draw_legend(figure: Figure, look: Mapping[str, Look], labels: Mapping[str, str], across: int) -> None:
+    handles = [
+        Line2D([], [], color=look[variant][0], linestyle=look[variant][1], label=label)
+        for variant, label in labels.items()
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=across)
 
 
 def _legend(cells: pd.DataFrame) -> str:

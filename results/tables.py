@@ -1,47 +1,70 @@
-"""Tables of what runs say: scores with intervals and coverage, learning curves, fields in which variants differ.
+"""Tables of what runs say: scores with intervals and coverage, aggregates, comparisons, cost, differing fields.
 
 Every number counts seeds that reached the step it stands for: scores take the seeds that are done, a point of a curve
 those that were evaluated there. Intervals are made with generators that always start alike, so a table never changes by
 itself and a cell's numbers do not depend on the other cells.
 """
 
-from collections.abc import Hashable, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from results import metrics
+from results import metrics, reference
 from results.format import text
-from results.frame import Runs
+from results.frame import COSTS, EVAL_COLUMNS, Runs
+from results.inference import holm, welch
+from results.reference import Bounds
 
 FEW_SEEDS = 5  # below it intervals are too narrow: tests/test_metrics.py, coverage of the IQM interval
+SIGNIFICANT = 0.05
 _RNG = 0  # any constant
 
-SUMMARIES = ("last10", "final")
-STATISTICS = {"mean": metrics.mean, "iqm": metrics.iqm}
-NAMES = {"last10": "last-10 return", "final": "final return", "mean": "mean", "iqm": "IQM"}
+SUMMARIES = ("last10", "final")  # `best` only on request
+STATISTICS = {"mean": 0.0, "iqm": metrics.CUT}
+NAMES = {
+    "last10": "last-10 return",
+    "final": "final return",
+    "best": "best return",
+    "mean": "mean",
+    "iqm": "IQM",
+    "median": "median",
+    "gap": "optimality gap",
+    "area": "mean height of the curve",
+}
+HEIGHTS = (0.5, 0.9)  # normalised returns whose first step is reported. ours: half way and nearly there
+PROFILE_HEIGHTS = np.linspace(0, 1.2, 61)  # ours: from the low bound to somewhat above the high one
+
+_RESAMPLES = metrics.Resamples(_RNG)
+_CURVE_RESAMPLES = metrics.Resamples(_RNG, metrics.CURVE_RESAMPLES)
 
 
-def score_table(runs: Runs) -> pd.DataFrame:
+# ---- scores
+
+
+def score_table(runs: Runs, summaries: Sequence[str] = SUMMARIES) -> pd.DataFrame:
     """A row per environment and variant, numbers for further use.
 
-    Columns: environment, variant, steps, n (seeds that are done and whose score is finite), seeds (all), coverage; then
-    for last10 and final, for mean and iqm, the value, `_low` and `_high` of its 95 % bootstrap interval; `invalid`, the
-    share of invalid actions in the window of last10, where environments record `valid`.
+    Columns: environment, variant, family, steps, n (seeds that are done and whose score is finite), seeds (all),
+    coverage; then for each summary, for mean and iqm, the value, `_low` and `_high` of its 95 % bootstrap interval;
+    `area`, the mean height of the curves, likewise; `invalid`, the share of invalid actions in the window of last10,
+    where environments record `valid`.
     """
     rows = []
+    valid = _last10_of_metrics(runs, ["valid"]) if "valid" in runs.evals.columns else None
     for (environment, variant), cell in runs.runs.groupby(["environment", "variant"], sort=True):
         scored = _scored(cell)
-        row: dict[str, Any] = {"environment": environment, "variant": variant, "steps": cell["steps"].max()}
-        row |= {"n": len(scored), "seeds": len(cell), "coverage": coverage(cell)}
-        for summary in SUMMARIES:
-            scores = scored[summary].to_numpy(dtype=float)
-            for name, statistic in STATISTICS.items():
-                column = f"{summary}_{name}"
-                row[column], row[f"{column}_low"], row[f"{column}_high"] = _with_interval(scores, statistic)
-        if "valid" in runs.evals.columns:
-            row["invalid"] = 1 - _mean_of_last10(runs.evals, environment, variant, scored["seed"], "valid")
+        row: dict[str, Any] = {"environment": environment, "variant": variant, "family": _family(cell)}
+        row |= {"steps": cell["steps"].max(), "n": len(scored), "seeds": len(cell), "coverage": coverage(cell)}
+        for summary, (name, cut) in itertools.product(summaries, STATISTICS.items()):
+            row |= _columns(f"{summary}_{name}", _with_interval(scored[summary], cut))
+        row |= _columns("area", _with_interval(scored["area"], 0.0))
+        if valid is not None:
+            values = _of_seeds(valid, "valid", (environment, variant), scored["seed"])
+            row["invalid"] = 1 - values.mean() if len(values) else np.nan
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -49,15 +72,19 @@ def score_table(runs: Runs) -> pd.DataFrame:
 def score_text(scores: pd.DataFrame) -> pd.DataFrame:
     """The score table as text for readers: value [low, high], coverage, and the column of invalid actions if any."""
     table = pd.DataFrame({"environment": scores["environment"], "variant": scores["variant"]})
-    for summary in SUMMARIES:
-        for name in STATISTICS:
-            column = f"{summary}_{name}"
-            triples = zip(scores[column], scores[f"{column}_low"], scores[f"{column}_high"], strict=True)
-            table[f"{NAMES[summary]}, {NAMES[name]}"] = [interval_text(*triple) for triple in triples]
+    for column in scores.columns:
+        summary, _, name = column.rpartition("_")
+        if name in STATISTICS and summary in NAMES:
+            table[f"{NAMES[summary]}, {NAMES[name]}"] = interval_column(scores, column)
     if "invalid" in scores and scores["invalid"].notna().any():
         table["invalid actions"] = ["–" if np.isnan(share) else f"{100 * share:.1f} %" for share in scores["invalid"]]
     table["seeds"] = scores["coverage"]
     return table
+
+
+def interval_column(table: pd.DataFrame, column: str) -> list[str]:
+    """The cells of a column as text, with the interval of its `_low` and `_high`."""
+    return [interval_text(*triple) for triple in table[[column, f"{column}_low", f"{column}_high"]].to_numpy()]
 
 
 def interval_text(value: float, low: float = np.nan, high: float = np.nan) -> str:
@@ -66,8 +93,14 @@ def interval_text(value: float, low: float = np.nan, high: float = np.nan) -> st
         return "–"
     known = [abs(x) for x in (value, low, high) if not np.isnan(x)]
     decimals = 0 if max(known) >= 100 else 1 if max(known) >= 10 else 2
-    shown = [f"{x:.{decimals}f}".replace("-", "−") for x in (value, low, high)]
+    shown = [number_text(x, decimals) for x in (value, low, high)]
     return shown[0] if np.isnan(low) else f"{shown[0]} [{shown[1]}, {shown[2]}]"
+
+
+def number_text(value: float, decimals: int) -> str:
+    """A number with a true minus sign; none before zero."""
+    shown = f"{value:.{decimals}f}"
+    return shown.lstrip("-") if float(shown) == 0 else shown.replace("-", "−")
 
 
 def coverage(cell: pd.DataFrame) -> str:
@@ -81,10 +114,193 @@ def coverage(cell: pd.DataFrame) -> str:
     return ", ".join(parts)
 
 
-def curve_table(runs: Runs) -> pd.DataFrame:
-    """A row per environment, variant and step: n seeds that were evaluated there, mean return, its 95 % interval.
+def metric_table(runs: Runs) -> pd.DataFrame:
+    """What the environments record beside the return, in the window of last10: a row per cell and metric.
 
-    The interval is a percentile bootstrap of whole runs, pointwise. A return that is not finite does not count.
+    Columns: environment, variant, metric, n, value, low, high. `valid` is turned into the share of invalid actions.
+    """
+    names = [name for name in runs.evals.columns if name not in EVAL_COLUMNS]
+    means = _last10_of_metrics(runs, names)
+    rows = []
+    for (environment, variant), cell in runs.runs.groupby(["environment", "variant"], sort=True):
+        scored = _scored(cell)
+        for name in names:
+            values = _of_seeds(means, name, (environment, variant), scored["seed"])
+            values = values[np.isfinite(values)]
+            if len(values):
+                shown = 1 - values if name == "valid" else values
+                row = {"environment": environment, "variant": variant, "n": len(values)}
+                row["metric"] = {"valid": "invalid actions", "success": "success rate"}.get(name, name)
+                rows.append(row | dict(zip(("value", "low", "high"), _with_interval(shown, 0.0), strict=True)))
+    return pd.DataFrame(rows, columns=["environment", "variant", "metric", "n", "value", "low", "high"])
+
+
+# ---- comparisons
+
+
+def comparison_table(runs: Runs, summary: str = "last10") -> pd.DataFrame:
+    """A row per environment and pair of variants that both have at least two scored seeds.
+
+    Columns: environment, better, other (by the mean), difference, low, high (Welch's 95 % interval), p (two-sided,
+    Holm's correction over the pairs of the environment), n_better, n_other, shown: whether p is significant and neither
+    has fewer than FEW_SEEDS seeds.
+    """
+    rows = []
+    for environment, scores in _scores(runs, summary).items():
+        found = []
+        for pair in itertools.combinations([v for v, x in scores.items() if len(x) > 1], 2):
+            better, other = sorted(pair, key=lambda variant: -scores[variant].mean())
+            difference = welch(scores[better], scores[other])
+            low, high = difference.interval()
+            found.append({
+                "environment": environment, "better": better, "other": other, "difference": difference.value,
+                "low": low, "high": high, "p": difference.p_two_sided(),
+                "n_better": len(scores[better]), "n_other": len(scores[other]),
+            })  # fmt: skip
+        for row, p in zip(found, holm([row["p"] for row in found]), strict=True):
+            enough = min(row["n_better"], row["n_other"]) >= FEW_SEEDS
+            rows.append(row | {"p": p, "shown": bool(p < SIGNIFICANT and enough)})
+    columns = ["environment", "better", "other", "difference", "low", "high", "p", "n_better", "n_other", "shown"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def improvement_table(runs: Runs, summary: str = "last10") -> pd.DataFrame:
+    """Probability that a run of X beats one of Y on the same task, mean over the tasks on which both have scores.
+
+    A row per ordered pair: x, y, tasks, probability, low, high (95 % bootstrap), n (fewest seeds of a cell). Needs no
+    bounds, as it only compares returns on the same task.
+    """
+    scores = _scores(runs, summary)
+    variants = sorted({variant for cells in scores.values() for variant in cells})
+    rows = []
+    for x, y in itertools.permutations(variants, 2):
+        both = [cells for cells in scores.values() if x in cells and y in cells]
+        if both:
+            a, b = [cells[x] for cells in both], [cells[y] for cells in both]
+            value = metrics.probability_of_improvement(a, b)
+            low, high = metrics.bootstrap_improvement(a, b, np.random.default_rng(_RNG))
+            row = {"x": x, "y": y, "tasks": len(both), "probability": value, "low": low, "high": high}
+            rows.append(row | {"n": min(map(len, (*a, *b)))})
+    return pd.DataFrame(rows, columns=["x", "y", "tasks", "probability", "low", "high", "n"])
+
+
+# ---- aggregates of normalised scores
+
+
+@dataclass(frozen=True)
+class Block:
+    """Variants that all have scores on the same tasks with known bounds, so that their aggregates compare."""
+
+    variants: list[str]
+    environments: list[str]
+    bounds: Mapping[str, Bounds]
+    scores: Mapping[str, Sequence[np.ndarray]]  # per variant, normalised scores per environment
+    left_out: list[str]  # what has scores and is not in the block, in words
+
+
+def known_bounds(runs: Runs) -> dict[str, Bounds]:
+    """The bounds of the environments that have any."""
+    specs = runs.runs[runs.runs["spec"].notna()].drop_duplicates("environment")
+    found = {row["environment"]: reference.bounds(row["spec"]["environment"]) for row in specs.to_dict("records")}
+    return {environment: bounds for environment, bounds in found.items() if bounds is not None}
+
+
+def block(runs: Runs, bounds: Mapping[str, Bounds], summary: str = "last10") -> Block | None:
+    """The largest block of variants and environments without a gap; None where no environment has scores and bounds.
+
+    An algorithm that lacks a task is not compared on aggregates with one that has it: of the possible blocks the one
+    with most cells is taken, of equal ones that with more variants, and what is left out is named.
+    """
+    scores = _scores(runs, summary)
+    variants = sorted({variant for cells in scores.values() for variant in cells})
+    bounded = [environment for environment in scores if environment in bounds]
+    has = {variant: frozenset(e for e in bounded if variant in scores[e]) for variant in variants}
+    candidates = {a & b for a in has.values() for b in has.values()} | {frozenset(bounded).intersection(*has.values())}
+    sizes = {tasks: sum(tasks <= other for other in has.values()) for tasks in candidates if tasks}
+    if not sizes:
+        return None
+    chosen = max(sorted(sizes, key=sorted), key=lambda tasks: (len(tasks) * sizes[tasks], sizes[tasks]))
+    members = [variant for variant in variants if chosen <= has[variant]]
+    environments = [environment for environment in bounded if environment in chosen]
+    normalised = {
+        v: [metrics.normalised(scores[e][v], bounds[e].low, bounds[e].high) for e in environments] for v in members
+    }
+    left_out = [f"`{v}`, which lacks scores on some of these tasks" for v in variants if v not in members]
+    left_out += [
+        f"`{e}`, {'where a variant lacks scores' if e in bounds else 'which has no committed bounds'}"
+        for e in scores
+        if e not in environments
+    ]
+    return Block(members, environments, {e: bounds[e] for e in environments}, normalised, left_out)
+
+
+def aggregate_table(chosen: Block) -> pd.DataFrame:
+    """IQM, median, mean and optimality gap of a block's normalised scores, each with its 95 % bootstrap interval.
+
+    A row per variant; columns variant, tasks, n (runs), then the four with `_low` and `_high`.
+    """
+    statistics = {"iqm": metrics.iqm, "median": metrics.median, "mean": metrics.mean, "gap": metrics.optimality_gap}
+    rows = []
+    for variant in chosen.variants:
+        tasks = chosen.scores[variant]
+        row: dict[str, Any] = {"variant": variant, "tasks": len(tasks), "n": sum(map(len, tasks))}
+        for name, statistic in statistics.items():
+            interval = metrics.bootstrap(tasks, statistic, np.random.default_rng(_RNG))
+            row |= _columns(name, (float(statistic(tasks)), *interval))
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def profile_table(chosen: Block) -> pd.DataFrame:
+    """Performance profiles of a block: variant, height, share of runs above it, low, high (pointwise 95 %)."""
+    parts = []
+    for variant in chosen.variants:
+        tasks = chosen.scores[variant]
+        low, high = metrics.bootstrap_profile(tasks, PROFILE_HEIGHTS, np.random.default_rng(_RNG))
+        columns = {"variant": variant, "height": PROFILE_HEIGHTS, "share": metrics.profile(tasks, PROFILE_HEIGHTS)}
+        parts.append(pd.DataFrame(columns | {"low": low, "high": high}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def aggregate_curve_table(runs: Runs, chosen: Block) -> pd.DataFrame:
+    """IQM of a block's normalised returns by step: variant, step, n (runs), iqm, low, high.
+
+    Only steps at which every task of the block was evaluated, so a curve ends with the first task that ends.
+    """
+    columns = ["variant", "step", "n", "iqm", "low", "high"]
+    rows = []
+    evals = runs.evals[runs.evals["environment"].isin(chosen.environments) & np.isfinite(runs.evals["return"])]
+    for variant in chosen.variants:
+        own = evals[evals["variant"] == variant]
+        tasks = [
+            metrics_by_step(own[own["environment"] == e], chosen.bounds[e].low, chosen.bounds[e].high)
+            for e in chosen.environments
+        ]
+        for step in sorted(set.intersection(*(set(task) for task in tasks))):
+            scores = [task[step] for task in tasks]
+            interval = metrics.bootstrap(
+                scores, metrics.iqm, np.random.default_rng(_RNG), resamples=metrics.PAIR_RESAMPLES
+            )
+            rows.append((variant, step, sum(map(len, scores)), float(metrics.iqm(scores)), *interval))
+    return pd.DataFrame(rows, columns=columns)
+
+
+def metrics_by_step(evals: pd.DataFrame, low: float, high: float) -> dict[int, np.ndarray]:
+    """The normalised returns of one cell's seeds at each step."""
+    ordered = evals.sort_values(["step", "seed"], kind="stable")
+    values = metrics.normalised(ordered["return"], low, high)
+    steps, starts = np.unique(ordered["step"].to_numpy(), return_index=True)
+    return dict(zip(steps.tolist(), np.split(values, starts[1:]), strict=True))
+
+
+# ---- learning
+
+
+def curve_table(runs: Runs) -> pd.DataFrame:
+    """A row per environment, variant and step: n seeds that were evaluated there, mean and IQM of the return.
+
+    `low` and `high` are the mean's 95 % interval, `iqm_low` and `iqm_high` that of the IQM: percentile bootstraps of
+    whole runs, pointwise. A return that is not finite does not count.
     """
     parts = []
     for (environment, variant), evals in runs.evals.groupby(["environment", "variant"], sort=True):
@@ -92,14 +308,100 @@ def curve_table(runs: Runs) -> pd.DataFrame:
         returns = finite.pivot(index="seed", columns="step", values="return")
         present = returns.notna()
         table = pd.DataFrame({"n": present.sum(), "mean": returns.mean(), "low": np.nan, "high": np.nan})
+        table = table.assign(iqm=np.nan, iqm_low=np.nan, iqm_high=np.nan)
         # steps that the same seeds reached share one set of resamples
         for seeds, steps in _columns_by_pattern(present):
-            block = returns.loc[list(seeds), steps].to_numpy(dtype=float)
-            low, high = metrics.bootstrap_mean_curve(block, np.random.default_rng(_RNG))
-            table.loc[steps, "low"], table.loc[steps, "high"] = low, high
+            here = returns.loc[list(seeds), steps].to_numpy(dtype=float)
+            table.loc[steps, "low"], table.loc[steps, "high"] = _CURVE_RESAMPLES.interval(here)
+            table.loc[steps, "iqm"] = metrics.iqm([here.T])
+            table.loc[steps, "iqm_low"], table.loc[steps, "iqm_high"] = _CURVE_RESAMPLES.interval(here, cut=metrics.CUT)
         parts.append(table.reset_index(names="step").assign(environment=str(environment), variant=str(variant)))
-    columns = ["environment", "variant", "step", "n", "mean", "low", "high"]
+    columns = ["environment", "variant", "step", "n", "mean", "low", "high", "iqm", "iqm_low", "iqm_high"]
     return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+
+
+def efficiency_table(runs: Runs, scores: pd.DataFrame, bounds: Mapping[str, Bounds]) -> pd.DataFrame:
+    """How fast variants learn: a row per cell, the mean height of the curve and the steps to reach normalised returns.
+
+    Columns: environment, variant, n, area with `_low` and `_high`; for each of HEIGHTS `to_0.5`, the median over seeds
+    of the step of the first evaluation there (infinite where half the seeds never were, NaN without bounds), and
+    `reached_0.5`, the seeds that were.
+    """
+    curves = {key: dict(list(cell.groupby("seed"))) for key, cell in runs.evals.groupby(["environment", "variant"])}
+    table = scores[["environment", "variant", "n", "area", "area_low", "area_high"]].copy()
+    for height in HEIGHTS:
+        medians, reached = [], []
+        for (environment, variant), cell in runs.runs.groupby(["environment", "variant"], sort=True):
+            seeds = _scored(cell)["seed"]
+            if environment not in bounds or len(seeds) == 0:
+                medians.append(np.nan)
+                reached.append(0)
+                continue
+            low, high = bounds[str(environment)][:2]
+            own = [curves[environment, variant][seed] for seed in seeds]
+            steps = [metrics.steps_to(one["step"], one["return"], low + height * (high - low)) for one in own]
+            medians.append(float(np.quantile(steps, 0.5, method="higher")))
+            reached.append(int(np.isfinite(steps).sum()))
+        table[f"to_{height}"], table[f"reached_{height}"] = medians, reached
+    return table
+
+
+# ---- cost, published scores, fields, seeds
+
+
+def cost_table(runs: Runs) -> pd.DataFrame:
+    """What a seed costs, over the seeds that are done and say so: a row per cell and device.
+
+    Columns: environment, variant, device, n; hours (of the device that a seed had: the time of its pack, shared evenly
+    among the pack's seeds), pack (seeds that trained together, the median), steps_per_s (a second of the device),
+    and medians of COSTS, NaN where none were recorded.
+    """
+    done = runs.runs[(runs.runs["state"] == "done") & runs.runs["seconds"].notna()]
+    rows = []
+    for (environment, variant, device), cell in done.groupby(["environment", "variant", "device"], dropna=False):
+        seconds = cell["seconds"] / cell["pack"]
+        row = {"environment": environment, "variant": variant, "device": text(device), "n": len(cell)}
+        row |= {"hours": seconds.mean() / 3600, "pack": cell["pack"].median()}
+        row |= {"steps_per_s": (cell["steps"] / seconds.where(seconds > 0)).mean()}
+        rows.append(row | {name: cell[name].astype(float).median() for name in COSTS})
+    columns = ["environment", "variant", "device", "n", "hours", "pack", "steps_per_s", *COSTS]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def published_table(runs: Runs) -> pd.DataFrame:
+    """Published scores of the same task, algorithm and budget beside ours; no verdict.
+
+    Columns: environment, variant, summary, ours, std, n, published, published_std, seeds, differs (in what the two are
+    not alike, empty where nothing is known to differ), source. A summary that we do not have stands beside last10.
+    """
+    published = reference.published()
+    rows = []
+    for (environment, variant), cell in runs.runs[runs.runs["spec"].notna()].groupby(["environment", "variant"]):
+        scored, spec = _scored(cell), cell["spec"].iloc[0]
+        same = (published["env"] == reference.task(spec["environment"])) & (
+            published["algo"] == spec["algorithm"]["name"]
+        )
+        same &= published["steps"] == spec["budget"]["steps"]
+        for other in published[same].to_dict("records") if len(scored) else ():
+            summary = {"final": "final", "last-10": "last10", "best": "best"}.get(other["statistic"])
+            ours = scored[summary or "last10"]
+            differs = [] if other["env_version"] == (own := reference.version(spec["environment"])) else [
+                f"version ({other['env_version']}, ours {own})"
+            ]  # fmt: skip
+            if summary is None:
+                differs.append(f"statistic ({other['statistic']}, ours last-10)")
+            keywords = {key: value for key, value in spec["environment"]["keywords"].items() if key != "version"}
+            if other["condition"] or keywords:
+                here = ", ".join(f"{key} {text(value)}" for key, value in keywords.items())
+                differs.append(f"task ({other['condition'] or 'default'}, ours {here or 'default'})")
+            rows.append({
+                "environment": environment, "variant": variant, "summary": summary or "last10",
+                "ours": ours.mean(), "std": ours.std(ddof=1), "n": len(ours),
+                "published": other["mean"], "published_std": other["std"], "seeds": other["seeds"],
+                "differs": "; ".join(differs), "source": other["source"],
+            })  # fmt: skip
+    columns = ["environment", "variant", "summary", "ours", "std", "n", "published", "published_std", "seeds"]
+    return pd.DataFrame(rows, columns=[*columns, "differs", "source"])
 
 
 def field_table(runs: Runs) -> tuple[pd.DataFrame, int]:
@@ -150,6 +452,8 @@ def seed_table(runs: Runs) -> pd.DataFrame:
         "evaluations",
         "last10",
         "final",
+        "best",
+        "area",
         "hash",
     ]
     return runs.runs[columns]
@@ -164,27 +468,55 @@ def _scored(cell: pd.DataFrame) -> pd.DataFrame:
     return cell[(cell["state"] == "done").to_numpy() & finite]
 
 
-def _with_interval(scores: np.ndarray, statistic: metrics.Statistic) -> tuple[float, float, float]:
+def _scores(runs: Runs, summary: str) -> dict[str, dict[str, np.ndarray]]:
+    """Scores of the seeds that count, per environment and variant; cells without any are not there."""
+    found: dict[str, dict[str, np.ndarray]] = {}
+    for (environment, variant), cell in runs.runs.groupby(["environment", "variant"], sort=True):
+        scored = _scored(cell)
+        if len(scored):
+            found.setdefault(str(environment), {})[str(variant)] = scored[summary].to_numpy(dtype=float)
+    return found
+
+
+def _family(cell: pd.DataFrame) -> str:
+    specs = cell["spec"].dropna()
+    return reference.family(specs.iloc[0]["environment"]) if len(specs) else "unknown"
+
+
+def _with_interval(scores: pd.Series, cut: float) -> tuple[float, float, float]:
     if len(scores) == 0:
         return np.nan, np.nan, np.nan
-    return float(statistic([scores])), *metrics.bootstrap([scores], statistic, np.random.default_rng(_RNG))
+    values = scores.to_numpy(dtype=float)[:, None]
+    low, high = _RESAMPLES.interval(values, cut=cut)
+    return float(metrics.iqm([values[:, 0]]) if cut else values.mean()), float(low[0]), float(high[0])
 
 
-def _mean_of_last10(
-    evals: pd.DataFrame, environment: Hashable, variant: Hashable, seeds: pd.Series, column: str
-) -> float:
-    """Mean over seeds of a metric in the window of last10, NaN where it was not recorded."""
-    chosen = evals[(evals["environment"] == environment) & (evals["variant"] == variant) & evals["seed"].isin(seeds)]
-    values = [metrics.last10(group[column]) for _, group in chosen.groupby("seed")]
-    return float(np.mean(values)) if values else np.nan
+def _columns(name: str, triple: tuple[float, float, float]) -> dict[str, float]:
+    """A value and its interval as columns."""
+    return dict(zip((name, f"{name}_low", f"{name}_high"), triple, strict=True))
 
 
-def _columns_by_pattern(present: pd.DataFrame) -> list[tuple[tuple[Any, ...], list[Any]]]:
-    """Steps grouped by the seeds that are there: [(seeds, steps), …]."""
+def _last10_of_metrics(runs: Runs, names: Sequence[str]) -> pd.DataFrame:
+    """Means of metrics in each seed's window of last10, indexed by environment, variant and seed."""
+    keys = ["environment", "variant", "seed"]
+    evals = runs.evals
+    of_seed = evals.groupby(keys)["step"]
+    left = of_seed.transform("size") - of_seed.cumcount()  # evaluations from here to the seed's end
+    window = of_seed.transform("size").map(metrics.last10_length)
+    return evals.loc[left <= window, [*keys, *names]].groupby(keys)[list(names)].mean()
+
+
+def _of_seeds(means: pd.DataFrame, name: str, cell: tuple[Any, Any], seeds: pd.Series) -> pd.Series:
+    """A metric of some seeds of a cell, from `_last10_of_metrics`."""
+    return means[name].reindex([(*cell, seed) for seed in seeds])
+
+
+def _columns_by_pattern(present: pd.DataFrame) -> Iterator[tuple[tuple[Any, ...], list[Any]]]:
+    """Steps grouped by the seeds that are there: (seeds, steps), …."""
     groups: dict[tuple[Any, ...], list[Any]] = {}
     for step in present.columns:
         groups.setdefault(tuple(present.index[present[step]]), []).append(step)
-    return list(groups.items())
+    yield from groups.items()
 
 
 def _fields(spec: dict[str, Any]) -> dict[str, str]:

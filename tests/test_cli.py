@@ -15,6 +15,7 @@ from envs import registry
 
 Bench = Callable[..., tuple[int, str, str]]
 GRID = ("--algos", "td3", "--envs", "restricted-inverted-pendulum", "--profile", "ci")
+SCORED = (*GRID, "--eval-episodes", "1")  # as many as the stand-in plays, so that its runs have a score
 
 
 @pytest.fixture
@@ -248,8 +249,8 @@ def test_report_prints_scores_and_where_the_rest_is(bench):
     code, out, _ = bench("report", "--out", "page")
     assert code == 0
     assert "last-10 return" in out
-    assert "written: page/report.md" in out
-    assert Path("page/report.md").exists()
+    assert "written: page/index.html" in out
+    assert Path("page/index.html").exists()
 
 
 @pytest.mark.usefixtures("real_train")
@@ -259,6 +260,79 @@ def test_a_report_that_cannot_be_written_is_one_line(bench):
     code, _, err = bench("report", "--out", "page")
     assert (code, err.count("\n")) == (2, 1)
     assert err.startswith("error: --out: cannot write to page")
+
+
+@pytest.mark.usefixtures("real_train")
+def test_report_prints_who_leads_without_markup(bench):
+    bench("run", *SCORED, "--seeds", "2", "--steps", "3", "--on", "inline")
+    _, out, _ = bench("report", "--summary", "best", "--curves", "iqm", "--per-seed")
+    assert "restricted-inverted-pendulum: td3 alone has scores" in out
+    assert "best return" in out
+    assert "`" not in out
+    assert "**" not in out
+    code, _, err = bench("report", "--summary", "bset")
+    assert (code, err) == (2, "error: --summary: 'bset' is unknown: did you mean best?\n")
+    assert bench("report", "--curves", "median")[0] == 2
+
+
+@pytest.mark.usefixtures("real_train")
+def test_check_of_unchanged_runs_passes_and_of_missing_ones_does_not(bench):
+    bench("run", *SCORED, "--seeds", "2", "--steps", "3", "--on", "inline", "--name", "old")
+    code, out, _ = bench("check", "old", "--update", "ci/base.csv")
+    assert code == 0
+    assert "written: ci/base.csv, 2 seeds" in out
+    code, out, _ = bench("check", "old", "--against", "ci/base.csv", "--markdown", "a/c.md", "--junit", "a/c.xml")
+    assert code == 0
+    assert "pass: 2 identical" in out
+    assert "2 identical" in Path("a/c.md").read_text()
+    assert 'tests="2" failures="0" errors="0"' in Path("a/c.xml").read_text()
+    bench("run", *SCORED, "--seeds", "1", "--steps", "3", "--on", "inline", "--name", "new")
+    code, out, _ = bench("check", "new", "--against", "ci/base.csv")
+    assert code == 4
+    assert "not measured: fewer seeds than the baseline: 1, not 2" in out
+
+
+@pytest.mark.usefixtures("real_train")
+def test_check_of_failed_runs_is_not_measured_and_makes_no_baseline(bench):
+    bench("run", *SCORED, "--seeds", "2", "--steps", "3", "--on", "inline")
+    bench("check", "--update", "base.csv")
+    bench("run", *SCORED, "--seeds", "2", "--steps", "3", "--on", "inline", "--name", "b", "--set", "failed=1")
+    code, _, err = bench("check", "b", "--update", "b.csv")
+    assert (code, err.count("\n")) == (4, 1)
+    assert "seed 1 failed" in err
+    assert not Path("b.csv").exists()
+
+
+@pytest.mark.usefixtures("real_train")
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ((), "give either --against FILE or --update FILE"),
+        (("--against", "a", "--update", "b"), "give either --against FILE or --update FILE"),
+        (("--against", "none.csv"), "none.csv: there is no such file; `--update none.csv` writes one"),
+        (("--against", "runs"), "runs: not a baseline"),
+        (("--against", "base.csv", "--throughput", "1.5"), "--throughput 1.5: must be above 0 and at most 1"),
+        (("--against", "base.csv", "--junit", "base.csv/x"), "cannot write to base.csv"),
+        (("--update", "base.csv/x"), "cannot write to base.csv"),
+    ],
+)
+def test_wrong_usage_of_check_is_one_line_and_exit_code_2(bench, arguments, named):
+    bench("run", *SCORED, "--seeds", "2", "--steps", "3", "--on", "inline")
+    bench("check", "--update", "base.csv")
+    code, _, err = bench("check", *arguments)
+    assert code == 2
+    assert named in err
+    assert err.count("\n") == 1
+
+
+def test_the_example_of_a_workflow_uses_commands_that_are_there(bench):
+    example = Path(__file__).parent.parent / "docs" / "examples" / "bench-check.yml"
+    commands = [line.split() for line in example.read_text().splitlines() if line.split()[:1] == ["bench"]]
+    assert [command[1] for command in commands] == ["run", "check"]
+    assert bench(*commands[0][1:], "--dry-run")[0] == 0
+    Path("runs/ci").mkdir(parents=True)
+    code, _, err = bench(*commands[1][1:])
+    assert (code, "ci/baseline.csv: there is no such file" in err) == (2, True)
 
 
 def test_the_command_line_needs_no_torch_until_it_trains(run_python):
@@ -291,7 +365,7 @@ def test_the_real_command_without_arguments_shows_its_verbs():
         cwd=Path(__file__).parent.parent,
         env={**os.environ, "NO_COLOR": "1"},
     )
-    for verb in ("list", "run", "status", "report"):
+    for verb in ("list", "run", "status", "report", "check"):
         assert verb in done.stdout
     assert "Traceback" not in done.stderr
 

@@ -48,6 +48,10 @@ def fake_run(root, returns, *, state="done", reason=None, provenance=None, metri
     return folder
 
 
+def rewrite_status(folder, **changes):
+    fmt.write_json(folder.status_json, folder.read_status() | changes)
+
+
 def row(loaded, seed):
     return loaded.runs[loaded.runs["seed"] == seed].iloc[0]
 
@@ -60,12 +64,22 @@ def test_a_finished_seed(tmp_path):
     assert (seed["state"], seed["reason"], seed["step"], seed["steps"]) == ("done", "", 400, 400)
     assert (seed["final"], seed["last10"], seed["evaluations"]) == (4, 3.5, 4)
     assert (seed["seconds"], seed["steps_per_s"], seed["resumed_from"]) == (2.5, 200, 100)
+    assert (seed["best"], seed["area"], seed["pack"]) == (4, 2.5, 1)
+    assert math.isnan(seed["peak_memory"])
     assert (seed["host"], seed["device"], seed["profile"]) == ("here", "cpu", "ci")
     assert seed["spec"]["algorithm"]["config"]["tau"] == 0.005
     assert loaded.evals["return"].tolist() == [1, 2, 3, 4]
     assert loaded.evals["length"].tolist() == [10, 20, 30, 40]
     assert loaded.evals["valid"].tolist() == [0.75] * 4
     assert loaded.problems == []
+
+
+def test_the_cost_of_a_seed_is_loaded_where_it_was_recorded(tmp_path):
+    folder = fake_run(tmp_path, [1, 2, 3, 4])
+    rewrite_status(folder, owner={"pack": [0, 1, 2]}, peak_memory=5e8, parameters=1234)
+    seed = row(load(tmp_path), 0)
+    assert (seed["pack"], seed["peak_memory"], seed["parameters"]) == (3, 5e8, 1234)
+    assert math.isnan(seed["action_seconds"])
 
 
 def test_seeds_in_every_state_are_loaded(tmp_path):
@@ -122,6 +136,8 @@ def test_environment_keywords_are_part_of_the_name(tmp_path):
             lambda f: f.evals_csv.write_bytes(f.evals_csv.read_bytes() + b"400,1,2,3\n"),
             "evals.csv: its steps and episodes",
         ),
+        (lambda f: (f.evals_csv.unlink(), f.evals_csv.mkdir()), "evals.csv: Is a directory"),
+        (lambda f: (f.run_json.unlink(), f.run_json.mkdir()), "run.json: Is a directory"),
         (lambda f: f.path.rename(f.path.with_name("seed-0009")), "belongs to restricted-hopper/td3/seed-0001: copied"),
     ],
 )
@@ -190,6 +206,15 @@ def test_runs_of_different_budgets_are_not_pooled(tmp_path):
     fake_run(tmp_path, [1, 2, 3, 4], seed=0)
     fake_run(tmp_path, [1, 2, 3], seed=1, steps=300)
     with pytest.raises(MixedRuns, match=r"budget\.steps is 400 in seed-0000 and 300 in seed-0001"):
+        load(tmp_path)
+
+
+def test_variants_on_different_versions_of_a_task_are_not_compared(tmp_path):
+    fake_run(tmp_path, [1, 2, 3, 4])
+    described = spec(variant="savo")
+    described["environment"]["id"] = "Test/restricted-hopper-v1"
+    SeedFolder.of(tmp_path, "restricted-hopper", "savo", 0).write_run(described, {})
+    with pytest.raises(MixedRuns, match=r"the task is Test/restricted-hopper-v1 for savo and .*-v0 for td3; keep"):
         load(tmp_path)
 
 

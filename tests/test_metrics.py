@@ -120,14 +120,81 @@ def test_coverage_of_the_iqm_interval_is_what_reports_warn_of(runs, least, most)
     assert least <= covered <= most
 
 
-def test_curve_band_agrees_with_the_interval_at_each_step():
-    curves = np.stack([np.arange(10.0), np.full(10, 3.0)], axis=1)  # (runs, steps): a spread and none
-    low, high = metrics.bootstrap_mean_curve(curves, rng())
-    assert (low[1], high[1]) == (3, 3)
-    assert (low[0], high[0]) == pytest.approx(metrics.bootstrap([curves[:, 0]], metrics.mean, rng()), abs=0.15)
+# ---- what the aggregates of several tasks add
 
 
-def test_curve_band_of_one_run_is_empty():
-    low, high = metrics.bootstrap_mean_curve(np.ones((1, 4)), rng())
-    assert np.isnan(low).all()
-    assert np.isnan(high).all()
+def test_the_optimality_gap_forgives_nothing_and_rewards_nothing_above_the_goal():
+    assert metrics.optimality_gap(columns([[0, 3], [0.5, 1]])) == 0.375  # means of 0, .5 and of 1, 1
+    assert metrics.optimality_gap([np.array([3.0]), np.array([0.0, 0.0])], goal=2) == 1
+
+
+def test_a_profile_is_the_share_of_runs_above_each_height():
+    tasks = [np.array([0.0, 1, 2, 3]), np.array([2.0])]
+    assert metrics.profile(tasks, [-1, 0, 1, 2, 3]).tolist() == [1, (0.75 + 1) / 2, (0.5 + 1) / 2, 0.25 / 2, 0]
+
+
+def test_the_probability_of_improvement_counts_pairs_and_halves_ties():
+    assert metrics.probability_of_improvement([[1, 2]], [[0, 2, 2]]) == (1 + 1 + 0.5 + 0.5) / 6
+    assert metrics.probability_of_improvement([[1], [5]], [[0], [9]]) == 0.5
+    assert metrics.probability_of_improvement([[3, 3]], [[3]]) == 0.5
+    with pytest.raises(ValueError, match="argument 2 is shorter"):
+        metrics.probability_of_improvement([[1], [2]], [[1]])
+
+
+def test_the_intervals_of_profile_and_improvement_hold_the_value_and_are_seeded():
+    x, y = [rng(1).normal(size=9), rng(2).normal(size=4)], [rng(3).normal(size=5), rng(4).normal(size=6)]
+    heights = np.linspace(-1, 1, 5)  # no run is above the last
+    low, high = metrics.bootstrap_profile(x, heights, rng())
+    assert ((low <= metrics.profile(x, heights)) & (metrics.profile(x, heights) <= high)).all()
+    assert (low < high)[:4].all()
+    ends = metrics.bootstrap_improvement(x, y, rng())
+    assert 0 < ends[0] < metrics.probability_of_improvement(x, y) < ends[1] < 1
+    assert ends == metrics.bootstrap_improvement(x, y, rng()) != metrics.bootstrap_improvement(x, y, rng(1))
+
+
+def test_single_runs_give_no_interval_of_profile_and_improvement():
+    assert np.isnan(metrics.bootstrap_profile([[1], [2]], [0, 1], rng())).all()
+    assert np.isnan(metrics.bootstrap_improvement([[1]], [[2]], rng())).all()
+    assert metrics.bootstrap_improvement([[1]], [[2, 3]], rng()) == (0, 0)
+
+
+# ---- curves
+
+
+def test_the_area_is_the_mean_height_between_the_first_and_the_last_evaluation():
+    assert metrics.area([100, 200, 400], [0, 10, 10]) == (5 * 100 + 10 * 200) / 300
+    assert metrics.area([100], [7]) == 7
+    assert np.isnan(metrics.area([], []))
+
+
+def test_steps_to_a_return_are_those_of_the_first_evaluation_there():
+    assert metrics.steps_to([10, 20, 30], [1, 5, 2], 2) == 20
+    assert metrics.steps_to([10, 20], [1, 5], 6) == np.inf
+
+
+# ---- resamples that cells share
+
+
+@pytest.mark.parametrize(("cut", "statistic"), [(0.0, metrics.mean), (metrics.CUT, metrics.iqm)])
+@pytest.mark.parametrize("runs", [2, 3, 5, 10])
+def test_shared_resamples_agree_with_the_plain_bootstrap(cut, statistic, runs):
+    scores = rng(runs).exponential(size=runs)
+    ends = metrics.Resamples().interval(scores[:, None], cut=cut)
+    plain = metrics.bootstrap([scores], statistic, rng(1))
+    assert np.ravel(ends) == pytest.approx(plain, abs=0.04 * np.ptp(scores))
+
+
+def test_shared_resamples_treat_each_column_alone_and_whatever_else_was_asked_before():
+    scores = rng(3).normal(size=(6, 4))
+    resamples = metrics.Resamples(count=500)
+    resamples.interval(rng(4).normal(size=(9, 2)))
+    together = np.stack(resamples.interval(scores, cut=metrics.CUT))
+    alone = [np.ravel(metrics.Resamples(count=500).interval(scores[:, [k]], cut=metrics.CUT)) for k in range(4)]
+    np.testing.assert_allclose(together.T, alone, rtol=0, atol=1e-12)
+    other = np.stack(metrics.Resamples(1, count=500).interval(scores, cut=metrics.CUT))
+    assert not (together == other).all()
+
+
+def test_shared_resamples_of_equal_scores_are_exact_and_of_one_run_empty():
+    assert [end.tolist() for end in metrics.Resamples(count=50).interval(np.full((3, 1), 0.1))] == [[0.1], [0.1]]
+    assert np.isnan(metrics.Resamples().interval(np.ones((1, 4)))).all()

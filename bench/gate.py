@@ -1,0 +1,81 @@
+"""`bench check`: runs against a baseline, and how a baseline is written."""
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from bench import show
+from bench.errors import UserError
+from results import regression
+from results.format import replacing
+from results.frame import load
+
+_STYLES = {
+    "pass": "green",
+    "identical": "green",
+    "regress": "red",
+    "not measured": "red",
+    "cannot tell": "yellow",
+    "ungateable": "yellow",
+}
+
+
+def update(root: Path, path: Path, console: Console) -> int:
+    """Write the baseline of a name's runs and say what it cannot gate.
+
+    Raises:
+        UserError: seeds are not done (exit code 4), or the file cannot be written.
+    """
+    try:
+        table = regression.baseline_table(load(root))
+    except regression.NotMeasured as error:
+        raise UserError(str(error), exit_code=regression.EXIT_CODES["not measured"]) from None
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        regression.write_baseline(table, path)
+    except OSError as error:
+        raise UserError(f"--update: cannot write to {error.filename or path}: {error.strerror}") from None
+    for cell in table.drop_duplicates(["environment", "variant"]).to_dict("records"):
+        margins = f"δ {cell['delta_last10']:.2f} of the score, {cell['delta_area']:.2f} of the curve"
+        show.line(console, f"{cell['variant']} on {cell['environment']}: {margins} (bounds: {cell['bounds']})")
+    for reason in regression.ungateable(table):
+        show.line(console, f"ungateable: {reason}", "yellow")
+    show.line(console, f"written: {path}, {show.count(len(table), 'seed')}")
+    return 0
+
+
+def check(
+    root: Path, against: Path, console: Console, *, markdown: Path | None, junit: Path | None, throughput: float | None
+) -> int:
+    """Judge a name's runs, print and write what came of it; returns the exit code.
+
+    Raises:
+        UserError: the baseline is no baseline, or a file cannot be written.
+    """
+    if throughput is not None and not 0 < throughput <= 1:
+        raise UserError(f"--throughput {throughput:g}: must be above 0 and at most 1, as 0.8")
+    try:
+        found = regression.check(load(root), regression.read_baseline(against), throughput)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    contents = {markdown: regression.markdown(found, root.name).encode(), junit: regression.junit(found, root.name)}
+    for path, content in contents.items():
+        if path is not None:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with replacing(path, durable=False) as file:
+                    file.write(content)
+            except OSError as error:
+                raise UserError(f"cannot write to {error.filename or path}: {error.strerror}") from None
+    table = regression.text(found)
+    rows = [
+        (row[0], row[1], [row[2], Text(row[3], style=_STYLES[row[3]]), *row[4:]]) for row in table.to_numpy().tolist()
+    ]
+    console.print(show.cell_table(list(table.columns[2:]), rows, console.width, wrap=True))
+    for reason in regression.reasons(found):
+        show.line(console, reason, "yellow")
+    show.line(console, regression.summary(found), _STYLES[found.verdict])
+    return found.code

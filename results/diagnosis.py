@@ -1,0 +1,108 @@
+"""Signs in train.csv that a maximiser of several proposals does not work as it should.
+
+The thresholds were set on 20 seeds of SAVO that work (results/reference/restricted-pendulums): in the last quarter of
+their training the proposals lay .22 to 1.07 apart, the surrogates' error fell to between .5 and .8 of what it had been
+in the second quarter, and no actor won more than 85 % of the states.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from results.format import CorruptFile, read_csv
+from results.frame import Runs
+
+COLLAPSED = 0.01  # mean distance, in units of the maximal action. ours: the exploration noise ends there (noise_final)
+GROWING = 1.5  # error relative to |q|, last quarter over second. ours: twice what seeds that work show
+DOMINANT = 0.95  # share of states. ours: the rest then matters in fewer than one state in twenty
+_ROWS = 8  # lines of train.csv below which there are no quarters to speak of
+
+
+class Sign(NamedTuple):
+    """One sign, and how to say it."""
+
+    column: str
+    what: str
+    limit: float
+    above: bool  # whether it shows above the limit or below it
+
+    def shows(self, value: float) -> bool:
+        """Whether a seed has it; a value that is not known is no sign."""
+        return bool(value > self.limit if self.above else value < self.limit)
+
+
+SIGNS = (
+    Sign("spread", "proposals collapse onto each other", COLLAPSED, above=False),
+    Sign("error_growth", "the surrogates' error grows", GROWING, above=True),
+    Sign("top_share", "one actor wins nearly all states", DOMINANT, above=True),
+)
+
+
+def diagnose(root: Path, runs: Runs) -> pd.DataFrame:
+    """A row per seed whose train.csv speaks of several proposals.
+
+    Columns: environment, variant, seed; `spread` (mean distance of the proposals in the last quarter of the lines, in
+    units of the maximal action), `error_growth` (surrogate error over |q|, last quarter over second quarter),
+    `top_share` (largest share of states that one actor wins in the last quarter), `top` (which). NaN where not
+    recorded.
+    """
+    rows = [
+        {"environment": row["environment"], "variant": row["variant"], "seed": row["seed"], **signs}
+        for row in runs.runs[runs.runs["spec"].notna()].to_dict("records")
+        for signs in _signs(Path(root) / row["path"] / "train.csv")
+    ]
+    return pd.DataFrame(rows, columns=["environment", "variant", "seed", *(sign.column for sign in SIGNS), "top"])
+
+
+def warnings(diagnoses: pd.DataFrame) -> pd.DataFrame:
+    """A row per cell and sign that some of its seeds show: environment, variant, warning, seeds, worst, threshold."""
+    rows = []
+    for (environment, variant), cell in diagnoses.groupby(["environment", "variant"], sort=True):
+        for sign in SIGNS:
+            values = cell[sign.column].to_numpy(dtype=float)
+            shown = [sign.shows(value) for value in values]
+            if any(shown):
+                worst = float(np.nanmax(values) if sign.above else np.nanmin(values))
+                rows.append({
+                    "environment": environment,
+                    "variant": variant,
+                    "warning": sign.what,
+                    "seeds": f"{sum(shown)} of {np.isfinite(values).sum()}",
+                    "worst": f"{sign.column} {worst:.3g}",
+                    "threshold": f"{'above' if sign.above else 'below'} {sign.limit:g}",
+                })  # fmt: skip
+    return pd.DataFrame(rows, columns=["environment", "variant", "warning", "seeds", "worst", "threshold"])
+
+
+def _signs(path: Path) -> Iterator[dict[str, Any]]:
+    """What one seed's train.csv says, nothing where it does not speak of several proposals or cannot be read."""
+    try:
+        with path.open("rb") as file:
+            columns = file.readline().decode(errors="replace").strip().split(",")
+        wins = [name for name in columns if name.startswith("wins_")]
+        if not {"spread", "surrogate_error"} & set(columns) and len(wins) < 2:
+            return
+        table = read_csv(path)
+    except (OSError, CorruptFile):
+        return  # the report names the seed where its evaluations suffer, too; this is only a diagnosis
+    if len(table) < _ROWS:
+        return
+    second, last = (table.iloc[len(table) * i // 4 : len(table) * (i + 1) // 4] for i in (1, 3))
+    shares = last[wins].mean() if len(wins) > 1 else pd.Series([np.nan], index=[""])
+    yield {
+        "spread": last["spread"].mean() if "spread" in table else np.nan,
+        "error_growth": _relative_error(last) / _relative_error(second),
+        "top_share": shares.max(),
+        "top": shares.idxmax() if shares.notna().any() else "",
+    }
+
+
+def _relative_error(part: pd.DataFrame) -> float:
+    """Surrogate error relative to the size of Q, which grows as returns do; NaN where there is none."""
+    if not {"surrogate_error", "q"} <= set(part.columns) or not part["q"].abs().mean() > 0:
+        return np.nan
+    error = part["surrogate_error"].mean() / part["q"].abs().mean()
+    return float(error) if error > 0 else np.nan

@@ -1,0 +1,67 @@
+"""Where pooled runs came from: what is the same for all of them, and every entry in which they differ."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from results.format import text
+
+# what provenance says about a result; times, folders and the command line say nothing
+COMPARED = ("version", "git", "dirty", "python", "platform", "cpu", "device", "gpu", "packages")
+
+
+def flat(provenance: Mapping[str, Any]) -> dict[str, str]:
+    """The entries that count as text, packages as `packages.torch`."""
+    found: dict[str, str] = {}
+    for name in COMPARED:
+        value = provenance.get(name)
+        if isinstance(value, Mapping):
+            found |= {f"{name}.{key}": text(item) for key, item in value.items()}
+        elif name in provenance:
+            found[name] = text(value)
+    return found
+
+
+def differences(runs: pd.DataFrame) -> pd.DataFrame:
+    """A row per value of each entry in which runs differ: entry, value, seeds, cells (all, or those that have it)."""
+    known = runs[runs["provenance"].notna()]
+    entries = [flat(provenance) for provenance in known["provenance"]]
+    cells = [f"{variant} on {environment}" for variant, environment in known[["variant", "environment"]].to_numpy()]
+    rows = []
+    for name in dict.fromkeys(name for one in entries for name in one):
+        values = [one.get(name, "unknown") for one in entries]
+        if len(set(values)) > 1:
+            for value in sorted(set(values)):
+                having = [cell for cell, found in zip(cells, values, strict=True) if found == value]
+                distinct = list(dict.fromkeys(having))
+                where = "in every cell" if set(distinct) == set(cells) else _some(distinct)
+                rows.append({"entry": name, "value": value, "seeds": str(len(having)), "cells": where})
+    return pd.DataFrame(rows, columns=["entry", "value", "seeds", "cells"])
+
+
+def line(runs: pd.DataFrame) -> str:
+    """One paragraph: what is the same for all pooled runs, and every entry in which they differ."""
+    entries = [flat(provenance) for provenance in runs["provenance"].dropna()]
+    if not entries:
+        return "No run says where it came from."
+    names = list(dict.fromkeys(name for one in entries for name in one))
+    values = {name: sorted({one.get(name, "unknown") for one in entries}) for name in names}
+    same = {name: found[0] for name, found in values.items() if len(found) == 1}
+    differing = [f"{name} ({', '.join(found)})" for name, found in values.items() if len(found) > 1]
+    plain = [f"{name} {value}" for name, value in same.items() if not name.startswith("packages.")]
+    packages = [
+        f"{name.removeprefix('packages.')} {value}" for name, value in same.items() if name.startswith("packages.")
+    ]
+    sentences = [f"All runs: {'; '.join(plain)}."] if plain else []
+    sentences += [f"Packages: {', '.join(packages)}."] if packages else []
+    return " ".join([
+        *sentences,
+        f"**The runs differ in:** {'; '.join(differing)}." if differing else "The runs do not differ in any of these.",
+    ])  # fmt: skip
+
+
+def _some(cells: list[str]) -> str:
+    """Names of some cells, the rest as a number."""
+    shown = 3  # ours: a table's cell is no list; tables/seeds.csv and the run directories have them all
+    return ", ".join(cells[:shown]) + (f" and {len(cells) - shown} more" if len(cells) > shown else "")

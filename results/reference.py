@@ -1,0 +1,126 @@
+"""What is known without any run here: the bounds of normalised scores, and scores that others have published.
+
+Both are committed tables under results/reference. Bounds are fixed beforehand and never taken from the runs that are
+compared, so that a score does not move when an algorithm is added.
+"""
+
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from results.format import label
+
+FOLDER = Path(__file__).parent / "reference"
+BOUNDS = FOLDER / "normalisation.csv"
+PUBLISHED = FOLDER / "published_scores.csv"
+# the restricted tasks' ids do not name the version of their base; a test holds this to be envs.restricted's default
+RESTRICTED_VERSION = "v5"
+_FAMILIES = {  # by the first word of the benchmark's own ids
+    "Restricted": "restricted",
+    "Adroit": "adroit",
+    "RecSim": "recommender",
+    "MovieLens": "recommender",
+    "MineWorld": "discrete",
+}
+
+
+class Bounds(NamedTuple):
+    """The returns that count as 0 and as 1, and where each comes from."""
+
+    low: float
+    high: float
+    source: str
+
+
+def version(environment: dict[str, Any]) -> str:
+    """The version of the task of a spec's environment: its keyword if it has one, else that of its id."""
+    if "version" in environment["keywords"]:
+        return str(environment["keywords"]["version"])
+    if environment["id"].startswith("SavoBench/Restricted"):
+        return RESTRICTED_VERSION
+    return environment["id"].rpartition("-")[2]
+
+
+def task(environment: dict[str, Any]) -> str:
+    """The task of a spec's environment, without namespace and version: `HalfCheetah`."""
+    return re.sub(r"-v\d+$", "", environment["id"].rpartition("/")[2])
+
+
+def family(environment: dict[str, Any]) -> str:
+    """The group of tasks that an environment belongs to: `restricted`, `adroit`, …; else where its id comes from.
+
+    `Hopper-v5` is Gymnasium's own, `Example/Line-v0` belongs to Example.
+    """
+    namespace, _, name = environment["id"].rpartition("/")
+    if namespace == "SavoBench":
+        return next((group for word, group in _FAMILIES.items() if name.startswith(word)), "other")
+    return namespace or "control"
+
+
+def bounds(environment: dict[str, Any], table: Path | None = None) -> Bounds | None:
+    """The bounds of the task of a spec's environment, None where none are known; any other keyword makes another task.
+
+    From the committed table, or another.
+
+    Raises:
+        ValueError: the table is damaged; the message names it.
+    """
+    table = table or BOUNDS
+    if not table.exists():
+        return None
+    known = _read(table, ["environment", "version", "bound", "mean", "source"])
+    keywords = {key: value for key, value in environment["keywords"].items() if key != "version"}
+    rows = known[known["environment"] == label(environment["name"], keywords)]
+    if (rows["version"] == version(environment)).any():
+        rows = rows[rows["version"] == version(environment)]
+    elif "version" in environment["keywords"] or rows["version"].nunique() > 1:
+        return None
+    ends = {bound: rows[rows["bound"] == bound] for bound in ("low", "high")}
+    if any(len(end) > 1 for end in ends.values()):
+        raise ValueError(f"{table}: {environment['name']} has more than one row for a bound")
+    if any(len(end) == 0 for end in ends.values()):
+        return None
+    low, high = (_number(table, end["mean"].iloc[0]) for end in ends.values())
+    if not low < high:
+        raise ValueError(f"{table}: {environment['name']}: its low bound {low} is not below its high bound {high}")
+    policies = [str(end["policy"].iloc[0]) if "policy" in end else bound for bound, end in ends.items()]
+    return Bounds(low, high, f"0 is {policies[0]}, 1 is {policies[1]}")
+
+
+def published(table: Path = PUBLISHED) -> pd.DataFrame:
+    """The published scores: env, env_version, algo, steps, seeds, statistic, mean, std, source; and `condition`.
+
+    The condition is what stands in brackets after a task's name.
+
+    Raises:
+        ValueError: the table is damaged; the message names it.
+    """
+    columns = ["env", "env_version", "algo", "steps", "seeds", "statistic", "mean", "std", "source"]
+    scores = _read(table, columns)
+    named = scores["env"].str.extract(r"^([^(]*?) *(?:\((.*)\))?$")
+    scores["env"], scores["condition"] = named[0], named[1].fillna("")
+    for name in ("steps", "mean", "std"):
+        scores[name] = [np.nan if value == "" else _number(table, value) for value in scores[name]]
+    return scores
+
+
+def _read(path: Path, columns: list[str]) -> pd.DataFrame:
+    """A table as text."""
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, comment="#")
+    except ValueError as error:  # pandas' parser errors and bad UTF-8 are such
+        raise ValueError(f"{path}: not a table ({' '.join(str(error).split())})") from None
+    missing = [name for name in columns if name not in table]
+    if missing:
+        raise ValueError(f"{path}: has no column {missing[0]}")
+    return table
+
+
+def _number(path: Path, value: str) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        raise ValueError(f"{path}: {value!r} is no number") from None

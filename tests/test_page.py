@@ -1,0 +1,221 @@
+"""The document as Markdown, LaTeX and a web page; in a browser and a compiler where there are some."""
+
+import json
+import re
+import shutil
+import subprocess
+import tempfile
+from html import unescape
+from html.parser import HTMLParser
+
+import pandas as pd
+import pytest
+
+from results import page
+from results.page import Gallery, Heading, Items, Note, Table, Text
+
+NASTY = "<script>alert(1)</script> `a` **b** | [x](y) \\ & % $ # _ { } ~ ^ \u2212 \u00e4 \u03b4\n!"
+FRAME = pd.DataFrame({"name": [NASTY, "b", "a"], "score": ["9 [1, 20]", "–", "−100 [0, 1]"], "odd": ["x10", "x9", ""]})
+TABLE = Table("t", "Scores of `td3`.", FRAME, ("score",), [False, True, False], ("name", "score"))
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
+COMPILER = shutil.which("pdflatex")
+
+
+def test_markup_is_rendered_and_everything_else_is_text():
+    text = f"**bold `x<y`** [`code`](#there) {page.code(NASTY)} 2 < 3"
+    rendered = page.html_inline(text)
+    assert "<strong>bold <code>x&lt;y</code></strong>" in rendered
+    assert '<a href="#there"><code>code</code></a>' in rendered
+    assert "<script>" not in rendered
+    assert rendered.endswith("2 &lt; 3")
+    assert page.plain("**a** `b` [c](d)") == "a b c"
+
+
+@pytest.mark.parametrize("value", ["a", "a`b", "``", "`", "", " \n ", "x" * 3])
+def test_code_holds_any_text_on_one_line(value):
+    assert "\n" not in page.code(value)
+    assert page.plain(page.code(value)).strip() == " ".join(value.split())
+
+
+def test_markdown_of_every_kind_of_block():
+    figure = page.Figure("curves", "alt [of]\nit", "<svg></svg>")
+    blocks = [Heading("A b"), Text("t"), Note("n"), Items(["x", "y"]), TABLE, Gallery([figure])]
+    text = page.markdown("title", blocks)
+    assert text.startswith(
+        "# title\n\n## A b\n\nt\n\n> n\n\n- x\n- y\n\nScores of `td3`.\n\n| name | score | odd |\n| --- | ---: |"
+    )
+    assert "| b | – | x9 |" in text
+    assert text.endswith("![alt of it](figures/curves.svg)\n")
+    row = next(line for line in text.splitlines() if "script" in line)
+    assert len(re.findall(r"(?<!\\)\|", row)) == 4  # its own bar is escaped
+    assert "<script" not in row
+
+
+class Outline(HTMLParser):
+    """Tags and what they would load."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.loads, self.ids = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        attributes = dict(attrs)
+        if tag not in ("meta", "link", "br"):
+            self.open.append(tag)
+        self.loads += [attributes[name] for name in ("src", "href", "xlink:href", "action") if attributes.get(name)]
+        self.ids += [attributes["id"]] if "id" in attributes else []
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        self.handle_endtag(tag)
+
+    def handle_endtag(self, tag):
+        if tag not in ("meta", "link", "br"):
+            assert self.open.pop() == tag
+
+
+def outline(html):
+    found = Outline()
+    found.feed(html)
+    assert found.open == []
+    return found
+
+
+SVG = """<?xml version="1.0"?>
+<!DOCTYPE svg>
+<svg xmlns:xlink="http://www.w3.org/1999/xlink" width="72pt" height="36pt" viewBox="0 0 72 36" xmlns="x" version="1.1">
+ <metadata>when</metadata><defs><style type="text/css">*{stroke: red}</style><path id="m"/></defs>
+ <g id="figure_1"><use xlink:href="#m" style="fill: #000000"/><g clip-path="url(#m)" style="fill: #ffffff"/></g>
+</svg>"""
+
+
+def test_figures_in_a_page_share_no_ids_and_take_its_colours():
+    figures = [page.Figure(name, f"alt of {name} <&", SVG) for name in ("a", "b")]
+    html = page.web_page("x", [Gallery(figures)])
+    found = outline(html)
+    assert sorted(found.ids) == ["f0-figure_1", "f0-m", "f1-figure_1", "f1-m"]
+    assert "url(#f1-m)" in html
+    assert "metadata" not in html
+    assert "stroke: red" not in html
+    assert "fill: currentColor" in html
+    assert "#ffffff" not in html.partition("<body>")[2]
+    assert 'role="img" aria-label="alt of a &lt;&amp;"' in html
+
+
+def test_a_page_asks_for_nothing_outside_itself_and_balances_its_tags():
+    html = page.web_page(NASTY, [Heading("A"), Text("t [x](#a)"), TABLE, Gallery([page.Figure("a", "b", SVG)])])
+    assert all(link.startswith(("#", "data:")) for link in outline(html).loads)
+    assert "default-src 'none'" in html
+    assert "alert(1)" in html  # as text
+    assert html.count("<script>") == 1
+    assert 'id="a"' in html
+    assert "<tr class=faded><td>b</td><td class=n>–</td>" in html
+
+
+def test_a_table_without_rows_or_columns_for_papers_is_not_in_latex():
+    assert "begin{table*}" not in page.latex([Table("t", "c", FRAME), Table("t", "c", FRAME[:0], latex=("name",))])
+
+
+def test_latex_groups_rows_marks_incomplete_ones_and_escapes():
+    frame = pd.DataFrame({"env": ["a_b", "a_b", "c"], "variant": ["x", NASTY, "z"], "score": ["1", "2", "−3"]})
+    text = page.latex([Table("t", "Of `a_b`.", frame, ("score",), [True, False, False], tuple(frame.columns), "env")])
+    assert text.count("multicolumn") == 2
+    assert r"x$^\dagger$ & 1 \\" in text
+    assert r"z & $-$3 \\" in text
+    assert r"\caption{Of \texttt{a\_b}. $^\dagger$~Not all seeds are done.}" in text
+    assert "δ" not in text
+
+
+def compiled(tex, folder):
+    """Run LaTeX and return what it said; it must have ended well."""
+    (folder / "main.tex").write_text(tex)
+    command = [str(COMPILER), "-interaction=nonstopmode", "-halt-on-error", "main.tex"]
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, errors="replace", timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stdout[-2000:]
+    return done.stdout
+
+
+@pytest.mark.skipif(COMPILER is None, reason="pdflatex is not installed")
+def test_the_latex_compiles_alone_and_in_papers_of_one_and_two_columns(tmp_path):
+    wide = pd.DataFrame(
+        {"variant": ["savo:extra_actors=5,target_noise=0.2", NASTY], "seeds": ["8/10 seeds, 1 failed"] * 2}
+    )
+    for name in ("last-10 return, mean", "last-10 return, IQM"):
+        wide[name] = "7042 [6319, 7676]"
+    tables = page.latex([TABLE, Table("wide", "C.", wide, list(wide.columns[2:]), None, tuple(wide.columns))])
+    assert "(1 page" in compiled(tables, tmp_path)
+    assert "Overfull" not in compiled(tables, tmp_path)
+    (tmp_path / "tables.tex").write_text(tables)
+    for options in ("", "[twocolumn]"):
+        head = rf"\documentclass{options}{{article}}\usepackage{{booktabs,tabularx}}"
+        compiled(head + r"\begin{document}A\input{tables}B\end{document}", tmp_path)
+
+
+# ---- in a browser
+
+# After the page's own script: press headings, note orders and sizes, and leave them in the title as JSON.
+PROBE = """<script>
+const names=()=>[...document.querySelectorAll("#table-t tbody tr")].map(row=>row.children[0].textContent.slice(0,1));
+const button=at=>document.querySelectorAll("#table-t th button")[at];
+const found={start:names()};
+for(const [key,at] of [["score",1],["again",1],["name",0],["odd",2]]){button(at).click();found[key]=names()}
+found.sorted=[...document.querySelectorAll("#table-t th")].map(head=>head.getAttribute("aria-sort"));
+found.width=document.documentElement.scrollWidth;found.window=innerWidth;
+found.paper=getComputedStyle(document.body).backgroundColor;
+found.scrolls=document.querySelector(".scroll").scrollWidth>document.querySelector(".scroll").clientWidth;
+document.title=JSON.stringify(found)</script>"""
+
+
+# What a page loads has this mark in Chromium's log (its hash of "blink_resource_loader"); the browser's own calls, for
+# updates and the time, have others. `test_the_browser_would_tell_what_a_page_asks_for` fails should the mark change.
+OF_THE_PAGE = 101845102
+
+
+def browse(html, width, dark, folder):
+    """Open a page in a headless browser; returns what the probe found, the console's lines, and addresses asked for."""
+    path, log = folder / "page.html", folder / "net.json"
+    path.write_text(html.replace("</body>", PROBE + "</body>"))
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        command = [
+            str(BROWSER), "--headless=new", "--no-sandbox", "--disable-gpu", f"--window-size={width},900",
+            f"--blink-settings=preferredColorScheme={0 if dark else 1}", f"--user-data-dir={profile}", "--no-first-run",
+            "--disable-background-networking", "--disable-component-update", "--host-resolver-rules=MAP * ~NOTFOUND",
+            "--enable-logging=stderr", f"--log-net-log={log}", "--dump-dom", path.as_uri(),
+        ]  # fmt: skip
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    title = re.search(r"<title>(.*?)</title>", done.stdout, re.DOTALL)
+    assert title is not None, done.stderr[-2000:]
+    console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+    requests = re.findall(rf'"traffic_annotation":{OF_THE_PAGE},"url":"([^"]+)"', log.read_text(errors="replace"))
+    return json.loads(unescape(title[1])), console, [request for request in requests if not request.startswith("data:")]
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
+@pytest.mark.parametrize(("width", "dark"), [(500, False), (1600, True)])
+def test_in_a_browser_tables_sort_nothing_is_asked_for_and_the_page_fits(tmp_path, width, dark):
+    long = Text("`restricted-inverted-double-pendulum:balls=990,volume=0.165,extra_dims=3,version=v4`")
+    blocks = [Heading("A"), long, TABLE, Gallery([page.Figure("a", "b", SVG)] * 2)]
+    found, console, requests = browse(page.web_page("x", blocks), width, dark, tmp_path)
+    assert found["start"] == ["<", "b", "a"]
+    assert found["score"] == ["<", "a", "b"]  # highest first; a dash is last
+    assert found["again"] == ["a", "<", "b"]
+    assert found["name"] == ["<", "a", "b"]
+    assert found["odd"] == ["a", "b", "<"]  # x9 before x10
+    assert found["sorted"] == [None, None, "ascending"]
+    assert found["width"] <= found["window"]  # what is wide scrolls by itself
+    assert found["paper"] == ("rgb(21, 24, 28)" if dark else "rgb(255, 255, 255)")
+    assert console == []
+    assert requests == []
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
+def test_the_browser_would_tell_what_a_page_asks_for(tmp_path):
+    html = page.web_page("x", [TABLE])
+    image = html.replace("<main>", '<main><img src="http://example.invalid/x.png">')
+    _, console, requests = browse(image, 500, False, tmp_path)
+    assert len(console) == 1  # the policy forbids it
+    assert requests == []
+    free = re.sub(r"<meta http-equiv[^>]*>", "", image)
+    assert browse(free, 500, False, tmp_path)[2] == ["http://example.invalid/x.png"]
