@@ -95,7 +95,7 @@ class _Follower:
                 continue
             task, key = found.get(name), id(followed.pack)
             active = task is not None and task.active
-            runs = active and not task.waits
+            runs = active and not (task and task.waits)
             if not followed.running and (runs or not active):
                 self.board.started(followed.pack, key, since=self.looked)
                 followed.running = True

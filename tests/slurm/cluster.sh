@@ -6,8 +6,8 @@
 #   cluster.sh stop FOLDER     stop the daemons of that folder
 #   . FOLDER/env               afterwards sbatch, squeue and scontrol of this shell speak to it
 #
-# Needs root and, where SLURM is not installed, apt-get (Debian, Ubuntu: packages slurm-wlm and munge). It shows two CPUs
-# and two GPUs that are not there (/dev/null and /dev/zero), keeps no accounting, and holds arrays of at most 5 tasks.
+# Needs root and, where SLURM is not installed, apt-get (Debian, Ubuntu: packages slurm-wlm and munge). Its node claims
+# four CPUs and two GPUs (/dev/null and /dev/zero); it keeps no accounting and takes arrays of at most 5 tasks.
 # Exit codes: 0 it runs, 77 it cannot on this machine (one line says why), 1 it should but did not.
 set -euo pipefail
 
@@ -63,12 +63,15 @@ SelectTypeParameters=CR_CPU
 JobAcctGatherType=jobacct_gather/none
 AccountingStorageType=accounting_storage/none
 MpiDefault=none
-ReturnToService=2
+# a node that was set down stays so until it is resumed
+ReturnToService=1
 GresTypes=gpu
 MaxArraySize=5
 KillWait=20
 SchedulerParameters=sched_interval=2,batch_sched_delay=0
-NodeName=$host NodeAddr=127.0.0.1 CPUs=2 RealMemory=1000 Gres=gpu:2
+# believe the line below, on whatever machine this is
+SlurmdParameters=config_overrides
+NodeName=$host NodeAddr=127.0.0.1 CPUs=4 RealMemory=1000 Gres=gpu:2
 PartitionName=test Nodes=$host Default=YES State=UP
 CONF
     printf 'Name=gpu File=/dev/null\nName=gpu File=/dev/zero\n' > "$folder/gres.conf"
@@ -97,6 +100,10 @@ start() {
 
 stop() {
     local daemon pid
+    if [ -e "$folder/slurmctld.pid" ]; then
+        SLURM_CONF=$folder/slurm.conf timeout 10 scancel --full --signal=KILL --user=root 2> /dev/null || true
+        SLURM_CONF=$folder/slurm.conf timeout 10 scancel --user=root 2> /dev/null || true
+    fi
     for daemon in slurmd slurmctld munged; do
         pid=$(cat "$folder/$daemon.pid" 2> /dev/null) || continue
         kill "$pid" 2> /dev/null || continue
