@@ -6,7 +6,7 @@ from pathlib import Path
 
 import nox
 
-nox.options.sessions = ["lint", "types", "tests", "smoke"]
+nox.options.sessions = ["lint", "types", "tests", "slurm", "smoke"]
 nox.options.reuse_venv = "yes"
 
 # Everything is installed in the versions that the project was tested with.
@@ -33,6 +33,13 @@ def types(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     session.install(*PINNED, "-e", ".[dev,benchmarks]")
     session.run("pytest", *session.posargs, env={"OMP_NUM_THREADS": "1"})
+
+
+@nox.session
+def slurm(session: nox.Session) -> None:
+    """On a real SLURM of one node, which tests/slurm/cluster.sh installs and starts; skipped where it cannot."""
+    session.install(*PINNED, "-e", ".[dev,benchmarks]")
+    session.run("pytest", "-m", "slurm", "tests/slurm", *session.posargs, env={"OMP_NUM_THREADS": "1"})
 
 
 @nox.session(reuse_venv=False)
