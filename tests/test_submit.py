@@ -91,7 +91,8 @@ def test_the_script_holds_what_resuming_needs_and_nothing_that_was_not_asked_for
 def test_every_option_reaches_the_script(commands, tmp_path):
     text = script(
         commands, tmp_path / "name", partition="long", account="lab", qos="high", time="2-00", gres="gpu:a100:1",
-        cpus=4, mem="8G", constraint="avx512", setup=("module load cuda",), extra=(("nodelist", "n1"), ("exclusive", True)),
+        cpus=4, mem="8G", constraint="avx512", setup=("module load cuda",),
+        extra=(("nodelist", "n1"), ("exclusive", True)),
     )  # fmt: skip
     for line in (
         "--partition=long", "--account=lab", "--qos=high", "--time=2880", "--gres=gpu:a100:1", "--cpus-per-task=4",

@@ -237,7 +237,7 @@ def test_tasks_of_a_node_that_fails_come_back_when_there_is_a_node_again(slow, c
     (node,) = slurm("sinfo", "--noheader", "--format=%n").split()
     slurm("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
     try:
-        until(lambda: slurm("squeue", "--noheader", f"--jobs={job}", "--format=%T").split() == ["PENDING"])
+        until(lambda: set(slurm("squeue", "--noheader", f"--jobs={job}", "--format=%T").split()) == {"PENDING"})
         code, output = bench("status", "--runs", tmp_path)
         assert f"(job {job}: " in output
         assert "queued" in output
