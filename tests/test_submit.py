@@ -14,6 +14,7 @@ import pytest
 from fake_training import FakeConfig
 from rich.console import Console
 
+from algos.agent import Spaces
 from bench import grid, jobs, ledger, options, show, submit, worker
 from bench.errors import UserError
 from bench.launch import slurm
@@ -30,7 +31,7 @@ def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "commands"
     folder.mkdir()
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setattr(grid.plan, "probe", lambda _: (11, 3))
+    monkeypatch.setattr(grid.plan, "probe", lambda _: Spaces(11, 3))
     say(folder, "sbatch", f'echo x >> {folder}/count; echo "Submitted batch job $(wc -l < {folder}/count)"')
     say(folder, "srun", "exit 1")
     say(folder, "squeue", "exit 0")
