@@ -6,7 +6,7 @@ from pathlib import Path
 
 import nox
 
-nox.options.sessions = ["lint", "types", "tests", "results-only", "rliable", "smoke"]
+nox.options.sessions = ["lint", "types", "tests", "results-only", "rliable", "slurm", "smoke"]
 nox.options.reuse_venv = "yes"
 
 # Everything is installed in the versions that the project was tested with.
@@ -55,6 +55,13 @@ def rliable(session: nox.Session) -> None:
     # arch 8 has lost what rliable 1.2.0 imports of it, and pandas 3 what that arch needs
     session.install("rliable==1.2.0", "arch<8", "pandas<3", "pytest")
     session.run("pytest", "tests/rliable_agreement.py", *session.posargs, env={"OMP_NUM_THREADS": "1"})
+
+
+@nox.session
+def slurm(session: nox.Session) -> None:
+    """On a real SLURM of one node, which tests/slurm/cluster.sh installs and starts; skipped where it cannot."""
+    session.install(*PINNED, "-e", ".[dev,benchmarks]")
+    session.run("pytest", "-m", "slurm", "tests/slurm", *session.posargs, env={"OMP_NUM_THREADS": "1"})
 
 
 @nox.session(reuse_venv=False)

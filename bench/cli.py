@@ -22,6 +22,12 @@ app = typer.Typer(
 )
 UsageError: Any = typer.BadParameter.__base__  # click's or, since typer brings its own parser, typer's
 
+
+def on_slurm(text: str) -> Any:
+    """An option that is SLURM's business."""
+    return typer.Option(help=text, rich_help_panel="With --on slurm")
+
+
 Name = Annotated[str, typer.Argument(help="A set of cells: the folder under --runs.", show_default=True)]
 Runs = Annotated[Path, typer.Option(help="The folder of all runs.")]
 
@@ -58,15 +64,29 @@ def run(
     ] = None,
     name: Annotated[str | None, typer.Option(help="The folder under --runs that the cells join.")] = None,
     runs: Annotated[Path | None, typer.Option(help="The folder of all runs.")] = None,
-    on: Annotated[str | None, typer.Option(help="local: a pool of processes; inline: this one.")] = None,
+    on: Annotated[
+        str | None, typer.Option(help="local: a pool of processes; slurm: tasks of an array job; inline: this one.")
+    ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes at a time. Without it one per core or GPU.")] = None,
     pack: Annotated[int | None, typer.Option(help="Most seeds that one process trains together.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done, and what it costs.")] = False,
     checkpoint_every: Annotated[float | None, typer.Option(help="Seconds between checkpoints.")] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Follow what SLURM was given until it is through.")] = False,
+    partition: Annotated[str | None, on_slurm("Partition.")] = None,
+    account: Annotated[str | None, on_slurm("Account.")] = None,
+    qos: Annotated[str | None, on_slurm("Quality of service.")] = None,
+    time: Annotated[str | None, on_slurm("Limit of a task: minutes, H:M:S, D-H. At it it is requeued.")] = None,
+    gres: Annotated[str | None, on_slurm("For each task, as gpu:1.")] = None,
+    cpus: Annotated[int | None, on_slurm("CPUs of a task.")] = None,
+    mem: Annotated[str | None, on_slurm("Memory of a task, as 4G.")] = None,
+    constraint: Annotated[str | None, on_slurm("Features that nodes must have.")] = None,
+    setup: Annotated[list[str] | None, on_slurm("A shell line to run first: module load cuda. Repeatable.")] = None,
+    extra: Annotated[list[str] | None, on_slurm("Another option of sbatch, KEY=VALUE or KEY. Repeatable.")] = None,
+    array_parallelism: Annotated[int | None, on_slurm("Most tasks that run at a time.")] = None,
 ) -> int:
     """Train what is asked for and not done yet. The same command again goes on where it was stopped."""
-    from bench import grid, options
+    from bench import grid, options, submit
 
     given = {
         "algos": ",".join(algos) if algos else None,
@@ -83,19 +103,38 @@ def run(
         "workers": workers,
         "pack": pack,
         "checkpoint_every": checkpoint_every,
+        "wait": wait or None,
+        "slurm": {
+            "partition": partition,
+            "account": account,
+            "qos": qos,
+            "time": time,
+            "gres": gres,
+            "cpus": cpus,
+            "mem": mem,
+            "constraint": constraint,
+            "setup": setup or None,
+            "extra": extra or None,
+            "array_parallelism": array_parallelism,
+        },
     }
     planned = grid.prepare(options.make(config, given, settings or []))
-    return (grid.dry_run if dry_run else grid.run)(planned, show.console())
+    start = submit.run if planned.options.on == "slurm" else grid.run
+    return (grid.dry_run if dry_run else start)(planned, show.console())
 
 
 @app.command()
 def status(name: Name = "default", runs: Runs = Path("runs")) -> int:
-    """Say what is done, running, failed, interrupted and missing, and why. Exit code 1 if anything failed."""
-    from bench import ledger
+    """Say what is done, running, queued, failed, interrupted and missing, and why. Exit code 1 if anything failed."""
+    from bench import jobs, ledger
 
-    cells = ledger.survey(ledger.root(runs, name))
+    root = ledger.root(runs, name)
+    known = jobs.Jobs(root)
+    cells = known.join(ledger.survey(root))
     console = show.console()
     console.print(show.states_table(cells, {}, console.width))
+    for text in known.notes():
+        show.line(console, f"note: {text}", "yellow")
     for text, style in show.reasons(cells):
         show.line(console, text, style)
     return 1 if any(cell.count()["failed"] for cell in cells) else 0

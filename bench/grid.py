@@ -11,6 +11,7 @@ from rich.console import Console
 
 from bench import cost, grammar, ledger, plan, provenance, show
 from bench.errors import UserError
+from bench.jobs import Jobs
 from bench.launch import Launcher, Problems, Stop, Stopped
 from bench.launch.local import Inline, Local, gpus
 from bench.ledger import CellState, SeedState
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from algos.agent import Spaces
 
 WAIT = 2.0  # seconds between two looks at seeds that another process trains
-TRAINABLE = ("missing", "interrupted", "failed")
 
 
 @dataclass
@@ -35,7 +35,11 @@ class Grid:
     device: str
     workers: int
     left_out: tuple[str, ...] = ()  # why environments that were asked for by a tag are not among the cells
+    jobs: Jobs = field(init=False)  # what SLURM has of them
     _done: dict[Path, SeedState] = field(default_factory=dict)  # they stay so, and need no second look
+
+    def __post_init__(self) -> None:
+        self.jobs = Jobs(self.root)
 
     @property
     def root(self) -> Path:
@@ -49,10 +53,11 @@ class Grid:
 
     def look(self) -> list[CellState]:
         """How every seed stands, in the order of the cells."""
-        return [
+        cells = [
             CellState(cell.env_label, cell.variant, tuple(self._state(cell, seed) for seed in self.seeds))
             for cell in self.cells
         ]
+        return self.jobs.join(cells)
 
     def _state(self, cell: Cell, seed: int) -> SeedState:
         folder = seed_folder(self.root, cell, seed)
@@ -69,13 +74,13 @@ class Grid:
             Todo(cell, seed.seed, seed.saved, seed.pack)
             for cell, states_of_cell in zip(self.cells, states, strict=True)
             for seed in states_of_cell.seeds
-            if seed.state in TRAINABLE and not seed.unreadable and seed.folder.path not in skip
+            if seed.trainable and seed.folder.path not in skip
         ]
 
     def claim(self, pack: Pack) -> Pack | None:
         """A pack without the seeds that another process has trained, or trains, by now."""
         states = (ledger.state(seed_folder(pack.root, pack.cell, seed)) for seed in pack.seeds)
-        left = tuple(state.seed for state in states if state.state in TRAINABLE and not state.unreadable)
+        left = tuple(state.seed for state in states if state.trainable)
         return plan.with_seeds(pack, left) if left else None
 
 
@@ -86,17 +91,22 @@ def prepare(options: Options) -> Grid:
         UserError: something is not valid, or a cell exists with another config.
     """
     cells = plan.cells(options)
-    device = _device(options.device)
-    workers = options.workers or (1 if options.on == "inline" else _workers(device))
+    device = _device(options)
+    if options.on == "slurm":
+        workers = options.slurm.array_parallelism
+    else:
+        workers = 1 if options.on == "inline" else options.workers or _workers(device)
     ledger.check_specs(options.root, cells)
-    workers = 1 if options.on == "inline" else workers
     left_out = tuple(plan.unavailable(options))
     return Grid(options, cells, grammar.seeds(options.seeds), device, workers, left_out)
 
 
-def _device(asked: str) -> str:
+def _device(options: Options) -> str:
+    asked = options.device
     if asked == "cpu":
         return "cpu"
+    if options.on == "slurm":  # what this host has says nothing of the nodes
+        return "cuda" if asked == "cuda" or options.slurm.wants_gpu else "cpu"
     import torch
 
     there = torch.cuda.is_available()
@@ -122,17 +132,18 @@ def estimate(grid: Grid, packs: Sequence[Pack], todo: Sequence[Todo]) -> str:
         plan.check_fit(cell, spaces[cell.env_label])
     step = {(item.cell.env_label, item.cell.variant, item.seed): item.step for item in todo}
     times = [cost.pack_seconds(pack, step[pack.cell.env_label, pack.cell.variant, pack.seeds[0]]) for pack in packs]
+    workers = min(grid.workers, len(packs))
     unit = "core-" if grid.device == "cpu" else "GPU-"
     kept = sum(cost.policy_bytes(item.cell, spaces[item.cell.env_label]) for item in todo)
     checkpoints = sorted(
         (len(pack.seeds) * cost.checkpoint_bytes(pack.cell, spaces[pack.cell.env_label]) for pack in packs),
         reverse=True,
     )
-    peak = kept + sum(checkpoints[: grid.workers])
-    wall = cost.makespan(times, grid.workers)
+    peak = kept + sum(checkpoints[:workers])
+    wall = cost.makespan(times, workers)
     rough = " (rough: nothing was measured on a GPU yet)" if grid.device == "cuda" else ""
     return (
-        f"estimate: {show.span(sum(times), unit)}, {show.span(wall)} with {show.count(grid.workers, 'worker')}{rough}; "
+        f"estimate: {show.span(sum(times), unit)}, {show.span(wall)} with {show.count(workers, 'worker')}{rough}; "
         f"disk {show.size(peak)} at peak, {show.size(kept)} kept"
     )
 
@@ -140,14 +151,16 @@ def estimate(grid: Grid, packs: Sequence[Pack], todo: Sequence[Todo]) -> str:
 def standing(grid: Grid, states: Sequence[CellState]) -> str:
     """One line: what there is to do."""
     counts = {state: sum(cell.count()[state] for cell in states) for state in ledger.STATES}
-    unreadable = sum(seed.unreadable for cell in states for seed in cell.seeds)
-    counts["failed"] -= unreadable
+    every = [seed for cell in states for seed in cell.seeds]
+    unreadable = sum(seed.unreadable for seed in every)
+    counts["failed"] = sum(seed.state == "failed" and seed.trainable for seed in every)
     words = {"missing": "new", "interrupted": "interrupted", "failed": "failed before"}
     parts = [f"{counts[state]} {word}" for state, word in words.items() if counts[state]]
     text = f"{show.count(len(grid.cells), 'cell')}, {show.count(grid.size, 'seed')} in {grid.root}"
     text += f": {counts['done']} done, {sum(counts[state] for state in words)} to train"
     text += f" ({', '.join(parts)})" if parts else ""
     text += f", {counts['running']} running elsewhere" if counts["running"] else ""
+    text += f", {counts['queued']} queued" if counts["queued"] else ""
     return text + (f", {unreadable} unreadable" if unreadable else "")
 
 
@@ -161,11 +174,13 @@ def notes(grid: Grid) -> list[str]:
     return sorted(idle)
 
 
-def _announcement(grid: Grid, states: Sequence[CellState]) -> tuple[list[Pack], list[tuple[str, str]]]:
+def announcement(grid: Grid, states: Sequence[CellState]) -> tuple[list[Pack], list[tuple[str, str]]]:
     """The packs, and lines with their styles: what there is to do, what was perhaps not meant, what it costs."""
     todo = grid.todo(states, set())
-    packs = plan.packs(todo, grid.options, grid.device, grid.workers)
-    lines = [(standing(grid, states), ""), *((f"note: {text}", "yellow") for text in notes(grid)), *_left_out(grid)]
+    # On a cluster there are more CPUs than packs: a task gets as many seeds as it may.
+    packs = plan.packs(todo, grid.options, grid.device, 1 if grid.options.on == "slurm" else grid.workers)
+    remarks = [*notes(grid), *grid.jobs.notes()]
+    lines = [(standing(grid, states), ""), *((f"note: {text}", "yellow") for text in remarks), *_left_out(grid)]
     if todo:
         lines.append((estimate(grid, packs, todo), ""))
     return packs, lines
@@ -179,19 +194,19 @@ def _left_out(grid: Grid) -> list[tuple[str, str]]:
 def dry_run(grid: Grid, console: Console) -> int:
     """Print what would be done."""
     states = grid.look()
-    packs, lines = _announcement(grid, states)
+    packs, lines = announcement(grid, states)
     for text, style in lines:
         show.line(console, text, style)
     rows = []
     for cell, state in zip(grid.cells, states, strict=True):
-        todo = [seed for seed in state.seeds if seed.state in TRAINABLE and not seed.unreadable]
+        todo = [seed for seed in state.seeds if seed.trainable]
         counts = state.count()
         numbers = {
             "steps": show.thousands(cell.budget.steps),
             "to do": str(len(todo)),
             **{
                 word: str(counts[word])
-                for word in ("done", "failed", "running")
+                for word in ("done", "failed", "running", "queued")
                 if any(c.count()[word] for c in states)
             },
             "packs": _packs([len(pack.seeds) for pack in packs if pack.cell is cell]),
@@ -220,13 +235,10 @@ def run(grid: Grid, console: Console) -> int:
         UserError: nothing can be written, from the start or any more.
     """
     states = grid.look()
-    if all(cell.count()["done"] == len(grid.seeds) for cell in states):
-        show.line(console, f"nothing to do: {grid.size} of {grid.size} seeds are done", "green")
-        for text, style in _left_out(grid):
-            show.line(console, text, style)
+    if nothing_to_do(grid, states, console):
         return 1 if grid.left_out else 0
-    _, lines = _announcement(grid, states)
-    _check_writable(grid.root)
+    _, lines = announcement(grid, states)
+    check_writable(grid.root)
     for text, style in lines:
         show.line(console, text, style)
     launcher: Launcher = Inline() if grid.options.on == "inline" else Local(grid.workers)
@@ -245,7 +257,17 @@ def run(grid: Grid, console: Console) -> int:
         raise UserError(
             f"{error.filename or grid.root}: {error.strerror}; what was saved is safe", exit_code=1
         ) from None
-    return _conclude(grid, problems, console)
+    return conclude(grid, problems, console)
+
+
+def nothing_to_do(grid: Grid, states: Sequence[CellState], console: Console) -> bool:
+    """Whether every seed is done; says so."""
+    done = all(cell.count()["done"] == len(grid.seeds) for cell in states)
+    if done:
+        show.line(console, f"nothing to do: {grid.size} of {grid.size} seeds are done", "green")
+        for text, style in _left_out(grid):
+            show.line(console, text, style)
+    return done
 
 
 def _train(grid: Grid, launcher: Launcher, console: Console, stop: Stop) -> Problems:
@@ -264,7 +286,7 @@ def _train(grid: Grid, launcher: Launcher, console: Console, stop: Stop) -> Prob
             problems |= _launch(grid, launcher, packs, states, console, stop)
             tried |= {seed_folder(grid.root, item.cell, item.seed).path for item in todo}
             continue
-        running = [seed for seed in every if seed.state == "running"]
+        running = [seed for seed in every if seed.state in ("running", "queued")]
         if not running:
             return problems
         tried -= {seed.folder.path for seed in running}
@@ -274,12 +296,16 @@ def _train(grid: Grid, launcher: Launcher, console: Console, stop: Stop) -> Prob
             text = f"waiting for {show.count(len(running), 'seed')} that another process trains: "
             show.line(console, text + "; ".join(sorted(owners)))
             waiting_for |= owners
-        _pause(stop)
+        pause(stop, WAIT)
 
 
-def _pause(stop: Stop) -> None:
-    """Wait a little, but not for a signal."""
-    until = time.monotonic() + WAIT
+def pause(stop: Stop, seconds: float) -> None:
+    """Wait a little, but not for a signal.
+
+    Raises:
+        Stopped: it came.
+    """
+    until = time.monotonic() + seconds
     while time.monotonic() < until:
         stop.check()
         time.sleep(0.1)
@@ -301,7 +327,7 @@ def _launch(
         return launcher.run(packs, grid.claim, board, stop)
 
 
-def _conclude(grid: Grid, problems: Problems, console: Console) -> int:
+def conclude(grid: Grid, problems: Problems, console: Console) -> int:
     """Print how every cell stands, and why not better."""
     states = grid.look()
     console.print(show.states_table(states, {"done": "ok"}, console.width))
@@ -320,7 +346,7 @@ def _conclude(grid: Grid, problems: Problems, console: Console) -> int:
     return 0 if everything and not grid.left_out else 1
 
 
-def _check_writable(root: Path) -> None:
+def check_writable(root: Path) -> None:
     """Raise before anything trains if nothing can be kept.
 
     Raises:

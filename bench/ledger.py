@@ -1,12 +1,14 @@
 """What is done, running, failed, interrupted and missing: from files alone, and from nothing else.
 
 The lock file of a seed is the arbiter: whoever trains a seed holds its flock, and the kernel frees it when the process
-ends, however it ends.
+ends, however it ends. Not every network disk shows a lock to other hosts; what a process of another host trains is
+therefore also told from its heartbeat, which may be ahead of this clock, but not much behind it.
 """
 
 import contextlib
 import fcntl
 import os
+import socket
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,13 +19,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from bench import grammar
 from bench.errors import UserError
 from results import format as fmt
-from results.format import CorruptFile, OtherSchema, SeedFolder, label, seed_folders, spec_differences, text
+from results.format import CorruptFile, OtherSchema, SeedFolder, Status, label, seed_folders, spec_differences, text
 
 if TYPE_CHECKING:
     from bench.plan import Cell
 
-State = Literal["done", "running", "failed", "interrupted", "missing"]
-STATES: tuple[State, ...] = ("done", "running", "failed", "interrupted", "missing")
+State = Literal["done", "running", "queued", "failed", "interrupted", "missing"]  # queued: by SLURM, see bench.jobs
+STATES: tuple[State, ...] = ("done", "running", "queued", "failed", "interrupted", "missing")
 
 _LOCK_ATTEMPTS = 10  # ours: a probe holds the lock for microseconds; half a second outlasts any number of them
 _LOCK_PAUSE = 0.05  # seconds
@@ -37,10 +39,16 @@ class SeedState:
     state: State
     step: int = 0  # that it has reached
     steps: int = 0  # of its budget; 0 if it never began
-    reason: str | None = None  # of a failure
+    reason: str | None = None  # of a failure, or why it waits or was lost
     unreadable: bool = False  # a file is corrupt or from another version: nobody may touch it
     owner: dict[str, Any] | None = None  # who trains it, or did last
     returned: float | None = None  # mean return of the last evaluation
+    task: str | None = None  # SLURM's, for as long as it has the seed
+
+    @property
+    def trainable(self) -> bool:
+        """Whether it wants training and nobody has it in hand."""
+        return self.state in ("missing", "interrupted", "failed") and not self.unreadable and self.task is None
 
     @property
     def seed(self) -> int:
@@ -63,7 +71,9 @@ class SeedState:
     def who(self) -> str:
         """Who trains it, in words."""
         owner = self.owner or {}
-        return f"host {owner.get('host', '?')}, pid {owner.get('pid', '?')}"
+        process = f"host {owner.get('host', '?')}, pid {owner.get('pid', '?')}"
+        job = f"job {self.task}"
+        return process if self.task is None else f"{job}, {process}" if self.state == "running" and owner else job
 
 
 def state(folder: SeedFolder) -> SeedState:
@@ -95,6 +105,8 @@ def _state(folder: SeedFolder) -> SeedState:
     if locked(folder.lock):
         return SeedState(folder, "running", **known)
     if status["state"] == "running":
+        if _beats_elsewhere(status):
+            return SeedState(folder, "running", **known)
         again = folder.read_status()
         if again is not None and again["state"] != "running":  # it ended between the two looks
             return _state(folder)
@@ -105,6 +117,24 @@ def _state(folder: SeedFolder) -> SeedState:
     else:
         reason = doubt or "says done, but run.json is missing"
     return SeedState(folder, "failed", reason=reason, **known)
+
+
+def _beats_elsewhere(status: Status) -> bool:
+    """Whether a process of another host, whose lock may not be seen here, gives signs of life."""
+    return status.get("owner", {}).get("host") != socket.gethostname() and fmt.alive(status)
+
+
+def trained_elsewhere(folder: SeedFolder, launcher: str) -> bool:
+    """Whether another host trains a seed whose lock is free here. A SLURM task's own former life is dead for sure.
+
+    Raises:
+        CorruptFile: status.json is unreadable.
+    """
+    status = folder.read_status()
+    if status is None or not _beats_elsewhere(status):
+        return False
+    owner, job = status.get("owner", {}), os.environ.get("SLURM_JOB_ID")
+    return launcher != "slurm" or owner.get("launcher") != "slurm" or owner.get("job") != job
 
 
 # ---- locks

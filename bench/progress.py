@@ -135,13 +135,17 @@ class Board:
         if self._live:
             self._live.stop()
 
-    def started(self, pack: Pack, key: int) -> None:
-        """A worker took a pack, or what is left of it; `key` is the id of the pack as it was queued."""
+    def started(self, pack: Pack, key: int, since: float | None = None) -> None:
+        """A worker took a pack, or what is left of it; `key` is the id of the pack as it was queued.
+
+        `since` is a unix time before it did, where it may have been some time ago.
+        """
         folders = {seed: seed_folder(pack.root, pack.cell, seed) for seed in pack.seeds}
         now = self._clock()
+        began = now if since is None else since
         with self._lock:
             expected = self._queue.pop(key, 0.0)
-            self._running[key] = Running(pack, expected, began=now, folders=folders, told=now)
+            self._running[key] = Running(pack, expected, began=began, folders=folders, told=now)
         if not self._live:
             self._line(f"started {_name(pack)}")
 

@@ -15,6 +15,7 @@ WIDE = 200  # columns of a file or a pipe, which nobody's terminal limits
 STYLES: dict[State, str] = {
     "done": "green",
     "running": "cyan",
+    "queued": "blue",
     "failed": "red",
     "interrupted": "yellow",
     "missing": "yellow",
@@ -152,12 +153,12 @@ def states_table(cells: Sequence[CellState], words: dict[State, str], width: int
 
 
 def reasons(cells: Iterable[CellState]) -> list[tuple[str, str]]:
-    """Lines about all seeds that are neither done nor missing, alike ones together, each with a style."""
+    """Lines about all seeds that are neither done nor just missing, alike ones together, each with a style."""
     lines = []
     for cell in cells:
         alike: dict[tuple[State, str], list[SeedState]] = {}
         for seed in cell.seeds:
-            if seed.state not in ("done", "missing"):
+            if seed.state not in ("done", "missing") or (seed.state == "missing" and seed.reason):
                 alike.setdefault((seed.state, _what(seed)), []).append(seed)
         for (state, what), members in alike.items():
             numbers = seeds([member.seed for member in members])
@@ -173,5 +174,8 @@ def _what(seed: SeedState) -> str:
         said = f"step {seed.step}:" in str(seed.reason)
         return f"failed{'' if said or seed.unreadable else at}: {seed.reason}"
     if seed.state == "running":
-        return f"running{at} ({seed.who})"
-    return f"interrupted{at}; the same `bench run` again goes on"
+        return f"running{at} ({seed.reason or seed.who})"
+    if seed.state == "queued":
+        return f"queued{at} ({seed.reason})"
+    why = f": {seed.reason}" if seed.reason else ""
+    return f"{seed.state}{at}{why}; the same `bench run` again goes on"

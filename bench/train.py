@@ -44,6 +44,8 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)  # SIGUSR2: submi
 class Interrupted(Exception):
     """A signal asked for a stop; everything is saved."""
 
+    signals: tuple[int, ...] = ()  # that came, in order
+
 
 def train_pack(pack: Pack) -> None:
     """Train the seeds of a pack to the end, going on from what their folders hold.
@@ -78,6 +80,8 @@ def _take(pack: Pack, seed: int, locks: contextlib.ExitStack) -> bool:
     if lock is None:
         return False
     locks.callback(os.close, lock)
+    if ledger.trained_elsewhere(folder, pack.launcher):
+        return False
     if folder.read_run() is None:
         record = provenance(device=pack.device, launcher=pack.launcher, pack=pack.seeds)
         folder.write_run(pack.cell.spec(seed), record)
@@ -104,9 +108,18 @@ def _stop_on_signal() -> Iterator[threading.Event]:
     if threading.current_thread() is not threading.main_thread():  # only the main thread may handle signals
         yield stop
         return
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in STOP_SIGNALS}
+    came: list[int] = []
+
+    def note(number: int, _: object) -> None:
+        came.append(number)
+        stop.set()
+
+    before = {number: signal.signal(number, note) for number in STOP_SIGNALS}
     try:
         yield stop
+    except Interrupted as interrupted:
+        interrupted.signals = tuple(came)
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

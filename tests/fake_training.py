@@ -6,6 +6,7 @@ import path does so in worker processes as well.
 
 import os
 import signal
+import socket
 import sys
 import time
 import types
@@ -81,7 +82,7 @@ def train_seed(pack, folder: SeedFolder, stopped: list[int]) -> None:
         file.write(f"{pack.cell.variant} {seed} {begin} {os.getpid()} {time.time()}\n")
 
     def tell(state: str, step: int, reason: str | None = None) -> None:
-        owner: Owner = {"host": "here", "pid": os.getpid(), "pack": list(pack.seeds)}
+        owner: Owner = {"host": socket.gethostname(), "pid": os.getpid(), "pack": list(pack.seeds)}
         folder.write_status(
             {
                 "state": state,

@@ -1,6 +1,12 @@
 """What goes wrong in one seed stays in that seed, and no finished result is lost."""
 
+import contextlib
 import errno
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
@@ -9,7 +15,8 @@ import torch
 from small_runs import assert_same_run, cell, one_thread, pack, status, stop_at
 
 import envs
-from bench import checkpoint, train
+from bench import checkpoint, ledger, train
+from bench.errors import UserError
 from results.format import SeedFolder
 
 __all__ = ["one_thread", "stop_at"]  # fixtures
@@ -234,6 +241,95 @@ def test_a_full_disk_ends_the_attempt_and_keeps_what_was_saved(tmp_path, stop_at
     train.train_pack(stopped)
     assert status(stopped.folder(3))["resumed_from"] == 220
     assert_same_run(calm.folder(3), stopped.folder(3))
+
+
+# ---- disks
+
+
+@pytest.fixture
+def small_disk(tmp_path) -> Iterator[Path]:
+    """A file system of four megabytes; mounting one takes root on Linux."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", disk], capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip(f"cannot mount a small disk: {mounted.stderr.decode().strip()}")
+    yield disk
+    subprocess.run(["umount", disk], check=True)
+
+
+def fill(disk: Path) -> Path:
+    """Take every byte that is left."""
+    path = disk / "filler"
+    with path.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while file.write(bytes(4096)):
+            pass
+    return path
+
+
+def once(action):
+    """Do it the first time only."""
+    left = [action]
+    return lambda training: left.pop()(training) if left else None
+
+
+def test_a_disk_that_is_really_full_loses_no_finished_result_and_no_checkpoint(tmp_path, small_disk, at_step):
+    calm = pack(tmp_path / "calm", cell("td3"), 0, 3)
+    train.train_pack(calm)
+    train.train_pack(pack(small_disk, cell("td3"), 0))
+    at_step(230, once(lambda _: fill(small_disk)))
+    filling = pack(small_disk, cell("td3"), 3, checkpoint_every=1e-9)  # after every step
+    with pytest.raises(OSError, match="No space left"):
+        train.train_pack(filling)
+    saved = checkpoint.steps(SeedFolder(filling.folder(3)).checkpoint)[0]
+    assert saved > 150
+    assert_same_run(calm.folder(0), filling.folder(0))
+    (small_disk / "filler").unlink()
+    train.train_pack(pack(small_disk, cell("td3"), 3))
+    assert status(filling.folder(3))["resumed_from"] == saved
+    assert_same_run(calm.folder(3), filling.folder(3))
+
+
+def test_a_disk_that_became_read_only_is_named_and_can_still_be_looked_at(small_disk, stop_at):
+    stopped = pack(small_disk, cell("td3"), 3)
+    stop_at(170)
+    with pytest.raises(train.Interrupted):
+        train.train_pack(stopped)
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    with pytest.raises(UserError, match=r"seed-0003: cannot be written \(Read-only file system\)"):
+        train.train_pack(stopped)
+    assert ledger.state(SeedFolder(stopped.folder(3))).state == "interrupted"
+
+
+def test_a_folder_that_vanishes_ends_the_attempt_and_the_next_one_starts_over(tmp_path, at_step):
+    calm, hit = (pack(tmp_path / name, cell("td3"), 3, checkpoint_every=1e-9) for name in ("calm", "hit"))
+    train.train_pack(calm)
+    at_step(170, once(lambda _: shutil.rmtree(hit.folder(3))))
+    with pytest.raises(FileNotFoundError):
+        train.train_pack(hit)
+    train.train_pack(hit)
+    assert_same_run(calm.folder(3), hit.folder(3))
+
+
+# ---- other processes
+
+
+def test_a_seed_that_beats_on_another_host_is_left_alone_and_taken_over_when_it_stops(tmp_path, stop_at):
+    both = pack(tmp_path, cell("td3"), 3)
+    stop_at(170)
+    with pytest.raises(train.Interrupted):
+        train.train_pack(both)
+    stop_at(None)
+    folder = SeedFolder(both.folder(3))
+    before = status(folder.path)
+    owner = before["owner"] | {"host": "another"}
+    folder.write_status(before | {"owner": owner, "heartbeat": time.time()})  # type: ignore[typeddict-item]
+    train.train_pack(both)
+    assert status(folder.path)["attempt"] == 1
+    folder.write_status(before | {"owner": owner, "heartbeat": time.time() - 300})  # type: ignore[typeddict-item]
+    train.train_pack(both)
+    assert status(folder.path)["state"] == "done"
+    assert status(folder.path)["resumed_from"] == 170
 
 
 def test_a_pack_whose_commit_was_cut_short_goes_on_together(tmp_path, stop_at):

@@ -4,6 +4,7 @@ import io
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -327,7 +328,7 @@ def test_two_runs_at_once_never_train_a_seed_twice(root, drive):
     outputs = [process.communicate(timeout=40)[0] for process in (first, second)]
     assert [first.returncode, second.returncode] == [0, 0]
     assert sorted(seed for _, seed, _ in attempts(root)) == [0, 1, 2]
-    assert any("that another process trains: host here, pid" in output for output in outputs)
+    assert any(f"that another process trains: host {socket.gethostname()}, pid" in output for output in outputs)
 
 
 def test_seeds_whose_process_dies_while_another_waits_are_taken_over(root, drive):
@@ -336,7 +337,7 @@ def test_seeds_whose_process_dies_while_another_waits_are_taken_over(root, drive
     second = drive("seconds=0.05, steps=40", "seeds=1")
     assert second.stdout is not None
     for line in second.stdout:
-        if line.startswith("waiting for 1 seed that another process trains: host here, pid"):
+        if line.startswith(f"waiting for 1 seed that another process trains: host {socket.gethostname()}, pid"):
             break
     os.killpg(first.pid, signal.SIGKILL)
     output, _ = second.communicate(timeout=40)
@@ -565,7 +566,7 @@ def test_a_seed_is_told_from_its_lock_while_a_worker_trains_it(root, drive):
     wait_until(lambda: len(attempts(root)) == 1)
     folder = seed_folder(root, cell_of(), 0)
     wait_until(lambda: ledger.state(folder).state == "running" and ledger.state(folder).owner is not None)
-    assert ledger.state(folder).who == f"host here, pid {pids(root)[0]}"
+    assert ledger.state(folder).who == f"host {socket.gethostname()}, pid {pids(root)[0]}"
 
 
 def test_what_no_file_can_say_is_said_at_the_end(root, monkeypatch):

@@ -9,10 +9,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Protocol, Self
 
-from bench.plan import Pack
+from bench import ledger
+from bench.plan import Pack, seed_folder
 from bench.progress import Board
+from results.format import CorruptFile
 
 Claim = Callable[[Pack], Pack | None]  # a pack without the seeds that need no training any more, None if none is left
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")  # read when torch and numpy load
 SAME_STOP = 0.3  # seconds; ours: `timeout` and job managers signal a process and its group at once, people are slower
 Problems = dict[Path, str]  # a seed's folder -> why its attempt ended early, where its files cannot say it
 
@@ -95,3 +98,21 @@ class Stop:
         """
         if self.number is not None:
             raise Stopped(self.number)
+
+
+def record(pack: Pack, problem: str) -> Problems:
+    """Note in the files of a dead process's seeds why they stand still; what no file can hold is returned."""
+    problems: Problems = {}
+    for seed in pack.seeds:
+        folder = seed_folder(pack.root, pack.cell, seed)
+        try:
+            if folder.read_status() is None:
+                problems[folder.path] = problem
+                continue
+            with ledger.holding(folder.lock) as mine:
+                status = folder.read_status()
+                if mine and status is not None and status["state"] == "running":
+                    folder.write_status({**status, "state": "failed", "reason": problem}, durable=True)
+        except (OSError, CorruptFile):
+            problems[folder.path] = problem
+    return problems

@@ -17,14 +17,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import ledger, show, worker
-from bench.launch import Claim, Problems, Stop, Stopped
-from bench.plan import Pack, seed_folder
+from bench import show, worker
+from bench.launch import THREAD_VARIABLES, Claim, Problems, Stop, Stopped, record
+from bench.plan import Pack
 from bench.progress import Board
-from results.format import CorruptFile, slug
+from results.format import slug
 
 POLL = 0.1  # seconds between two looks at the workers
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")  # read when torch and numpy load
 _TAIL = 4_096  # bytes of a log that are searched for its last line
 
 
@@ -49,7 +48,8 @@ class Inline:
                     worker.train(pack)
             except worker.interrupted() as error:
                 board.ended(id(queued), "interrupted, saved")
-                raise Stopped(stop.number or getattr(error, "number", signal.SIGINT)) from None
+                came = getattr(error, "signals", ()) or (signal.SIGINT,)
+                raise Stopped(stop.number or came[0]) from None
             board.ended(id(queued))
         stop.check()
         return {}
@@ -125,7 +125,7 @@ class Local:
             board.ended(id(ended.queued), "killed")
             return {}
         problem = f"worker died (signal {-code})" if code < 0 else f"crashed: {_last_line(ended.log, ended.log_start)}"
-        problems = _record(ended.pack, problem)
+        problems = record(ended.pack, problem)
         board.ended(id(ended.queued), f"{problem}; its output is in {ended.log}")
         return problems
 
@@ -212,21 +212,3 @@ def _last_line(log: Path, start: int) -> str:
     except OSError:
         lines = []
     return lines[-1].strip()[:300] if lines else "it printed nothing"
-
-
-def _record(pack: Pack, problem: str) -> Problems:
-    """Note in the files of a dead worker's seeds why they stand still; what no file can hold is returned."""
-    problems: Problems = {}
-    for seed in pack.seeds:
-        folder = seed_folder(pack.root, pack.cell, seed)
-        try:
-            if folder.read_status() is None:
-                problems[folder.path] = problem
-                continue
-            with ledger.holding(folder.lock) as mine:
-                status = folder.read_status()
-                if mine and status is not None and status["state"] == "running":
-                    folder.write_status({**status, "state": "failed", "reason": problem}, durable=True)
-        except (OSError, CorruptFile):
-            problems[folder.path] = problem
-    return problems

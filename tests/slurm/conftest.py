@@ -1,0 +1,27 @@
+"""A real SLURM of one node, for the tests of this folder."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parent / "cluster.sh"
+CANNOT = 77  # the script's code for a machine on which it cannot work
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of a SLURM that runs; the commands of this process and of its children speak to it."""
+    folder = tmp_path_factory.mktemp("cluster")
+    done = subprocess.run([SCRIPT, "start", folder], stderr=subprocess.PIPE, text=True, check=False)
+    if done.returncode == CANNOT:
+        pytest.skip(done.stderr.strip())
+    assert done.returncode == 0, done.stderr
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SLURM_CONF", str(folder / "slurm.conf"))
+        for name in [name for name in os.environ if name.startswith(("SLURM_JOB", "SBATCH_"))]:
+            patch.delenv(name)
+        yield folder
+    subprocess.run([SCRIPT, "stop", folder], check=True)

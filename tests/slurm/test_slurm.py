@@ -1,0 +1,277 @@
+"""`bench run --on slurm` on a real SLURM of one node: what it submits, and what comes back after every fault."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from small_runs import assert_same_run
+
+from bench import checkpoint
+from results.format import SeedFolder
+
+pytestmark = [pytest.mark.slurm, pytest.mark.usefixtures("cluster")]
+
+ROOT = Path(__file__).parent.parent.parent
+TINY = ("--set", "warmup_steps=60", "--set", "hidden=24-17", "--set", "batch_size=19", "--eval-episodes", "1")
+VARIANT = "hidden=24-17,batch_size=19,warmup_steps=60"
+ONE = ("--algos", "td3", "--envs", "restricted-hopper", *TINY, "--steps", "500", "--eval-every", "150", "--pack", "1")
+ON_SLURM = ("--on", "slurm", "--checkpoint-every", "1")
+# A step takes 30 ms, so that a fault finds a small training at work without keeping a processor busy.
+SLOW = """
+import builtins, sys, time
+import_ = builtins.__import__
+
+def importing(name, *arguments, **more):
+    module = import_(name, *arguments, **more)
+    training = getattr(sys.modules.get("bench.train"), "Training", None)
+    if training and "slow" not in training.__dict__:
+        training.slow, advance = True, training.advance
+        training.advance = lambda self: (time.sleep(0.03), advance(self))[1]
+    return module
+
+builtins.__import__ = importing
+"""
+
+
+@pytest.fixture(scope="session")
+def slow(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Environment variables with which trainings are slow."""
+    folder = tmp_path_factory.mktemp("slow")
+    (folder / "sitecustomize.py").write_text(SLOW)
+    return {"PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"}
+
+
+@pytest.fixture(scope="session")
+def calm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Seeds 0 and 1 of ONE, trained here and undisturbed."""
+    runs = tmp_path_factory.mktemp("calm")
+    assert bench("run", *ONE, "--seeds", "2", "--pack", "2", "--on", "inline", "--runs", runs)[0] == 0
+    return runs
+
+
+def bench(*arguments: str | Path, **environment: str) -> tuple[int, str]:
+    """Exit code and output of the command line."""
+    done = started(*arguments, **environment)
+    output, _ = done.communicate(timeout=240)
+    return done.returncode, output
+
+
+def started(*arguments: str | Path, **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "bench.cli", *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def slurm(*command: str) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def until(holds: Callable[[], object], seconds: float = 120.0) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, slurm("squeue", "--states=all")
+        time.sleep(0.2)
+
+
+def seed(runs: Path, number: int) -> SeedFolder:
+    return SeedFolder.of(runs / "default", "restricted-hopper", f"td3:{VARIANT}", number)
+
+
+def saved(folder: SeedFolder) -> bool:
+    """Whether there is a checkpoint, after the first evaluation."""
+    return max(checkpoint.steps(folder.checkpoint), default=0) > 150
+
+
+def of(folder: SeedFolder) -> dict:
+    """What status.json says."""
+    return dict(folder.read_status() or {})
+
+
+def jobs(runs: Path) -> list[str]:
+    """Numbers of the jobs submitted for a folder, oldest first."""
+    found = [json.loads(path.read_text()) for path in (runs / "default" / "slurm").glob("*/submission.json")]
+    return [each["job"] for each in sorted(found, key=lambda each: each["submitted"])]
+
+
+def tasks(runs: Path) -> int:
+    found = [json.loads(path.read_text()) for path in (runs / "default" / "slurm").glob("*/submission.json")]
+    return sum(len(each["tasks"]) for each in found)
+
+
+def assert_ended_like(calm: Path, runs: Path, *seeds: int) -> None:
+    for number in seeds:
+        assert of(seed(runs, number))["state"] == "done"
+        assert of(seed(runs, number))["resumed_from"] > 150
+        assert_same_run(seed(calm, number).path, seed(runs, number).path)
+
+
+@pytest.fixture(scope="session")
+def timing_out(cluster, slow, tmp_path_factory) -> Path:
+    """A task of a minute and more under a limit of a minute, which runs beside the other tests."""
+    assert cluster.is_dir()
+    runs = tmp_path_factory.mktemp("timing_out")
+    code, output = bench("run", *ONE, "--steps", "2000", *ON_SLURM, "--time", "1", "--runs", runs, **slow)
+    assert code == 0, output
+    return runs
+
+
+@pytest.mark.usefixtures("timing_out")
+def test_a_grid_is_one_throttled_array_of_packs_and_equals_a_local_run(tmp_path):
+    grid = ("--algos", "savo,td3", "--envs", "restricted-inverted-pendulum,restricted-hopper", "--seeds", "10", *TINY)
+    command = ("run", *grid, "--steps", "100", "--eval-every", "50", "--runs", tmp_path)
+    code, output = bench(*command, "--on", "slurm", "--array-parallelism", "2")
+    assert code == 0
+    assert "submitted 4 tasks as job" in output
+    (job,) = jobs(tmp_path)
+    (script,) = (tmp_path / "default" / "slurm").glob(f"*/{job}_submission.sh")
+    assert "#SBATCH --array=0-3%2\n" in script.read_text()
+    listed = slurm("squeue", "--noheader", "--array", f"--jobs={job}", "--format=%T").split()
+    assert len(listed) == 4
+    assert listed.count("RUNNING") <= 2
+    code, output = bench("status", "--runs", tmp_path)
+    assert f"queued (job {job}: JobArrayTaskLimit)" in output
+
+    code, output = bench(*command, "--on", "slurm", "--wait")
+    assert code == 0, output
+    assert "nothing to submit" in output
+    assert output.count("\nended ") == 4
+    assert output.endswith("40 of 40 seeds are done\n")
+    assert jobs(tmp_path) == [job]
+    assert bench("run", *grid, *command[-6:-2], "--runs", tmp_path, "--name", "local")[0] == 0
+    for path in (tmp_path / "local").glob("*/*/seed-*"):
+        assert_same_run(path, tmp_path / "default" / path.relative_to(tmp_path / "local"))
+    code, output = bench("status", "--runs", tmp_path)
+    assert (code, "queued" in output) == (0, False)
+
+
+def test_a_wrong_partition_is_slurms_message_in_one_line(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.cli", "run", *ONE, *ON_SLURM, "--partition", "nope", "--runs", tmp_path],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: sbatch: invalid partition specified: nope; ")
+    assert done.stderr.count("\n") == 1
+    assert jobs(tmp_path) == []
+
+
+def test_a_grid_beyond_the_largest_array_is_split_and_the_throttle_still_holds(tmp_path):
+    command = ("run", *ONE, *ON_SLURM, "--seeds", "7", "--extra", "hold", "--runs", tmp_path)
+    code, output = bench(*command)
+    assert code == 0, output
+    first, second = jobs(tmp_path)
+    assert f"submitted 7 tasks as job {first}, {second}" in output
+    listed = slurm("squeue", "--noheader", "--array", f"--jobs={first},{second}", "--format=%F %E").splitlines()
+    assert [line.split()[0] for line in listed].count(first) == 5
+    assert {line.split()[1] for line in listed if line.startswith(f"{second} ")} == {f"afterany:{first}_*(unfulfilled)"}
+    code, output = bench("status", "--runs", tmp_path)
+    assert f"seeds 0-4: queued (job {first}: JobHeldUser)" in output
+    slurm("scancel", first, second)
+
+
+def test_two_runs_at_once_submit_every_pack_once(tmp_path):
+    command = ("run", *ONE, *ON_SLURM, "--seeds", "4", "--extra", "hold", "--runs", tmp_path)
+    both = [started(*command) for _ in range(2)]
+    outputs = [process.communicate(timeout=120)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert sum("submitted 4 tasks" in output for output in outputs) == 1
+    assert sum("nothing to submit" in output for output in outputs) == 1
+    assert tasks(tmp_path) == 4
+    slurm("scancel", *jobs(tmp_path))
+
+
+def test_requeued_and_warned_tasks_come_back_and_end_with_the_same_bits(slow, calm, tmp_path):
+    command = ("run", *ONE, *ON_SLURM, "--seeds", "2", "--runs", tmp_path)
+    bench(*command, **slow)
+    (job,) = jobs(tmp_path)
+    until(lambda: all(saved(seed(tmp_path, number)) for number in (0, 1)))
+    slurm("scontrol", "requeue", f"{job}_0")  # as a preemption does
+    slurm("scancel", "--signal=USR2", f"{job}_1")  # as SLURM does before a time limit
+    code, output = bench(*command, "--wait", **slow)
+    assert code == 0, output
+    assert "is queued again" in output
+    assert jobs(tmp_path) == [job]
+    assert_ended_like(calm, tmp_path, 0, 1)
+    assert [of(seed(tmp_path, number))["attempt"] for number in (0, 1)] == [2, 2]
+
+
+def test_killed_and_cancelled_tasks_are_named_and_the_next_run_submits_them_alone(slow, calm, tmp_path):
+    command = ("run", *ONE, *ON_SLURM, "--seeds", "2", "--runs", tmp_path)
+    bench(*command, **slow)
+    (job,) = jobs(tmp_path)
+    until(lambda: all(saved(seed(tmp_path, number)) for number in (0, 1)))
+    os.kill(of(seed(tmp_path, 0))["owner"]["pid"], signal.SIGKILL)
+    slurm("scancel", f"{job}_1")
+    until(lambda: not slurm("squeue", "--noheader", f"--jobs={job}"))
+    code, output = bench("status", "--runs", tmp_path)
+    assert "seed 0: interrupted at step" in output
+    assert f"job {job}_0 died" in output
+    assert f"job {job}_1 was cancelled" in output
+    bench("run", *ONE, *ON_SLURM, "--runs", tmp_path, **slow)  # seed 0 alone
+    code, output = bench(*command, "--wait", **slow)
+    assert code == 0, output
+    assert "submitted 1 task as job" in output
+    assert len(jobs(tmp_path)) == 3
+    assert_ended_like(calm, tmp_path, 0, 1)
+
+
+def test_tasks_of_a_node_that_fails_come_back_when_there_is_a_node_again(slow, calm, timing_out, tmp_path):
+    until(lambda: of(seed(timing_out, 0)).get("state") == "done", 240)  # a failing node would hit it, too
+    command = ("run", *ONE, *ON_SLURM, "--seeds", "2", "--runs", tmp_path)
+    bench(*command, **slow)
+    (job,) = jobs(tmp_path)
+    until(lambda: all(saved(seed(tmp_path, number)) for number in (0, 1)))
+    (node,) = slurm("sinfo", "--noheader", "--format=%n").split()
+    slurm("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
+    try:
+        until(lambda: set(slurm("squeue", "--noheader", f"--jobs={job}", "--format=%T").split()) == {"PENDING"})
+        code, output = bench("status", "--runs", tmp_path)
+        assert f"(job {job}: " in output
+        assert "queued" in output
+    finally:
+        slurm("scontrol", "update", f"nodename={node}", "state=resume")
+    code, output = bench(*command, "--wait", **slow)
+    assert code == 0, output
+    assert jobs(tmp_path) == [job]
+    assert_ended_like(calm, tmp_path, 0, 1)
+
+
+def test_a_task_that_runs_out_of_time_saves_and_comes_back(timing_out, tmp_path):
+    until(lambda: of(seed(timing_out, 0)).get("state") == "done", 240)
+    status = of(seed(timing_out, 0))
+    assert status["attempt"] > 1
+    assert status["resumed_from"] > 0
+    assert len(jobs(timing_out)) == 1
+    assert bench("run", *ONE, "--steps", "2000", "--on", "inline", "--runs", tmp_path)[0] == 0
+    assert_same_run(seed(tmp_path, 0).path, seed(timing_out, 0).path)
+
+
+def test_where_squeue_fails_status_says_so_and_nothing_is_submitted(tmp_path):
+    command = ("run", *ONE, *ON_SLURM, "--extra", "hold", "--runs", tmp_path)
+    bench(*command)
+    (job,) = jobs(tmp_path)
+    (tmp_path / "slurm.conf").write_text("nonsense\n")
+    broken = {"SLURM_CONF": str(tmp_path / "slurm.conf")}
+    code, output = bench("status", "--runs", tmp_path, **broken)
+    assert code == 0
+    assert "note: squeue: " in output
+    assert f"what became of job {job} is not known" in output
+    code, output = bench(*command, **broken)
+    assert code == 1
+    assert output.startswith("error: squeue: ")
+    assert "nothing was submitted" in output
+    assert jobs(tmp_path) == [job]
+    slurm("scancel", job)
