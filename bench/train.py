@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import os
 import signal
 import socket
@@ -240,7 +241,9 @@ class Training:
         self.replay = Replay(len(seeds), min(self.config.buffer_size, self.budget.steps), self.layout, self.device)
         self.noise_shapes = self.agent.noise_shapes("act")
         self.exploration = exploration(self.config, self.noise_shapes.pop("explore", None), len(seeds))
-        self.evaluator = Evaluator(self.make_env, self.environment, seeds, self.budget.eval_episodes)
+        self.evaluator = Evaluator(
+            functools.partial(self.make_env, evaluation=True), self.environment, seeds, self.budget.eval_episodes
+        )
         self.evaluated = 0  # step of the last evaluation
         self.logged = 0  # transitions that the replay log on disk holds
         self.metrics: dict[str, Tensor] = {}  # of the last updates, each (S,)
@@ -251,9 +254,9 @@ class Training:
         self.speed: float | None = None
         self.acting = 0.0  # seconds that choosing actions took
 
-    def make_env(self) -> gym.Env:
-        """One environment of this cell."""
-        return envs.make(self.cell.environment, **self.cell.env_keywords)
+    def make_env(self, *, evaluation: bool = False) -> gym.Env:
+        """One environment of this cell, to train on or its twin to evaluate on."""
+        return envs.make(self.cell.environment, evaluation=evaluation, **self.cell.env_keywords)
 
     # -- beginning
 
