@@ -51,6 +51,11 @@ class Grid:
         """Number of seeds asked for."""
         return len(self.cells) * len(self.seeds)
 
+    @property
+    def exit_code(self) -> int:
+        """Of a command that leaves nothing undone but what this machine lacks."""
+        return 1 if self.left_out else 0
+
     def look(self) -> list[CellState]:
         """How every seed stands, in the order of the cells."""
         cells = [
@@ -236,7 +241,7 @@ def run(grid: Grid, console: Console) -> int:
     """
     states = grid.look()
     if nothing_to_do(grid, states, console):
-        return 1 if grid.left_out else 0
+        return grid.exit_code
     _, lines = announcement(grid, states)
     check_writable(grid.root)
     for text, style in lines:
@@ -343,7 +348,7 @@ def conclude(grid: Grid, problems: Problems, console: Console) -> int:
     show.line(console, f"{done} of {grid.size} seeds are done", "green" if everything else "red")
     for text, style in _left_out(grid):
         show.line(console, text, style)
-    return 0 if everything and not grid.left_out else 1
+    return grid.exit_code if everything else 1
 
 
 def check_writable(root: Path) -> None:

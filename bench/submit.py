@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from rich.console import Console
 
@@ -19,8 +19,8 @@ from bench.progress import Board
 def run(planned: Grid, console: Console) -> int:
     """Submit everything that was asked for and is neither done nor queued nor running; returns the exit code.
 
-    0: submitted, or, if that was waited for, done. 1: waited for, and not everything is done. 130, 143: not waited for
-    any more, after Ctrl-C or SIGTERM.
+    0: submitted, or, if that was waited for, done. 1: not everything is done that was waited for, or will be: a seed is
+    unreadable, an environment is left out. 130, 143: not waited for any more, after Ctrl-C or SIGTERM.
 
     Raises:
         UserError: SLURM refuses, or cannot say what it has already; nothing can be written.
@@ -28,11 +28,9 @@ def run(planned: Grid, console: Console) -> int:
     grid.check_writable(planned.root)
     try:
         with Stop() as stop:
-            if _submit(planned, console, stop):
-                return 0
-            if not planned.options.wait:
-                show.line(console, "`bench status` says how they stand; --wait follows them")
-                return 0
+            code = _submit(planned, console, stop)
+            if code is not None:
+                return code
             _follow(planned, console, stop)
     except Stopped as stopped:
         show.line(console, "stopped following; what was submitted goes on, and `bench status` shows it", "yellow")
@@ -42,8 +40,8 @@ def run(planned: Grid, console: Console) -> int:
     return grid.conclude(planned, {}, console)
 
 
-def _submit(planned: Grid, console: Console, stop: Stop) -> bool:
-    """Submit what nobody has in hand; whether everything is done already."""
+def _submit(planned: Grid, console: Console, stop: Stop) -> int | None:
+    """Submit what nobody has in hand; the exit code, None if there is something that is to be followed."""
 
     def wait() -> None:
         stop.check()
@@ -52,7 +50,7 @@ def _submit(planned: Grid, console: Console, stop: Stop) -> bool:
     with jobs.submitting(planned.root, wait):
         states = planned.look()
         if grid.nothing_to_do(planned, states, console):
-            return True
+            return planned.exit_code
         if unknown := planned.jobs.unknown():
             what = f"job {', '.join(unknown)} may still have seeds; nothing was submitted, try again"
             raise UserError(f"{planned.jobs.problem}: {what}", exit_code=1)
@@ -60,14 +58,20 @@ def _submit(planned: Grid, console: Console, stop: Stop) -> bool:
         for text, style in lines:
             show.line(console, text, style)
         ledger.ask(planned.root, planned.cells, planned.seeds)
-        if not packs:
-            show.line(console, "nothing to submit: what is not done is queued or running")
-            return False
-        submitted = slurm.submit(planned.root, packs, planned.options.slurm)
-    numbers = ", ".join(str(each.job) for each in submitted)
-    tasks = show.count(len(packs), "task")
-    show.line(console, f"submitted {tasks} as job {numbers}; `{slurm.cancel_line(submitted)}` cancels", "green")
-    return False
+        submitted = slurm.submit(planned.root, packs, planned.options.slurm) if packs else []
+    if submitted:
+        numbers = ", ".join(str(each.job) for each in submitted)
+        tasks = show.count(len(packs), "task")
+        show.line(console, f"submitted {tasks} as job {numbers}; `{slurm.cancel_line(submitted)}` cancels", "green")
+    else:
+        show.line(console, "nothing to submit: what can be trained is done, queued or running")
+    if planned.options.wait:
+        return None
+    unreadable = [replace(cell, seeds=tuple(seed for seed in cell.seeds if seed.unreadable)) for cell in states]
+    for text, style in show.reasons(unreadable):
+        show.line(console, text, style)
+    show.line(console, "`bench status` says how they stand; --wait follows them")
+    return 1 if any(cell.seeds for cell in unreadable) else planned.exit_code
 
 
 @dataclass

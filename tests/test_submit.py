@@ -20,7 +20,7 @@ from bench.errors import UserError
 from bench.launch import slurm
 from bench.options import Slurm
 from bench.plan import Budget, Cell, seed_folder
-from results.format import SeedFolder
+from results.format import SeedFolder, append_csv
 
 CELL = Cell("hopper", {}, "fake", FakeConfig(), {}, Budget("ci", 4, 1, 1))
 
@@ -274,12 +274,48 @@ def test_a_submission_that_never_came_to_be_leaves_no_trace_in_the_states(comman
     assert "submitted 1 task" in run(planned(root, 1))[1]
 
 
-def begun(folder: SeedFolder, *, host: str, state: str = "running", launcher: str = "local", **owner: str) -> None:
+def test_the_exit_code_tells_of_what_no_submission_will_bring_as_locally(commands, tmp_path):
+    root = tmp_path / "name"
+    each = planned(root, 2)
+    each.left_out = ("restricted-ant: there are no ants",)
+    code, output = run(each)
+    assert (code, "submitted 2 tasks" in output) == (1, True)
+    assert "left out: restricted-ant: there are no ants\n" in output
+    queue(root, commands, "PENDING|0|Resources", "PENDING|1|Resources")
+    assert run(each)[0] == 1
+    for seed in (0, 1):
+        finished(seed_folder(root, CELL, seed))
+    assert run(planned(root, 2)) == (0, "nothing to do: 2 of 2 seeds are done\n")
+    assert run(each) == (1, f"nothing to do: 2 of 2 seeds are done\nleft out: {each.left_out[0]}\n")
+
+
+def test_an_unreadable_seed_is_named_and_not_taken_for_queued(commands, tmp_path):
+    root = tmp_path / "name"
+    assert run(planned(root, 2))[0] == 0
+    queue(root, commands, "COMPLETED|0|None", "COMPLETED|1|None")
+    finished(seed_folder(root, CELL, 0))
+    begun(seed_folder(root, CELL, 1), host="another")
+    seed_folder(root, CELL, 1).run_json.write_text("{")
+    code, output = run(planned(root, 2))
+    assert code == 1
+    assert "nothing to submit: " in output
+    assert "fake seed 1: failed: " in output
+    assert "mend it, or delete" in output
+
+
+def finished(folder: SeedFolder) -> None:
+    begun(folder, host="another", state="done", step=4)
+    append_csv(folder.evals_csv, ["step", "episode", "return", "length"], [[4, 0, 1.0, 1]])
+
+
+def begun(
+    folder: SeedFolder, *, host: str, state: str = "running", step: int = 2, launcher: str = "local", **owner: str
+) -> None:
     folder.write_run({**worker_spec(), "seed": folder.seed}, {})
     folder.write_status(
         {
             "state": state,
-            "step": 2,
+            "step": step,
             "steps": 4,
             "reason": "boom" if state == "failed" else None,
             "heartbeat": time.time(),
