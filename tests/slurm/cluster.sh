@@ -99,7 +99,7 @@ start() {
 }
 
 stop() {
-    local daemon pid
+    local daemon pid process
     if [ -e "$folder/slurmctld.pid" ]; then
         SLURM_CONF=$folder/slurm.conf timeout 10 scancel --full --signal=KILL --user=root 2> /dev/null || true
         SLURM_CONF=$folder/slurm.conf timeout 10 scancel --user=root 2> /dev/null || true
@@ -112,6 +112,12 @@ stop() {
             sleep 0.1
         done
         kill -9 "$pid" 2> /dev/null || true
+    done
+    # What the controller did not end in time: its jobs, and the daemons of their steps.
+    for process in /proc/[0-9]*; do
+        grep -qzxF "SLURM_CONF=$folder/slurm.conf" "$process/environ" 2> /dev/null || continue
+        grep -qz '^SLURM_JOB_ID=' "$process/environ" || [ "$(cat "$process/comm")" = slurmstepd ] || continue
+        kill -9 "${process#/proc/}" 2> /dev/null || true
     done
 }
 

@@ -13,7 +13,7 @@ import pytest
 from small_runs import assert_same_run
 
 from bench import checkpoint
-from results.format import SeedFolder
+from results.format import SeedFolder, seed_folders
 
 pytestmark = [pytest.mark.slurm, pytest.mark.usefixtures("cluster")]
 
@@ -148,8 +148,12 @@ def test_a_grid_is_one_throttled_array_of_packs_and_equals_a_local_run(tmp_path)
     assert output.endswith("40 of 40 seeds are done\n")
     assert jobs(tmp_path) == [job]
     assert bench("run", *grid, *command[-6:-2], "--runs", tmp_path, "--name", "local")[0] == 0
-    for path in (tmp_path / "local").glob("*/*/seed-*"):
-        assert_same_run(path, tmp_path / "default" / path.relative_to(tmp_path / "local"))
+    local = [folder.path for folder in seed_folders(tmp_path / "local")]
+    assert len(local) == 40
+    for path in local:
+        from_slurm = tmp_path / "default" / path.relative_to(tmp_path / "local")
+        assert_same_run(path, from_slurm)
+        assert (path / "policy.pt").read_bytes() == (from_slurm / "policy.pt").read_bytes()
     code, output = bench("status", "--runs", tmp_path)
     assert (code, "queued" in output) == (0, False)
 
@@ -275,3 +279,30 @@ def test_where_squeue_fails_status_says_so_and_nothing_is_submitted(tmp_path):
     assert "nothing was submitted" in output
     assert jobs(tmp_path) == [job]
     slurm("scancel", job)
+
+
+def test_without_accounting_and_with_an_empty_queue_the_files_say_what_is_done(cluster, tmp_path):
+    command = ("run", *ONE, *ON_SLURM, "--runs", tmp_path)
+    bench(*command, "--extra", "hold")
+    (lost,) = jobs(tmp_path)
+    slurm("scancel", lost)
+    assert subprocess.run(["sacct"], capture_output=True, check=False).returncode != 0
+    config = cluster / "slurm.conf"
+    before = config.read_text()
+    config.write_text(before + "MinJobAge=2\n")  # seconds after which it forgets a job that ended
+    slurm("scontrol", "reconfigure")
+    try:
+        until(lambda: slurm("squeue", "--noheader", "--states=all") == "")
+        _, output = bench("status", "--runs", tmp_path)
+        assert "note:" not in output
+        assert f"job {lost} is gone from the queue" in output
+        code, output = bench(*command, "--wait")
+        assert code == 0, output
+        assert "1 of 1 seeds are done" in output
+        assert len(jobs(tmp_path)) == 2
+        until(lambda: slurm("squeue", "--noheader", "--states=all") == "")
+        code, output = bench("status", "--runs", tmp_path)
+        assert (code, "note:" in output, "gone" in output) == (0, False, False)
+    finally:
+        config.write_text(before)
+        slurm("scontrol", "reconfigure")
