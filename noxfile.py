@@ -59,7 +59,10 @@ def rliable(session: nox.Session) -> None:
 
 @nox.session
 def slurm(session: nox.Session) -> None:
-    """On a real SLURM of one node, which tests/slurm/cluster.sh installs and starts; skipped where it cannot."""
+    """On a real SLURM of one node, which tests/slurm/cluster.sh installs and starts; skipped where it cannot.
+
+    Where CI is set, it fails there.
+    """
     session.install(*PINNED, "-e", ".[dev,benchmarks]")
     session.run("pytest", "-m", "slurm", "tests/slurm", *session.posargs, env={"OMP_NUM_THREADS": "1"})
 

@@ -55,6 +55,8 @@ class Train:
 
     def _leave(self, number: int, *_: object) -> NoReturn:
         """End this attempt, after asking for another one if SLURM will not offer it."""
+        for each in (signal.SIGTERM, signal.SIGUSR2):
+            signal.signal(each, signal.SIG_IGN)  # SLURM repeats itself, and being requeued brings a SIGTERM
         if number == signal.SIGUSR2:
             subprocess.run(["scontrol", "requeue", _task_id()], check=True, timeout=jobs.PATIENCE)
         raise SystemExit(worker.INTERRUPTED)

@@ -48,8 +48,8 @@ SlurmdPort=16818
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
-# A requeued job waits until the credential of its former life has expired.
-AuthInfo=socket=$folder/munge.socket,cred_expire=5
+# A requeued job waits until the credential of its former life has expired; no launch may take longer than that.
+AuthInfo=socket=$folder/munge.socket,cred_expire=10
 StateSaveLocation=$folder/state
 SlurmdSpoolDir=$folder/spool
 SlurmctldPidFile=$folder/slurmctld.pid
