@@ -19,7 +19,7 @@ from bench import grid, jobs, ledger, options, show, submit, worker
 from bench.errors import UserError
 from bench.launch import slurm
 from bench.options import Slurm
-from bench.plan import Budget, Cell, seed_folder
+from bench.plan import Budget, Cell, Pack, seed_folder
 from results.format import SeedFolder, append_csv
 
 CELL = Cell("hopper", {}, "fake", FakeConfig(), {}, Budget("ci", 4, 1, 1))
@@ -301,6 +301,45 @@ def test_an_unreadable_seed_is_named_and_not_taken_for_queued(commands, tmp_path
     assert "nothing to submit: " in output
     assert "fake seed 1: failed: " in output
     assert "mend it, or delete" in output
+
+
+def test_followed_tasks_start_come_back_and_end_as_the_queue_says(commands, tmp_path):
+    root = tmp_path / "name"
+    each = planned(root, 2)
+    run(each)
+    told = []
+
+    class Told:
+        def started(self, pack, key, since):
+            assert since > 0
+            told.append(("started", pack.seeds, key))
+
+        def ended(self, key, problem=None):
+            told.append(("ended", key, problem))
+
+    packs = [Pack(CELL, (seed,), root, "cpu", 300.0, "slurm") for seed in (0, 1)]
+    tasks = {f"1_{number}": submit._Followed(pack) for number, pack in enumerate(packs)}
+    follower = submit._Follower(Told(), tasks)  # type: ignore[arg-type]
+    first, second = map(id, packs)
+
+    def after(*lines: str) -> list[tuple[object, ...]]:
+        queue(root, commands, *lines)
+        known = jobs.Jobs(root)
+        known.join(ledger.survey(root))
+        told.clear()
+        follower.tell(known.tasks)
+        return list(told)
+
+    assert after("PENDING|0|Resources", "PENDING|1|Resources") == []
+    assert after("RUNNING|0|None", "PENDING|1|Resources") == [("started", (0,), first)]
+    assert after("COMPLETING|0|None", "RUNNING|1|None") == [("started", (1,), second)]
+    assert after("PENDING|0|BeginTime", "RUNNING|1|None") == [("ended", first, "job 1_0 is queued again")]
+    assert after("RUNNING|0|None", "FAILED|1|NonZeroExitCode") == [
+        ("started", (0,), first), ("ended", second, "job 1_1 died"),
+    ]  # fmt: skip
+    for seed in (0, 1):
+        finished(seed_folder(root, CELL, seed))
+    assert after("COMPLETED|0|None") == [("ended", first, None)]
 
 
 def finished(folder: SeedFolder) -> None:
