@@ -4,6 +4,7 @@ import contextlib
 import errno
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ from results.format import SeedFolder
 __all__ = ["one_thread", "stop_at"]  # fixtures
 
 FAULTY = "faulty-line"
+FAST = "restricted-inverted-pendulum"
 
 
 class Line(gym.Env):
@@ -330,6 +332,34 @@ def test_a_seed_that_beats_on_another_host_is_left_alone_and_taken_over_when_it_
     train.train_pack(both)
     assert status(folder.path)["state"] == "done"
     assert status(folder.path)["resumed_from"] == 170
+
+
+def test_a_killed_parent_costs_neither_what_is_done_nor_what_was_saved(tmp_path):
+    command = ["run", "--algos", "td3", "--envs", FAST, "--seeds", "2", "--steps", "1500", "--eval-every", "500"]
+    command += ["--set", "hidden=16-16", "--set", "batch_size=16", "--set", "warmup_steps=100", "--eval-episodes", "1"]
+    command += ["--pack", "1", "--workers", "1", "--checkpoint-every", "0.5"]
+
+    def start(runs: str) -> subprocess.Popen[bytes]:
+        code = Path(__file__).parents[1]
+        line = [sys.executable, "-m", "bench.cli", *command, "--runs", str(tmp_path / runs)]
+        return subprocess.Popen(line, cwd=code, stdout=subprocess.DEVNULL)
+
+    calm = start("calm")
+    variant = "td3__hidden-16-16__batch_size-16__warmup_steps-100"
+    done, hit = (SeedFolder(tmp_path / "hit" / "default" / FAST / variant / f"seed-000{seed}") for seed in (0, 1))
+    parent = start("hit")
+    while not checkpoint.steps(hit.checkpoint):
+        assert parent.poll() is None, "it ended before it could be killed"
+        time.sleep(0.02)
+    before = (done.path / "evals.csv").stat().st_mtime_ns
+    parent.kill()
+    parent.wait()
+    assert start("hit").wait() == 0  # waits for the orphan to save and end, then goes on
+    assert (done.path / "evals.csv").stat().st_mtime_ns == before
+    assert status(hit.path)["resumed_from"] > 0
+    assert calm.wait() == 0
+    for folder in (done, hit):
+        assert_same_run(tmp_path / "calm" / folder.path.relative_to(tmp_path / "hit"), folder.path)
 
 
 def test_a_pack_whose_commit_was_cut_short_goes_on_together(tmp_path, stop_at):
