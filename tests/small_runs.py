@@ -34,7 +34,8 @@ def cell(algorithm: str, environment: str = "restricted-hopper", steps: int = 40
     entry = algos.get(algorithm)
     base = profiles.config_fields(profiles.get("quick"), envs.get(environment), steps)
     config, overrides = plan.resolve(entry, base, SMALL | VARIANTS[algorithm] | fields)
-    return Cell(environment, KEYWORDS.get(environment, {}), algorithm, config, overrides, Budget("quick", steps, 150, 2))
+    keywords, budget = KEYWORDS.get(environment, {}), Budget("quick", steps, 150, 2)
+    return Cell(environment, keywords, algorithm, config, overrides, budget)
 
 
 def pack(root: Path, cell: Cell, *seeds: int, checkpoint_every: float = 1000.0) -> Pack:
