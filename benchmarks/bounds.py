@@ -24,6 +24,7 @@ from bench import plan
 from bench.errors import UserError
 from bench.options import Options
 from envs import mineworld, movielens, recsim
+from results import reference
 
 COLUMNS: tuple[str, ...] = (
     "environment",
@@ -114,9 +115,18 @@ def measure(cell: plan.Cell, episodes: int, seed: int) -> list[dict[str, str]]:
         returns = play(env, policy, episodes, seed)
         mean, error = returns.mean(), returns.std(ddof=1) / np.sqrt(episodes)
         half = NormalDist().inv_cdf((1 + LEVEL) / 2) * error
-        version = gym.spec(envs.get(cell.environment).id).version
         source = f"benchmarks/bounds.py --envs {cell.env_label} --episodes {episodes} --seed {seed}"
-        values = (cell.env_label, f"v{version}", bound, name, mean, mean - half, mean + half, episodes, source)
+        values = (
+            cell.env_label,
+            reference.version(cell.spec(seed)["environment"]),
+            bound,
+            name,
+            mean,
+            mean - half,
+            mean + half,
+            episodes,
+            source,
+        )
         texts = (f"{value:.4f}" if isinstance(value, float) else str(value) for value in values)
         rows.append(dict(zip(COLUMNS, texts, strict=True)))
         env.close()

@@ -27,8 +27,8 @@ from results.tables import FEW_SEEDS, NAMES
 
 Look = tuple[str, Any]  # a colour and matplotlib's line style
 
-# Okabe & Ito 2008, "Color Universal Design", without yellow, which is lost on white, and with a grey; each with dashes
-# of its own, so that lines stay apart when printed in grey
+# Okabe & Ito 2008, "Color Universal Design", without yellow, which is lost on white, and with a grey and a brown; each
+# with dashes of its own, so that lines stay apart when printed in grey
 _LOOKS: tuple[Look, ...] = (
     ("#0072B2", "-"),
     ("#D55E00", (0, (5, 1.5))),
@@ -38,6 +38,7 @@ _LOOKS: tuple[Look, ...] = (
     ("#56B4E9", (0, (3, 1, 1, 1, 1, 1))),
     ("#000000", (0, (2, 1))),
     ("#7F7F7F", (0, (8, 1.5, 1, 1.5))),
+    ("#8C4A2F", (0, (3, 1.5))),
 )
 _KNOWN = (
     "savo",
@@ -48,6 +49,7 @@ _KNOWN = (
     "sac",
     "savo-sac",
     "greedy-ac",
+    "greedy-td3",
 )  # these keep their look everywhere
 
 WIDTH = 3.4  # inches, one column of a two-column paper
@@ -85,16 +87,19 @@ _STYLE: dict[str, Any] = {
 
 
 def looks(variants: Iterable[str]) -> dict[str, Look]:
-    """A colour and a line style per variant: known algorithms keep theirs, others take free ones in order of name."""
+    """A colour and a line style per variant: known algorithms keep theirs, others take free ones in order of name.
+
+    Where none is free, a variant has the colour of its algorithm and the dashes of another.
+    """
     names = sorted(set(variants))
     found = {name: _LOOKS[_KNOWN.index(name)] for name in names if name in _KNOWN}
-    free = [look for look in _LOOKS if look not in found.values()]
-    # more variants than looks: colours come again with the dashes of another
-    free += [
-        (colour, _LOOKS[(i + shift) % len(_LOOKS)][1]) for shift in range(1, 8) for i, (colour, _) in enumerate(_LOOKS)
-    ]
-    others = [name for name in names if name not in found]
-    return found | {name: free[i % len(free)] for i, name in enumerate(others)}
+    for count, name in enumerate(name for name in names if name not in found):
+        algorithm = name.partition(":")[0]
+        home = _KNOWN.index(algorithm) if algorithm in _KNOWN else count % len(_LOOKS)
+        again = [(colour, dashes) for colour, _ in _LOOKS[home:] + _LOOKS[:home] for _, dashes in _LOOKS]
+        unused = [look for look in (*_LOOKS, *again) if look not in found.values()]
+        found[name] = unused[0] if unused else again[count % len(again)]
+    return found
 
 
 def learning_curves(

@@ -25,6 +25,18 @@ def denormal_numbers() -> Iterator[None]:
         sys.modules["torch"].set_flush_denormal(False)
 
 
+@pytest.fixture
+def arithmetic_as_in_training() -> Iterator[None]:
+    """One thread, and denormal numbers flushed."""
+    import torch  # not all that is tested needs it
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="session")
 def run_python() -> RunPython:
     """`run_python(code, *folders)` runs code in a fresh interpreter that also imports from the folders."""

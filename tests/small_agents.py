@@ -1,8 +1,8 @@
 """Small agents, and the batches and noise to train them with, for the tests of the algorithms."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,9 +13,12 @@ import algos
 from algos.agent import Acted, Agent, Batch, Call, Spaces
 from algos.catalogue import Catalogue
 from algos.nets import Stack
+from algos.sac import LOG_SIGMA_HIGH, LOG_SIGMA_LOW
 from algos.streams import Streams, standard_normal
 
 CPU = torch.device("cpu")
+Twins = tuple[tuple[float, float], tuple[float, float]]  # two functions of the action: slope and offset
+UNUSED: Twins = ((0, -99), (0, -99))
 
 # Every algorithm of the registry, and the variants that run other code of it.
 ABLATIONS: dict[str, list[dict[str, Any]]] = {
@@ -74,25 +77,27 @@ ITEMS = 23  # ours: of the small catalogue; more than any number of candidates h
 VARIANTS = _variants()
 
 
-def catalogue(items: int, action_dim: int) -> Catalogue | None:
-    """Items strewn over the box; None for no items."""
+def catalogue(items: int | Sequence[float], action_dim: int) -> Catalogue | None:
+    """Items strewn over the box, or the given ones on a line; None for no items."""
     if items == 0:
         return None
+    if not isinstance(items, int):
+        return Catalogue(np.array(items, dtype=np.float32)[:, None])
     return Catalogue(np.random.default_rng(1).uniform(-1, 1, (items, action_dim)).astype(np.float32))
 
 
 SMALL = {"hidden": (16, 16), "batch_size": 8, "lr": 1e-3, "summary_hidden": 8, "summary_size": 4}
 
 
-@contextmanager
-def one_core() -> Iterator[None]:
-    """Arithmetic as in training: one thread, denormal numbers flushed."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
-    yield
-    torch.set_flush_denormal(False)
-    torch.set_num_threads(threads)
+# Numbers that can be computed in the head: one state, one action dimension, networks of one hidden layer of 2 units.
+TINY = {"hidden": (2,), "batch_size": 1, "gamma": 0.5, "lr": 0.25, "max_grad_norm": 0.0, "actor_norm": False}
+
+
+def tiny(name: str, seeds: Sequence[int] = (0,), items: int | Sequence[float] = 0, **fields: Any) -> "Pack":
+    """An agent whose numbers can be computed in the head."""
+    known = {field.name for field in dataclasses.fields(algos.get(name).config)}
+    base = {field: value for field, value in TINY.items() if field in known}
+    return pack(name, seeds, obs_dim=1, action_dim=1, items=items, **base | fields)
 
 
 def config(name: str, **fields: Any) -> Any:
@@ -150,12 +155,39 @@ class Pack(NamedTuple):
 
 
 def pack(
-    name: str, seeds: Sequence[int], *, obs_dim: int = 3, action_dim: int = 2, items: int = 0, **fields: Any
+    name: str,
+    seeds: Sequence[int],
+    *,
+    obs_dim: int = 3,
+    action_dim: int = 2,
+    items: int | Sequence[float] = 0,
+    **fields: Any,
 ) -> Pack:
     streams = [Streams(seed) for seed in seeds]
     inits: list[np.random.Generator] = [stream.init for stream in streams]
     spaces = Spaces(obs_dim, action_dim, catalogue(items, action_dim))
     return Pack(algos.get(name).agent(config(name, **fields), spaces, inits, CPU), streams)
+
+
+def one_transition(
+    protos: Sequence[float] = (),
+    executed: float = 0.25,
+    reward: float = 0.0,
+    terminated: float = 0.0,
+    proposals: Sequence[float] | None = None,
+) -> Batch:
+    """One transition of one seed, with one state and one action dimension; proposals are the protos unless given."""
+    zero = torch.zeros(1, 1, 1)
+    stored = torch.tensor(protos).view(1, 1, -1, 1)
+    return Batch(
+        obs=zero,
+        action=zero + executed,
+        protos=stored,
+        proposals=stored if proposals is None else torch.tensor(proposals).view(1, 1, -1, 1),
+        reward=zero[0] + reward,
+        next_obs=zero,
+        terminated=zero[0] + terminated,
+    )
 
 
 def numbers(agent: Agent) -> dict[str, Tensor]:
@@ -188,3 +220,21 @@ def make_constant(stack: Stack, *outputs: float) -> None:
     stack.flat.zero_()
     for m, output in enumerate(outputs):
         stack.frozen["output.bias"][:, m] = output
+
+
+def make_gaussian(stack: Stack, mean: float = 0.0, log_sigma: float = 0.0) -> None:
+    """Let every network of a stochastic actor's stack give this Gaussian in every state."""
+    share = (log_sigma - LOG_SIGMA_LOW) / (LOG_SIGMA_HIGH - LOG_SIGMA_LOW)
+    stack.flat.zero_()
+    stack.frozen["output.bias"][:] = torch.tensor([mean, math.atanh(2 * share - 1)])
+
+
+def unit_log_pi(point: float) -> float:
+    """log π of the action tanh(point) under a squashed N(0, 1)."""
+    return -(point**2) / 2 - math.log(2 * math.pi) / 2 - math.log(1 - math.tanh(point) ** 2)
+
+
+def set_critics(made: Pack, online: Twins, targets: Twins) -> None:
+    """Make the critics functions of the action, each twin (slope, offset)."""
+    make_linear(made.agent.critic.online, *online)
+    make_linear(made.agent.critic.target, *targets)

@@ -13,7 +13,16 @@ from bench.plan import Budget, Cell, Pack
 from results.format import SeedFolder, read_json
 
 SMALL = {"hidden": (24, 17), "batch_size": 19, "warmup_steps": 60, "lr": 1e-3}  # odd sizes: no register is full
-VARIANTS = {"td3": {}, "savo": {"extra_actors": 2, "summary_hidden": 9}}
+# Every algorithm of the registry, the dear ones made smaller.
+VARIANTS: dict[str, dict[str, Any]] = {name: {} for name in algos.names()} | {
+    "savo": {"extra_actors": 2, "summary_hidden": 9},
+    "savo-sac": {"extra_actors": 1, "summary_hidden": 9},
+    "cem": {"samples": 11},
+    "greedy-ac": {"samples": 11},
+    "greedy-td3": {"samples": 11},
+    "wolpertinger": {"dual": True},  # stores protos and, on a catalogue, items
+}
+KEYWORDS: dict[str, dict[str, Any]] = {"recsim": {"items": 50}}
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +34,8 @@ def cell(algorithm: str, environment: str = "restricted-hopper", steps: int = 40
     entry = algos.get(algorithm)
     base = profiles.config_fields(profiles.get("quick"), envs.get(environment), steps)
     config, overrides = plan.resolve(entry, base, SMALL | VARIANTS[algorithm] | fields)
-    return Cell(environment, {}, algorithm, config, overrides, Budget("quick", steps, 150, 2))
+    keywords, budget = KEYWORDS.get(environment, {}), Budget("quick", steps, 150, 2)
+    return Cell(environment, keywords, algorithm, config, overrides, budget)
 
 
 def pack(root: Path, cell: Cell, *seeds: int, checkpoint_every: float = 1000.0) -> Pack:

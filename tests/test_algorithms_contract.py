@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from small_agents import VARIANTS, Pack, config, numbers, one_core, pack, same
+from small_agents import VARIANTS, Pack, config, numbers, pack, same
 from torch import Tensor
 
 import algos
@@ -21,10 +21,7 @@ every_variant = pytest.mark.parametrize("variant", VARIANTS)
 every_algorithm = pytest.mark.parametrize("name", algos.names())
 
 
-@pytest.fixture(autouse=True)
-def arithmetic_as_in_training():
-    with one_core():
-        yield
+pytestmark = pytest.mark.usefixtures("arithmetic_as_in_training")
 
 
 def of(variant: str, *seeds: int, **fields: Any) -> Pack:

@@ -22,7 +22,7 @@ __all__ = ["one_thread", "stop_at"]  # fixtures
 # ---- pack-free
 
 
-@pytest.mark.parametrize("environment", ["restricted-hopper", "restricted-inverted-pendulum"])
+@pytest.mark.parametrize("environment", ["restricted-hopper", "restricted-inverted-pendulum", "recsim"])
 @pytest.mark.parametrize("algorithm", VARIANTS)
 def test_a_seed_is_the_same_alone_and_in_any_pack(tmp_path, algorithm, environment):
     runs = {seeds: pack(tmp_path / str(len(seeds)), cell(algorithm, environment), *seeds) for seeds in PACKS}
@@ -45,11 +45,12 @@ def test_seeds_differ_from_each_other(tmp_path):
 # ---- interruption-free
 
 
+@pytest.mark.parametrize("environment", ["restricted-hopper", "recsim"])
 @pytest.mark.parametrize("algorithm", VARIANTS)
-def test_a_run_stopped_at_awkward_steps_ends_as_the_undisturbed_one(tmp_path, stop_at, algorithm):
-    calm = pack(tmp_path / "calm", cell(algorithm), 3)
+def test_a_run_stopped_at_awkward_steps_ends_as_the_undisturbed_one(tmp_path, stop_at, algorithm, environment):
+    calm = pack(tmp_path / "calm", cell(algorithm, environment), 3)
     train.train_pack(calm)
-    stopped = pack(tmp_path / "stopped", cell(algorithm), 3)
+    stopped = pack(tmp_path / "stopped", cell(algorithm, environment), 3)
     before = 0
     for step in (1, 59, 60, 61, 150, 151, 275, 300, 399):  # around the warm-up, on evaluations, before the last step
         stop_at(step)
@@ -145,7 +146,7 @@ def test_the_replay_log_survives_several_segments_and_a_full_ring(tmp_path, stop
 STEPS = {"td3": 24_000, "savo": 5_000}  # some 20 s each, so that three kills find it at work
 
 
-@pytest.mark.parametrize("algorithm", VARIANTS)
+@pytest.mark.parametrize("algorithm", STEPS)
 def test_a_run_killed_at_random_moments_ends_as_the_undisturbed_one(tmp_path, algorithm):
     """The command line, its worker killed with -9 three times, each time after it has saved something of its own."""
     command = [sys.executable, "-m", "bench.cli", "run", "--algos", algorithm, "--envs", "restricted-hopper"]

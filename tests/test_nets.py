@@ -5,18 +5,14 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 import torch
-from small_agents import CPU, one_core
+from small_agents import CPU
 from torch import Tensor, tensor
 from torch.nn.utils import clip_grad_norm_, parameters_to_vector
 
 from algos import nets
 from algos.nets import Layers, Optimizer, Params, Stack
 
-
-@pytest.fixture(autouse=True)
-def arithmetic_as_in_training():
-    with one_core():
-        yield
+pytestmark = pytest.mark.usefixtures("arithmetic_as_in_training")
 
 
 def rngs(*seeds: int) -> list[np.random.Generator]:

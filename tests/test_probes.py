@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from small_agents import CPU, Pack, one_core, pack
+from small_agents import CPU, Pack, pack
 from torch import Tensor
 
 import algos
@@ -25,10 +25,7 @@ Step = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarr
 every_algorithm = pytest.mark.parametrize("name", algos.names())
 
 
-@pytest.fixture(autouse=True)
-def arithmetic_as_in_training():
-    with one_core():
-        yield
+pytestmark = pytest.mark.usefixtures("arithmetic_as_in_training")
 
 
 def signs(rng: np.random.Generator) -> float:

@@ -147,7 +147,16 @@ def test_known_algorithms_keep_their_look_and_no_two_variants_share_one():
     many = plots.looks(variants)
     assert {name: many[name] for name in few} == few
     assert len(set(many.values())) == len(variants)
-    assert len({look[1] for look in list(many.values())[:8]}) == 8  # apart in grey, too
+    assert len({look[1] for look in list(many.values())[:9]}) == 9  # apart in grey, too
+
+
+def test_where_no_look_is_free_a_variant_has_the_colour_of_its_algorithm():
+    nine = ["cem", "ensemble", "greedy-ac", "greedy-td3", "sac", "savo", "savo-sac", "td3", "wolpertinger"]
+    found = plots.looks([*nine, "td3:target_noise=0", "td3:target_noise=0.1"])
+    colours = {name: colour for name, (colour, _) in found.items()}
+    assert len({colours[name] for name in nine}) == 9
+    assert colours["td3:target_noise=0"] == colours["td3:target_noise=0.1"] == colours["td3"]
+    assert len(set(found.values())) == 11
 
 
 def test_names_of_steps():

@@ -4,44 +4,19 @@ import math
 
 import pytest
 import torch
-from small_agents import Pack, make_constant, make_linear, one_core, pack
+from small_agents import UNUSED, Pack, make_constant, make_linear, one_transition, pack, set_critics, tiny
 from torch import Tensor, tensor
 
 from algos import savo, td
 from algos.agent import Batch
 from algos.nets import Stack
 
-Function = tuple[float, float]  # of the action: slope and offset
-
-
-@pytest.fixture(autouse=True)
-def arithmetic_as_in_training():
-    with one_core():
-        yield
+pytestmark = pytest.mark.usefixtures("arithmetic_as_in_training")
 
 
 def agent(extra_actors: int = 2, **fields) -> Pack:
-    """One seed, a batch of one transition; every network has one hidden layer of 2 units."""
-    base = {"hidden": (2,), "batch_size": 1, "gamma": 0.5, "actor_norm": False, "max_grad_norm": 0.0, "lr": 0.25}
-    return pack("savo", (0,), obs_dim=1, action_dim=1, **base | {"extra_actors": extra_actors} | fields)
-
-
-def transition(protos: list[float], executed: float = 0.25, reward: float = 0.0) -> Batch:
-    zero = torch.zeros(1, 1, 1)
-    return Batch(
-        obs=zero,
-        action=zero + executed,
-        protos=tensor(protos).view(1, 1, -1, 1),
-        proposals=tensor(protos).view(1, 1, -1, 1),
-        reward=zero[0] + reward,
-        next_obs=zero,
-        terminated=zero[0],
-    )
-
-
-def set_critics(agent: Pack, online: tuple[Function, Function], targets: tuple[Function, Function]) -> None:
-    make_linear(agent.agent.critic.online, *online)
-    make_linear(agent.agent.critic.target, *targets)
+    """One seed with so many extra actors."""
+    return tiny("savo", extra_actors=extra_actors, **fields)
 
 
 def set_proposals(agent: Pack, *actions: float, target: bool = False) -> None:
@@ -50,9 +25,6 @@ def set_proposals(agent: Pack, *actions: float, target: bool = False) -> None:
     rest = agent.agent.followers_target if target else agent.agent.followers
     make_constant(first, math.atanh(actions[0]))
     make_constant(rest, *map(math.atanh, actions[1:]))
-
-
-UNUSED: tuple[Function, Function] = ((0, -99), (0, -99))
 
 
 # ---- proposals
@@ -118,7 +90,7 @@ def test_each_proposal_is_scored_and_stored_with_its_own_noise():
 
 
 def target(agent: Pack, normal: float = 0.0) -> float:
-    batch = transition([0.0] * agent.agent.protos, reward=1)
+    batch = one_transition([0.0] * agent.agent.protos, reward=1)
     return agent.agent.update_critics(batch, {"smoothing": torch.full((1, 1, 1), normal)})["target_mean"].item()
 
 
@@ -184,13 +156,13 @@ def test_surrogates_are_fitted_to_the_smaller_critic_truncated():
     agent_ = agent()
     make_constant(surrogates(agent_), 0, 1)
     set_critics(agent_, online=((4, 0), (4, 1)), targets=UNUSED)
-    batch = transition([0.5, -0.5, 0.75], executed=0.25)  # worth 2, -2, 3 and 1
+    batch = one_transition([0.5, -0.5, 0.75], executed=0.25)  # worth 2, -2, 3 and 1
     assert errors(agent_, batch).tolist() == [[[2**2, 2**2], [(3 - 1) ** 2, (2 - 1) ** 2]]]
     assert fit(agent_, batch)["surrogate_loss"].item() == (4 + 4 + 4 + 1) / 4
 
 
 def test_surrogates_can_be_fitted_to_the_target_critics():
-    batch = transition([0.5, -0.5], executed=0.25)
+    batch = one_transition([0.5, -0.5], executed=0.25)
     for critics, expected in (("online", [[2**2, 2**2]]), ("target", [[8**2, 8**2]])):
         agent_ = agent(extra_actors=1, surrogate_critics=critics)
         make_constant(surrogates(agent_), 0)
@@ -218,7 +190,7 @@ def test_surrogates_move_towards_their_targets_and_the_critics_stay():
     make_constant(surrogates(agent_), 9)
     make_linear(agent_.agent.critic.online, (4, 0), (4, 0))
     before = agent_.agent.critic.online.flat.clone()
-    fit(agent_, transition([0.5, -0.5]))
+    fit(agent_, one_transition([0.5, -0.5]))
     assert surrogates(agent_).frozen["output.bias"].item() == pytest.approx(8.75)
     assert torch.equal(agent_.agent.critic.online.flat, before)
 
@@ -266,7 +238,9 @@ def test_every_actor_climbs_its_own_landscape():
     set_critics(agent_, online=((4, 1), (-9, 0)), targets=UNUSED)
     make_linear(surrogates(agent_), (-2, 3), (5, 0))
     before = surrogates(agent_).flat.clone(), agent_.agent.critic.online.flat.clone()
-    assert agent_.agent.update_actors(transition([0.0, 0, 0]), {})["actor_loss"].item() == pytest.approx(-(3 + 2 + 2.5))
+    assert agent_.agent.update_actors(one_transition([0.0, 0, 0]), {})["actor_loss"].item() == pytest.approx(
+        -(3 + 2 + 2.5)
+    )
     start = math.atanh(0.5)
     assert agent_.agent.actor.frozen["output.bias"].item() == pytest.approx(start + 0.25)  # Adam's first step is lr
     assert agent_.agent.followers.frozen["output.bias"].flatten().tolist() == pytest.approx(
@@ -280,8 +254,8 @@ def test_actors_climb_from_where_they_are_and_not_from_what_is_stored():
     fresh, other = agent(), agent()
     for agent_ in (fresh, other):
         set_proposals(agent_, 0.5, -0.5, 0.25)
-    one = fresh.agent.update_actors(transition([0.0, 0, 0], executed=0), {})
-    two = other.agent.update_actors(transition([1.0, 1, 1], executed=1), {})
+    one = fresh.agent.update_actors(one_transition([0.0, 0, 0], executed=0), {})
+    two = other.agent.update_actors(one_transition([1.0, 1, 1], executed=1), {})
     assert one["actor_loss"].item() == two["actor_loss"].item()
 
 
@@ -319,7 +293,7 @@ def test_diversity_enters_the_actors_loss_with_its_weight():
     set_proposals(agent_, 0.25, -0.25)
     make_constant(agent_.agent.critic.online, 1, 99)
     make_constant(surrogates(agent_), 1)
-    loss = agent_.agent.update_actors(transition([0.0, 0]), {})["actor_loss"].item()
+    loss = agent_.agent.update_actors(one_transition([0.0, 0]), {})["actor_loss"].item()
     assert loss == pytest.approx(-2 + 3 * math.exp(-0.5), abs=1e-6)
 
 
@@ -339,7 +313,7 @@ def test_a_joint_surrogate_is_fitted_to_the_smaller_critic_at_the_best_proposal(
     agent_ = agent(joint=True)
     make_constant(surrogates(agent_), 1)
     set_critics(agent_, online=((4, 1), (4, 0)), targets=UNUSED)
-    joint, batch = agent_.agent.surrogates, transition([-0.5, 0.75, 0.5], executed=1)
+    joint, batch = agent_.agent.surrogates, one_transition([-0.5, 0.75, 0.5], executed=1)
     assert joint.error(agent_.agent.critic, batch, joint.network.frozen).tolist() == [(3 - 1) ** 2]
 
 
@@ -359,7 +333,7 @@ def test_a_joint_actor_climbs_the_joint_surrogate():
     make_constant(agent_.agent.actor, start)
     make_linear(surrogates(agent_), (2, 3))  # of the last action
     set_critics(agent_, online=((-9, 0), (-9, 0)), targets=UNUSED)
-    assert agent_.agent.update_actors(transition([0.0, 0, 0]), {})["actor_loss"].item() == pytest.approx(-4)
+    assert agent_.agent.update_actors(one_transition([0.0, 0, 0]), {})["actor_loss"].item() == pytest.approx(-4)
     assert agent_.agent.actor.frozen["output.bias"].flatten().tolist() == pytest.approx([start, start, start + 0.25])
 
 
@@ -371,7 +345,7 @@ def test_diagnosis_reports_gain_winners_spread_and_surrogate_errors():
     set_proposals(agent_, -0.5, 0.5, 0.25)
     set_critics(agent_, online=((4, 0), (4, 1)), targets=UNUSED)
     make_constant(surrogates(agent_), 0, 1)
-    metrics = agent_.agent.diagnose(transition([0.5, -0.5, 0.75], executed=0.25), {})
+    metrics = agent_.agent.diagnose(one_transition([0.5, -0.5, 0.75], executed=0.25), {})
     assert {name: round(value.item(), 5) for name, value in metrics.items()} == {
         "q": 2,
         "critic_gap": 1,

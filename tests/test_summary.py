@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from small_agents import CPU, one_core
+from small_agents import CPU
 from torch import Tensor, tensor
 
 from algos.nets import Params, Stack
@@ -15,10 +15,7 @@ SEEDS, MEMBERS, COUNT, STATES = 2, 3, 3, 7
 every_kind = pytest.mark.parametrize("kind", SUMMARISERS)
 
 
-@pytest.fixture(autouse=True)
-def arithmetic_as_in_training():
-    with one_core():
-        yield
+pytestmark = pytest.mark.usefixtures("arithmetic_as_in_training")
 
 
 def made(kind: str, members: int = MEMBERS) -> Stack:

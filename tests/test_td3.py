@@ -4,29 +4,17 @@ import math
 
 import pytest
 import torch
-from small_agents import Pack, make_constant, make_linear, one_core, pack
+from small_agents import Pack, make_constant, set_critics, tiny
 from torch import Tensor, tensor
 
 from algos.agent import Batch
 
-
-@pytest.fixture(autouse=True)
-def arithmetic_as_in_training():
-    with one_core():
-        yield
+pytestmark = pytest.mark.usefixtures("arithmetic_as_in_training")
 
 
-def agent(**fields) -> Pack:
-    """Two seeds, a batch of one transition; every network has one hidden layer of 2 units."""
-    base = {
-        "hidden": (2,),
-        "batch_size": 1,
-        "gamma": 0.5,
-        "target_noise": 0.0,
-        "actor_norm": False,
-        "max_grad_norm": 0.0,
-    }
-    return pack("td3", (0, 1), obs_dim=1, action_dim=1, **base | fields)
+def agent(target_noise: float = 0.0, **fields) -> Pack:
+    """Two seeds, without smoothing unless asked for."""
+    return tiny("td3", (0, 1), target_noise=target_noise, **fields)
 
 
 def transition(reward: float = 1.0, terminated: float = 0.0, action: float = 0.25) -> Batch:
@@ -46,12 +34,6 @@ def transition(reward: float = 1.0, terminated: float = 0.0, action: float = 0.2
 def target(agent: Pack, batch: Batch, normal: float = 0.0) -> list[float]:
     """The Bellman target of each seed's only transition."""
     return agent.agent.update_critics(batch, {"smoothing": torch.full((2, 1, 1), normal)})["target_mean"].tolist()
-
-
-def set_critics(agent: Pack, online: tuple, targets: tuple) -> None:
-    """Twins as functions (slope, offset) of the action."""
-    make_linear(agent.agent.critic.online, *online)
-    make_linear(agent.agent.critic.target, *targets)
 
 
 def test_target_is_the_smaller_target_critic_at_the_target_actors_action():

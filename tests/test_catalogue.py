@@ -1,0 +1,58 @@
+"""The search among the items of a catalogue."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.distance import cdist
+from torch import tensor
+
+from algos import catalogue
+from algos.actor_critic import snap
+from algos.catalogue import Catalogue
+
+
+def strewn(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    return rng.uniform(-1, 1, shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("chunk", [7, 10, 1000])  # of 100 items: the last one shorter, all alike, a single one
+@pytest.mark.parametrize("count", [1, 2, 9, 100])
+def test_the_nearest_are_those_of_the_distances_in_float64_in_their_order(monkeypatch, chunk: int, count: int):
+    monkeypatch.setattr(catalogue, "CHUNK", chunk)
+    rng = np.random.default_rng(0)
+    items, points = strewn(rng, 100, 5), strewn(rng, 2, 3, 4, 5)
+    found = Catalogue(items).nearest(torch.from_numpy(points), count)
+    distances = cdist(points.reshape(-1, 5).astype(float), items.astype(float))
+    assert np.array_equal(found.reshape(-1, count), distances.argsort(axis=1)[:, :count])
+    assert found.shape == (2, 3, 4, count)
+
+
+def test_an_item_is_its_own_nearest_and_the_index_is_that_of_the_catalogue():
+    items = Catalogue(np.array([[0.5, 0], [-0.5, 0], [0, 0.5], [0, -0.5]], dtype=np.float32))
+    points = tensor([[[0.0, -0.5], [-0.5, 0.0]], [[0.4, 0.1], [0.1, 0.4]]])  # 2 seeds, 2 points
+    found = items.nearest(points, 1)
+    assert found.tolist() == [[[3], [1]], [[0], [2]]]
+    assert items[found].squeeze(2).tolist() == [[[0, -0.5], [-0.5, 0]], [[0.5, 0], [0, 0.5]]]
+
+
+def test_points_beyond_the_box_are_compared_as_they_are():
+    items = Catalogue(np.array([[1, 1], [1, -0.25]], dtype=np.float32))
+    assert items.nearest(tensor([[[9.0, 0.25]]]), 1).item() == 1
+
+
+def test_more_than_there_are_is_refused():
+    with pytest.raises(ValueError, match="count=5: the catalogue has only 4 items"):
+        Catalogue(np.zeros((4, 2), dtype=np.float32)).nearest(torch.zeros(1, 1, 2), 5)
+
+
+def test_snapped_protos_become_the_neighbours_of_each_in_turn():
+    items = Catalogue(np.array([[-1], [-0.5], [0.5], [1]], dtype=np.float32))
+    actions, found = snap(items, tensor([-0.9, 0.6]).view(1, 1, 2, 1), neighbours=2)
+    assert found is not None
+    assert found.tolist() == [[[0, 1, 2, 3]]]
+    assert actions.flatten().tolist() == [-1, -0.5, 0.5, 1]
+
+
+def test_in_a_box_nothing_is_snapped():
+    protos = tensor([-0.9, 0.6]).view(1, 1, 2, 1)
+    assert snap(None, protos) == (protos, None)
