@@ -27,14 +27,16 @@ GPU_UPDATE = 2.5e-3
 
 def relative(algorithm: str, config: Any) -> float:
     """Time of an update relative to TD3's; 1 for what is not known."""
-    # ours: measured, see docs/performance.md
+    # ours: measured by benchmarks/algorithms.py, see docs/performance.md
     if algorithm in ("savo", "savo-sac"):
-        return (1 if algorithm == "savo" else 2.5) * (1 + 1.6 * config.extra_actors)
+        return (1 if algorithm == "savo" else 1.35) * (1 + 1.6 * config.extra_actors)
     if algorithm == "ensemble":
-        return 1 + 0.35 * config.extra_actors
+        return 1 + 0.36 * config.extra_actors
     if algorithm == "cem":
-        return 1 + 0.09 * config.iterations * config.samples
-    return {"sac": 1.8, "wolpertinger": 1.1, "greedy-ac": 5.0, "greedy-td3": 3.0}.get(algorithm, 1.0)
+        return 1 + 0.07 * config.iterations * config.samples
+    if algorithm == "wolpertinger":
+        return 1.9 if config.dual else 1.2
+    return {"sac": 1.5, "greedy-ac": 3.6, "greedy-td3": 2.2}.get(algorithm, 1.0)
 
 
 def networks(algorithm: str, config: Any) -> int:
