@@ -3,6 +3,7 @@
 Training needs no renderer: none is made before the first picture, and a broken setting of one is put aside.
 """
 
+import ctypes.util
 import os
 import sys
 import warnings
@@ -13,6 +14,8 @@ from typing import Any
 import gymnasium as gym
 
 RENDERER = "MUJOCO_GL"  # MuJoCo's and Gymnasium's variable: egl, osmesa or glfw
+SCREENS = ("DISPLAY", "WAYLAND_DISPLAY")  # X11's and Wayland's variables
+SCREENLESS = {"egl": "EGL", "osmesa": "OSMesa"}  # renderers that need no screen, the faster first, and their libraries
 
 
 class NoRenderer(RuntimeError):
@@ -41,6 +44,7 @@ def picture(env: gym.Env) -> Any:
     Raises:
         NoRenderer: No picture can be drawn on this machine.
     """
+    _choose_renderer()
     hook = sys.unraisablehook
     # Gymnasium's and GLFW's half-made windows complain once more as they are deleted, and GLFW warns of the screen.
     sys.unraisablehook = lambda _: None
@@ -54,8 +58,21 @@ def picture(env: gym.Env) -> Any:
         sys.unraisablehook = hook
     raise NoRenderer(
         f"render_mode={env.render_mode!r}: no picture with {RENDERER}={os.environ.get(RENDERER, '')} ({reason}); "
-        f"without a screen set {RENDERER}=egl, which needs the system's libEGL (Debian: apt install libegl1 libgl1)"
+        f"without a screen {RENDERER}=egl needs the system's libEGL (Debian: apt install libegl1 libgl1), and "
+        f"{RENDERER}=osmesa libOSMesa (libosmesa6)"
     )
+
+
+def _choose_renderer() -> None:
+    """Without a screen, and where nobody has chosen, take a renderer that needs none: Gymnasium would take GLFW.
+
+    Gymnasium reads the variable, and MuJoCo loads what it names, at the first picture and no earlier.
+    """
+    if sys.platform != "linux" or RENDERER in os.environ or any(map(os.environ.get, SCREENS)):
+        return
+    found = [name for name, library in SCREENLESS.items() if ctypes.util.find_library(library)]
+    if found:
+        os.environ[RENDERER] = found[0]
 
 
 def _simulator() -> Any:
