@@ -7,6 +7,7 @@ so that drawing has no part in what happens.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -73,15 +74,13 @@ def play(
 
     torch.set_num_threads(1)  # both as in training, so that the same bits come out
     torch.set_flush_denormal(True)
-    camera = Camera(task, path, fps, steps)
     try:
-        takes = perform(chosen.folder, spec, episodes)
-        with Progress(console=show.console(stderr=True), transient=True) as progress:
-            camera.film(takes[:episodes], progress)
+        with contextlib.closing(Camera(task, path, fps, steps)) as camera:
+            takes = perform(chosen.folder, spec, episodes)
+            with Progress(console=show.console(stderr=True), transient=True) as progress:
+                camera.film(takes[:episodes], progress)
     except KeyboardInterrupt:
         raise UserError("stopped; no film was written", exit_code=130) from None
-    finally:
-        camera.close()
     _tell(console, chosen, spec, takes[:episodes], path, compare=len(takes) == spec["budget"]["eval_episodes"])
 
 
@@ -104,8 +103,10 @@ def _cell(root: Path, env: str, algo: str) -> CellState:
             (cell,) = plan.cells(options)
             if (cell.env_label, cell.variant) == (state.environment, state.variant):
                 return state
-    labels = [f"{state.variant} on {state.environment}" for state in found]
-    raise UserError(f"{algo} on {env} is not among the cells of {root}: {grammar.nearest(f'{algo} on {env}', labels)}")
+    there = [f"{state.variant} on {state.environment}" for state in found]
+    alike = [each for each in there if each.partition(" on ")[2].partition(":")[0] == task.name]
+    listed = "; ".join(alike or there) or "none"
+    raise UserError(f"{algo} on {env} is not among the cells of {root}; there are: {listed}")
 
 
 def _one(value: str, option: str) -> grammar.Item:
