@@ -66,7 +66,9 @@ def writing(path: Path, fps: float) -> Iterator[Callable[[Picture], None]]:
             yield add
         unfinished.replace(path)
     except OSError as error:
-        raise UserError(f"--out {path}: cannot be written ({error.strerror or error})", exit_code=1) from None
+        raise UserError(
+            f"--out {path}: cannot be written ({error.strerror or 'the encoder failed'})", exit_code=1
+        ) from None
     finally:
         unfinished.unlink(missing_ok=True)
 
@@ -93,10 +95,10 @@ def _gif(path: Path, fps: float) -> Iterator[Callable[[Picture], None]]:
 def _mp4(path: Path, fps: float) -> Iterator[Callable[[Picture], None]]:
     import imageio_ffmpeg
 
-    encoder = None
+    encoder, added = None, 0
 
     def add(picture: Picture) -> None:
-        nonlocal encoder
+        nonlocal encoder, added
         if encoder is None:
             height, width, _ = picture.shape
             encoder = imageio_ffmpeg.write_frames(
@@ -108,9 +110,16 @@ def _mp4(path: Path, fps: float) -> Iterator[Callable[[Picture], None]]:
             )
             encoder.send(None)
         encoder.send(np.ascontiguousarray(picture))
+        added += 1
 
     try:
         yield add
     finally:
         if encoder is not None:
-            encoder.close()
+            encoder.close()  # without a word if the last of it could not be written
+    try:
+        written, _ = imageio_ffmpeg.count_frames_and_secs(str(path))
+    except RuntimeError:
+        written = 0
+    if written != added:
+        raise OSError

@@ -69,7 +69,7 @@ def play(
     task = spec["environment"]
     if not envs.get(task["name"]).pictures:
         raise UserError(f"--env {env}: draws no pictures, so there is nothing to film; its returns are in bench report")
-    path = out or chosen.folder.path / f"film{film.suffix()}"
+    path = out or chosen.folder.film(film.suffix())
     film.check(path)
 
     torch.set_num_threads(1)  # both as in training, so that the same bits come out
@@ -77,7 +77,8 @@ def play(
     try:
         with contextlib.closing(Camera(task, path, fps, steps)) as camera:
             takes = perform(chosen.folder, spec, episodes)
-            with Progress(console=show.console(stderr=True), transient=True) as progress:
+            terminal = show.console(stderr=True)
+            with Progress(console=terminal, transient=True, disable=not terminal.is_terminal) as progress:
                 camera.film(takes[:episodes], progress)
     except KeyboardInterrupt:
         raise UserError("stopped; no film was written", exit_code=130) from None

@@ -268,6 +268,7 @@ needs_encoder = pytest.mark.skipif(not importlib.util.find_spec(film.ENCODER), r
 
 
 @needs_encoder
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # its reader leaves pipes open
 def test_an_mp4_lies_beside_the_policy(bench: Bench):
     import imageio_ffmpeg
 
@@ -305,6 +306,16 @@ def test_what_goes_wrong_on_the_way_leaves_no_film(bench: Bench, monkeypatch):
         assert bench(*arguments) == (130, "", "error: stopped; no film was written\n")
     monkeypatch.setattr(Image.Image, "save", full)
     assert bench(*arguments) == (1, "", "error: --out a.gif: cannot be written (No space left on device)\n")
+    assert not [path for path in Path().iterdir() if path.name != "runs"]
+
+
+@needs_encoder
+def test_an_encoder_that_fails_leaves_no_film(bench: Bench, monkeypatch):
+    import imageio_ffmpeg
+
+    monkeypatch.setattr(imageio_ffmpeg, "count_frames_and_secs", lambda _: (3, 0.1))  # as after a disk that was full
+    code, _, err = bench("play", "--env", "mineworld", "--algo", TD3, "--out", "a.mp4")
+    assert (code, err) == (1, "error: --out a.mp4: cannot be written (the encoder failed)\n")
     assert not [path for path in Path().iterdir() if path.name != "runs"]
 
 
