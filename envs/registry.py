@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 import gymnasium as gym
 import numpy as np
 
-from envs.simulator import picture
+from envs.simulator import close, picture
 
 ENTRY_POINTS = "savo_bench.envs"
 
@@ -207,6 +207,10 @@ class AgentView(gym.Wrapper[np.ndarray, Any, Any, Any], gym.utils.RecordConstruc
     def render(self) -> Any:
         """The environment's picture, or `envs.simulator.NoRenderer`."""
         return picture(self.env)
+
+    def close(self) -> None:
+        """Close the environment."""
+        close(self.env)
 
 
 def agent_view(env: gym.Env) -> gym.Env:

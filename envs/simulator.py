@@ -51,6 +51,7 @@ def picture(env: gym.Env) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="glfw")
+            _take_over(env.unwrapped)
             return env.render()
     except Exception as error:  # MuJoCo, Gymnasium, PyOpenGL and GLFW each raise their own kinds
         reason = " ".join(str(error).split()) or type(error).__name__
@@ -61,6 +62,29 @@ def picture(env: gym.Env) -> Any:
         f"without a screen {RENDERER}=egl needs the system's libEGL (Debian: apt install libegl1 libgl1), and "
         f"{RENDERER}=osmesa libOSMesa (libosmesa6)"
     )
+
+
+def close(env: gym.Env) -> None:
+    """Close an environment, with all that its pictures were drawn with.
+
+    MuJoCo frees that some time later otherwise, in whatever canvas is then the current one: another environment's
+    pictures go black.
+    """
+    viewer = _take_over(env.unwrapped)
+    if viewer is not None and hasattr(viewer, "con"):
+        viewer.con.free()
+    env.close()
+
+
+def _take_over(task: Any) -> Any:
+    """Make a MuJoCo task's own canvas the one that is drawn on, and return its viewer; None if it has none yet.
+
+    Gymnasium leaves the last one that was made in its place: of two environments one would show the other.
+    """
+    viewer = getattr(getattr(task, "mujoco_renderer", None), "viewer", None)
+    if viewer is not None:
+        viewer.make_context_current()
+    return viewer
 
 
 def _choose_renderer() -> None:

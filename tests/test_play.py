@@ -385,3 +385,12 @@ def test_a_mujoco_task_is_filmed_without_a_screen(trained: Path, tmp_path, run_p
         last = np.asarray(image.convert("RGB")).astype(int)
     assert first.std() > 10
     assert (np.abs(first - last) > 50).any()  # it moved
+
+
+@pytest.mark.parametrize("name", ["restricted-inverted-pendulum", "inverted-double-pendulum"])
+def test_the_pendulums_are_seen_by_a_camera_that_stands_still(name: str):
+    """Whether the rail is in the picture: half its length is 1, the cart's .15, and the field of view 45 degrees."""
+    env: Any = envs.make(name, render_mode="rgb_array").unwrapped
+    camera = env.mujoco_renderer.default_cam_config
+    assert camera["distance"] * np.tan(np.deg2rad(env.model.vis.global_.fovy / 2)) > 1.15
+    assert set(camera["lookat"][:2]) == {0}
