@@ -30,13 +30,13 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     # Not compiled: pyright reads the packages and runs none of them.
-    session.install(*PINNED, "--no-compile", "-e", ".[dev,benchmarks]")
+    session.install(*PINNED, "--no-compile", "-e", ".[dev,benchmarks,film]")
     session.run("pyright", *session.posargs)
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    session.install(*PINNED, "-e", ".[dev,benchmarks]")
+    session.install(*PINNED, "-e", ".[dev,benchmarks,film]")
     session.run("pytest", *session.posargs, env={"OMP_NUM_THREADS": "1"})
 
 

@@ -6,11 +6,16 @@ snapped to the nearest items, by Euclidean distance.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor
 
 CHUNK = 4_096  # ours: items of one product with all queries, so that the distances stay in the cache
+BLOCK = 64  # ours: items of which only the nearest is looked at first; with 32 or 128 it takes as long
+BLOCKS_FROM = 65_536  # ours: items from which blocks pay; 256 queries for 10 of 10 000 take longer with them
+GATHERED = 2**24  # ours: numbers gathered at once from blocks, 64 MiB
 
 
 class Catalogue:
@@ -19,6 +24,7 @@ class Catalogue:
     def __init__(self, vectors: np.ndarray, device: torch.device | None = None) -> None:
         self.vectors = torch.tensor(vectors, dtype=torch.float32, device=device)  # (N, A), a copy
         self._half_squares = self.vectors.square().sum(-1) / 2  # (N,)
+        self._in_block = torch.arange(BLOCK, device=device)
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -34,7 +40,9 @@ class Catalogue:
         if count > len(self):
             raise ValueError(f"count={count}: the catalogue has only {len(self)} items")
         rows = points.flatten(1, -2)  # (S, R, A)
-        found = torch.stack([self._search(queries, count) for queries in rows.unbind()])
+        in_blocks = len(self) >= max(BLOCKS_FROM, 16 * count * BLOCK)
+        search = self._search_blocks if in_blocks else self._search
+        found = torch.stack([search(queries, count) for queries in rows.unbind()])
         return found.unflatten(1, points.shape[1:-1])
 
     def _search(self, queries: Tensor, count: int) -> Tensor:
@@ -53,6 +61,32 @@ class Catalogue:
             best, items = values, indices
         assert items is not None
         return items
+
+    def _search_blocks(self, queries: Tensor, count: int) -> Tensor:
+        """The same for many items: the k nearest lie in the k blocks whose own nearest are nearest.
+
+        Those alone are then put in order, which takes far less than to keep track of all distances.
+        """
+        minima = []
+        for start in range(0, len(self), CHUNK):
+            part = slice(start, start + CHUNK)
+            distances = torch.addmm(self._half_squares[part], queries, self.vectors[part].mT, alpha=-1)  # (R, chunk)
+            whole = distances.shape[1] // BLOCK * BLOCK
+            minima.append(distances[:, :whole].unflatten(-1, (-1, BLOCK)).amin(-1))
+            if whole < distances.shape[1]:
+                minima.append(distances[:, whole:].amin(-1, keepdim=True))
+        _, blocks = _smallest(torch.cat(minima, dim=-1), count)  # (R, count)
+        at_once = max(1, GATHERED // (count * BLOCK * self.vectors.shape[1]))
+        pairs = zip(queries.split(at_once), blocks.split(at_once), strict=True)
+        return torch.cat([self._order(points, near, count) for points, near in pairs])
+
+    def _order(self, queries: Tensor, blocks: Tensor, count: int) -> Tensor:
+        """The nearest items in these blocks: (R, A), (R, count) -> (R, count)."""
+        items = (blocks.unsqueeze(-1) * BLOCK + self._in_block).flatten(1)  # (R, count * BLOCK)
+        there = items.clamp(max=len(self) - 1)  # the last block may be shorter
+        distances = self._half_squares[there] - (self.vectors[there] @ queries.unsqueeze(-1)).squeeze(-1)
+        distances = distances.masked_fill(items >= len(self), math.inf)
+        return items.gather(-1, _smallest(distances, count)[1])
 
     def __getitem__(self, indices: Tensor) -> Tensor:
         """The vectors of items: (...) -> (..., A)."""

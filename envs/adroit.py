@@ -20,7 +20,7 @@ import gymnasium as gym
 import numpy as np
 
 from envs.registry import environment, float32_box
-from envs.simulator import picture, quiet_loading
+from envs.simulator import close, picture, quiet_loading
 
 RewardType = Literal["dense", "sparse"]  # code: gymnasium-robotics 1.4.2; sparse is 10 at the goal and -.1 elsewhere
 
@@ -69,6 +69,10 @@ class Adroit(gym.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray], gym.ut
     def render(self) -> Any:
         """The task's picture, or `envs.simulator.NoRenderer`."""
         return picture(self.env)
+
+    def close(self) -> None:
+        """Close the task."""
+        close(self.env)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import warnings
 from typing import Any, Literal, get_args
 
 import gymnasium as gym
+import numpy as np
 
 from envs.registry import adopt
 from envs.simulator import quiet_loading
@@ -23,6 +24,13 @@ CONTROLS = {
 # Gymnasium's v5 adds 78 contact forces to Ant's 27 observations; without them it is as v4, which the paper used.
 _KEYWORDS: dict[str, dict[str, Any]] = {"Ant-v5": {"include_cfrc_ext_in_observation": False}}
 
+# Ours: where Gymnasium's camera shows a part of the single pendulum's rail, round where the cart begins, and the double
+# one as a dot. This one stands still and sees the whole rail, with the poles up or down; degrees and metres.
+_CAMERAS: dict[str, dict[str, Any]] = {
+    "InvertedPendulum": {"elevation": -25.0, "distance": 3.0, "lookat": np.array((0.0, 0.0, 0.2))},
+    "InvertedDoublePendulum": {"elevation": -25.0, "distance": 3.2, "lookat": np.array((0.0, 0.0, 0.4))},
+}
+
 
 def base(task: str, version: str, render_mode: str | None = None) -> gym.Env:
     """Gymnasium's environment itself, without wrappers and without a time limit, `base("Hopper", "v5")`.
@@ -41,7 +49,22 @@ def base(task: str, version: str, render_mode: str | None = None) -> gym.Env:
 
 def _make(id: str, *, render_mode: str | None = None) -> gym.Env:
     with quiet_loading():
-        return gym.make(id, disable_env_checker=True, render_mode=render_mode, **_KEYWORDS.get(id, {}))
+        env = gym.make(id, disable_env_checker=True, render_mode=render_mode, **_KEYWORDS.get(id, {}))
+    if render_mode is not None:
+        _aim(env.unwrapped, id.partition("-")[0])
+    return env
+
+
+def _aim(env: Any, task: str) -> None:
+    """See that the camera shows what there is to see.
+
+    Gymnasium 1.4 takes a camera that stands still, also where the model has one that follows, and walkers leave it.
+    """
+    renderer = env.mujoco_renderer
+    for camera in map(env.model.camera, range(env.model.ncam)):
+        if camera.name == "track":
+            renderer.camera_id = camera.id
+    renderer.default_cam_config = _CAMERAS.get(task, renderer.default_cam_config)
 
 
 def _control(name: str, task: str) -> None:

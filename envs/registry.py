@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 import gymnasium as gym
 import numpy as np
 
-from envs.simulator import picture
+from envs.simulator import close, picture
 
 ENTRY_POINTS = "savo_bench.envs"
 
@@ -63,6 +63,7 @@ class Environment:
         summary: One line for people.
         unavailable: From keywords, why it cannot be made with them on this machine, in one line that says what mends
             it; None where it can. It is quick, and makes nothing.
+        pictures: Whether its factory takes a `render_mode`.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Environment:
     benchmark: bool
     summary: str
     unavailable: Unavailable = _available
+    pictures: bool = False
 
 
 @dataclass(frozen=True)
@@ -206,6 +208,10 @@ class AgentView(gym.Wrapper[np.ndarray, Any, Any, Any], gym.utils.RecordConstruc
         """The environment's picture, or `envs.simulator.NoRenderer`."""
         return picture(self.env)
 
+    def close(self) -> None:
+        """Close the environment."""
+        close(self.env)
+
 
 def agent_view(env: gym.Env) -> gym.Env:
     """The environment itself where it already is as agents see it, else wrapped in an `AgentView`."""
@@ -299,7 +305,8 @@ def _add(
     keywords = {key: parameter for key, parameter in parameters.items() if key not in _HIDDEN}
     if not summary:
         summary = (inspect.getdoc(factory) or name).splitlines()[0]
-    environment = Environment(name, id, tuple(tags), keywords, dict(metrics), benchmark, summary, unavailable)
+    pictures = RENDER_MODE in parameters
+    environment = Environment(name, id, tuple(tags), keywords, dict(metrics), benchmark, summary, unavailable, pictures)
     _entries[name] = _Entry(environment, factory, opened)
 
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from envs.locomotion import Version, base
 from envs.registry import box_scale, environment, float32_box
-from envs.simulator import picture
+from envs.simulator import close, picture
 from envs.values import integer, number
 
 CENTRES_SEED = 123  # code: USC-Lira/Q3C@4a5456b
@@ -138,6 +138,10 @@ class Restricted(gym.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray], gy
     def render(self) -> Any:
         """The base's picture, or `envs.simulator.NoRenderer`."""
         return picture(self.env)
+
+    def close(self) -> None:
+        """Close the base."""
+        close(self.env)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 Training needs no renderer: none is made before the first picture, and a broken setting of one is put aside.
 """
 
+import ctypes.util
 import os
 import sys
 import warnings
@@ -13,6 +14,8 @@ from typing import Any
 import gymnasium as gym
 
 RENDERER = "MUJOCO_GL"  # MuJoCo's and Gymnasium's variable: egl, osmesa or glfw
+SCREENS = ("DISPLAY", "WAYLAND_DISPLAY")  # X11's and Wayland's variables
+SCREENLESS = {"egl": "EGL", "osmesa": "OSMesa"}  # renderers that need no screen, the faster first, and their libraries
 
 
 class NoRenderer(RuntimeError):
@@ -41,12 +44,14 @@ def picture(env: gym.Env) -> Any:
     Raises:
         NoRenderer: No picture can be drawn on this machine.
     """
+    _choose_renderer()
     hook = sys.unraisablehook
     # Gymnasium's and GLFW's half-made windows complain once more as they are deleted, and GLFW warns of the screen.
     sys.unraisablehook = lambda _: None
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="glfw")
+            _take_over(env.unwrapped)
             return env.render()
     except Exception as error:  # MuJoCo, Gymnasium, PyOpenGL and GLFW each raise their own kinds
         reason = " ".join(str(error).split()) or type(error).__name__
@@ -54,8 +59,44 @@ def picture(env: gym.Env) -> Any:
         sys.unraisablehook = hook
     raise NoRenderer(
         f"render_mode={env.render_mode!r}: no picture with {RENDERER}={os.environ.get(RENDERER, '')} ({reason}); "
-        f"without a screen set {RENDERER}=egl, which needs the system's libEGL (Debian: apt install libegl1 libgl1)"
+        f"without a screen {RENDERER}=egl needs the system's libEGL (Debian: apt install libegl1 libgl1), and "
+        f"{RENDERER}=osmesa libOSMesa (libosmesa6)"
     )
+
+
+def close(env: gym.Env) -> None:
+    """Close an environment, with all that its pictures were drawn with.
+
+    MuJoCo frees that some time later otherwise, in whatever canvas is then the current one: another environment's
+    pictures go black.
+    """
+    viewer = _take_over(env.unwrapped)
+    if viewer is not None and hasattr(viewer, "con"):
+        viewer.con.free()
+    env.close()
+
+
+def _take_over(task: Any) -> Any:
+    """Make a MuJoCo task's own canvas the one that is drawn on, and return its viewer; None if it has none yet.
+
+    Gymnasium leaves the last one that was made in its place: of two environments one would show the other.
+    """
+    viewer = getattr(getattr(task, "mujoco_renderer", None), "viewer", None)
+    if viewer is not None:
+        viewer.make_context_current()
+    return viewer
+
+
+def _choose_renderer() -> None:
+    """Without a screen, and where nobody has chosen, take a renderer that needs none: Gymnasium would take GLFW.
+
+    Gymnasium reads the variable, and MuJoCo loads what it names, at the first picture and no earlier.
+    """
+    if sys.platform != "linux" or RENDERER in os.environ or any(map(os.environ.get, SCREENS)):
+        return
+    found = [name for name, library in SCREENLESS.items() if ctypes.util.find_library(library)]
+    if found:
+        os.environ[RENDERER] = found[0]
 
 
 def _simulator() -> Any:

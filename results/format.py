@@ -8,6 +8,7 @@
         evals.csv     one row per evaluation episode: step,episode,return,length and the environment's metrics
         train.csv     sparse scalars of the training: step,seconds and whatever the algorithm reports
         policy.pt     the final networks, once done
+        film.mp4      or film.gif, where one was asked for
         checkpoint/   what a resume needs, while unfinished
         lock          flock'ed by the process that trains the seed
 
@@ -422,6 +423,10 @@ class SeedFolder:
     def policy(self) -> Path:
         """The final networks."""
         return self.path / "policy.pt"
+
+    def film(self, suffix: str) -> Path:
+        """A film of the policy, where none is asked for elsewhere."""
+        return self.path / f"film{suffix}"
 
     @property
     def checkpoint(self) -> Path:

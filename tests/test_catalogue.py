@@ -8,7 +8,7 @@ from torch import tensor
 
 from algos import catalogue
 from algos.actor_critic import snap
-from algos.catalogue import Catalogue
+from algos.catalogue import BLOCK, BLOCKS_FROM, CHUNK, Catalogue
 
 
 def strewn(rng: np.random.Generator, *shape: int) -> np.ndarray:
@@ -25,6 +25,42 @@ def test_the_nearest_are_those_of_the_distances_in_float64_in_their_order(monkey
     distances = cdist(points.reshape(-1, 5).astype(float), items.astype(float))
     assert np.array_equal(found.reshape(-1, count), distances.argsort(axis=1)[:, :count])
     assert found.shape == (2, 3, 4, count)
+
+
+@pytest.mark.parametrize("count", [1, 6, 60])
+@pytest.mark.parametrize("size", [CHUNK + 1, BLOCKS_FROM, BLOCKS_FROM + BLOCK // 2, 2 * BLOCKS_FROM + CHUNK + 1])
+def test_among_many_they_are_those_of_the_distances_in_float64(size: int, count: int):
+    rng = np.random.default_rng(0)
+    items, points = strewn(rng, size, 5), strewn(rng, 2, 3, 4, 5)
+    found = Catalogue(items).nearest(torch.from_numpy(points), count).reshape(-1, count).numpy()
+    distances = cdist(points.reshape(-1, 5).astype(float), items.astype(float))  # some are equal in float32
+    nearest = np.sort(distances, axis=1)[:, :count]
+    np.testing.assert_allclose(np.take_along_axis(distances, found, axis=1), nearest, atol=1e-6)
+    assert all(len(set(row)) == count for row in found.tolist())
+
+
+@pytest.mark.parametrize("size", [BLOCKS_FROM, BLOCKS_FROM + 3])
+def test_an_item_at_the_end_of_a_large_catalogue_is_found(size: int):
+    items = Catalogue(strewn(np.random.default_rng(0), size, 5))
+    assert items.nearest(items.vectors[None, -3:], 1).flatten().tolist() == [size - 3, size - 2, size - 1]
+
+
+@pytest.mark.parametrize("count", [1, 10])
+@pytest.mark.parametrize("size", [CHUNK + 1, BLOCKS_FROM + 1])
+def test_a_seed_finds_the_same_items_in_any_pack(size: int, count: int):
+    rng = np.random.default_rng(0)
+    items, points = Catalogue(strewn(rng, size, 35)), torch.from_numpy(strewn(rng, 5, 64, 35))
+    together = items.nearest(points, count)
+    for seed in range(5):
+        assert torch.equal(items.nearest(points[seed : seed + 1], count)[0], together[seed])
+
+
+def test_many_neighbours_are_put_in_order_a_few_queries_at_a_time(monkeypatch):
+    rng = np.random.default_rng(0)
+    items, points = Catalogue(strewn(rng, BLOCKS_FROM, 5)), torch.from_numpy(strewn(rng, 1, 9, 5))
+    at_once = items.nearest(points, 4)
+    monkeypatch.setattr(catalogue, "GATHERED", 2 * 4 * BLOCK * 5)  # two queries
+    assert torch.equal(items.nearest(points, 4), at_once)
 
 
 def test_an_item_is_its_own_nearest_and_the_index_is_that_of_the_catalogue():

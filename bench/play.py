@@ -1,0 +1,321 @@
+"""`bench play`: a film of a trained policy, and the returns of the episodes that it shows.
+
+The episodes are those of the run's last evaluation, played by the same code from the same random states: on a CPU they
+bring the very returns that evals.csv ends with. They are drawn afterwards, by taking each episode's actions once more,
+so that drawing has no part in what happens.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import Progress
+
+import algos
+import envs
+from algos.agent import Agent, load_policy_state
+from algos.streams import Streams
+from bench import film, grammar, ledger, plan, show
+from bench.errors import UserError
+from bench.evaluate import Evaluator
+from bench.film import Picture
+from bench.ledger import CellState, SeedState
+from bench.options import Options
+from bench.spaces import spaces_of
+from envs.simulator import NoRenderer
+from results.format import CorruptFile, OtherSchema, SeedFolder, label, read_csv, spec_hash, text
+
+UNPACED = 30.0  # ours: steps per second of an environment that does not say
+
+CPU = torch.device("cpu")
+
+
+def play(
+    root: Path,
+    env: str,
+    algo: str,
+    seed: int | None,
+    console: Console,
+    *,
+    episodes: int,
+    steps: int | None,
+    fps: float,
+    out: Path | None,
+) -> None:
+    """Write a film of a finished seed, of the lowest one if `seed` is None, and print what its episodes brought.
+
+    `env` and `algo` are written as for `bench run`. At most `steps` steps of each episode are drawn, with at most `fps`
+    pictures per second of the task's own time. Without `out` the film lies beside the policy.
+
+    Raises:
+        UserError: there is no such policy, or no film can be made of it.
+    """
+    for name, value in (("--episodes", episodes), ("--steps", steps)):
+        if value is not None and value < 1:
+            raise UserError(f"{name} {value}: must be at least 1")
+    if not 0 < fps < float("inf"):
+        raise UserError(f"--fps {fps:g}: must be a number above 0")
+    chosen = _seed(_cell(root, env, algo), seed)
+    run = chosen.folder.read_run()
+    assert run is not None  # or it would not be done
+    spec = run["spec"]
+    task = spec["environment"]
+    if not envs.get(task["name"]).pictures:
+        raise UserError(f"--env {env}: draws no pictures, so there is nothing to film; its returns are in bench report")
+    path = out or chosen.folder.film(film.suffix())
+    film.check(path)
+
+    torch.set_num_threads(1)  # both as in training, so that the same bits come out
+    torch.set_flush_denormal(True)
+    try:
+        with contextlib.closing(Camera(task, path, fps, steps)) as camera:
+            takes = perform(chosen.folder, spec, episodes)
+            terminal = show.console(stderr=True)
+            with Progress(console=terminal, transient=True, disable=not terminal.is_terminal) as progress:
+                camera.film(takes[:episodes], progress)
+    except KeyboardInterrupt:
+        raise UserError("stopped; no film was written", exit_code=130) from None
+    _tell(console, chosen, spec, takes[:episodes], path, compare=len(takes) == spec["budget"]["eval_episodes"])
+
+
+# ---- which policy
+
+
+def _cell(root: Path, env: str, algo: str) -> CellState:
+    """The cell under a name that `bench run --envs ENV --algos ALGO` would add to."""
+    task, algorithm = (_one(value, option) for value, option in ((env, "--env"), (algo, "--algo")))
+    grammar.choose(task.name, envs.names(), "environment")
+    grammar.choose(algorithm.name, algos.names(), "algorithm")
+    found = ledger.survey(root)
+    for state in found:
+        spec = _spec(state)
+        if spec is None:
+            continue
+        if (spec["environment"]["name"], spec["algorithm"]["name"]) == (task.name, algorithm.name):
+            budget = spec["budget"]  # what a variant is called depends on what its profile says anyway
+            options = Options(envs=env, algos=algo, profile=budget["profile"], steps=budget["steps"])
+            (cell,) = plan.cells(options)
+            if (cell.env_label, cell.variant) == (state.environment, state.variant):
+                return state
+    there = [f"{state.variant} on {state.environment}" for state in found]
+    alike = [each for each in there if each.partition(" on ")[2].partition(":")[0] == task.name]
+    listed = "; ".join(alike or there) or "none"
+    raise UserError(f"{algo} on {env} is not among the cells of {root}; there are: {listed}")
+
+
+def _one(value: str, option: str) -> grammar.Item:
+    items = grammar.items(value, option)
+    if len(items) > 1:
+        raise UserError(f"{option} {value}: a film is of one policy; name one")
+    return items[0]
+
+
+def _spec(state: CellState) -> dict[str, Any] | None:
+    """The spec of a cell, from the first of its seeds that has one."""
+    for seed in state.seeds:
+        try:
+            run = seed.folder.read_run()
+        except (CorruptFile, OtherSchema):
+            continue
+        if run is not None:
+            return run["spec"]
+    return None
+
+
+def _seed(cell: CellState, wanted: int | None) -> SeedState:
+    """A finished seed of a cell."""
+    done = [seed for seed in cell.seeds if seed.state == "done"]
+    what = f"{cell.variant} on {cell.environment}"
+    if wanted is None:
+        if not done:
+            states = ", ".join(f"{number} {state}" for state, number in cell.count().items())
+            raise UserError(f"{what}: no seed is done ({states}); the same `bench run` again goes on", exit_code=1)
+        return min(done, key=lambda seed: seed.seed)
+    for seed in done:
+        if seed.seed == wanted:
+            return seed
+    there = f"done: {show.seeds([seed.seed for seed in done])}" if done else "none is done yet"
+    for seed in cell.seeds:
+        if seed.seed == wanted:
+            at = f" at step {seed.step} of {seed.steps}" if seed.steps else ""
+            mend = "the policy is written at the end; the same `bench run` again goes on"
+            raise UserError(f"--seed {wanted}: {what} is {seed.state}{at} ({there}); {mend}", exit_code=1)
+    raise UserError(f"--seed {wanted}: {what} has no such seed ({there})")
+
+
+# ---- the episodes
+
+
+class Take(gym.Wrapper):
+    """An episode as it is played: the seed of its reset, its actions, and in the end its row of evals.csv."""
+
+    def __init__(self, env: gym.Env) -> None:
+        super().__init__(env)
+        self.seed: int | None = None
+        self.actions: list[Any] = []
+        self.row: Sequence[float] = ()
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Begin an episode."""
+        self.seed, self.actions = seed, []
+        return self.env.reset(seed=seed, options=options)
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        """Take an action."""
+        self.actions.append(action.copy())
+        return self.env.step(action)
+
+
+def perform(folder: SeedFolder, spec: Mapping[str, Any], episodes: int) -> list[Take]:
+    """Play a run's last evaluation with its policy: as many episodes as that had, or more if more are asked for.
+
+    Raises:
+        UserError: the policy cannot be loaded, or an episode fails.
+    """
+    task, budget = spec["environment"], spec["budget"]
+    takes: list[Take] = []
+
+    def make() -> Take:
+        takes.append(Take(envs.make(task["name"], evaluation=True, **task["keywords"])))
+        return takes[-1]
+
+    evaluator = Evaluator(make, envs.get(task["name"]), [folder.seed], max(episodes, budget["eval_episodes"]))
+    try:
+        outcome = evaluator.run(_agent(folder, spec, takes[0]), budget["steps"], CPU, [True], lambda: False)
+    finally:
+        evaluator.close()
+    assert outcome is not None  # nothing stopped it
+    (rows,) = outcome
+    if isinstance(rows, str):
+        raise UserError(rows, exit_code=1)
+    assert rows is not None  # the seed was active
+    for take, row in zip(takes, rows, strict=True):
+        take.row = row
+    return takes
+
+
+def _agent(folder: SeedFolder, spec: Mapping[str, Any], env: gym.Env) -> Agent:
+    """The agent of one seed, with the networks of its policy.pt."""
+    entry = algos.get(spec["algorithm"]["name"])
+    types = plan.field_types(entry.config)
+    try:
+        policy = torch.load(folder.policy, map_location=CPU, weights_only=True)
+        if spec_hash(policy["spec"]) != spec_hash(spec):
+            raise ValueError("it belongs to another run than run.json")
+        fields = spec["algorithm"]["config"].items()
+        config = entry.config(**{key: grammar.convert(value, types[key]) for key, value in fields})
+        agent = entry.agent(config, spaces_of(env), [Streams(folder.seed).init], CPU)
+        load_policy_state(agent, 0, policy)
+    except UserError:
+        raise
+    except Exception as error:  # whatever torch and pickle raise for damaged files, and another version's fields
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"{folder.policy}: cannot be played: {reason}", exit_code=1) from None
+    return agent
+
+
+# ---- the film
+
+
+class Camera:
+    """Draws episodes into a film."""
+
+    def __init__(self, task: Mapping[str, Any], path: Path, fps: float, steps: int | None) -> None:
+        """See that there are pictures, before anything long is done.
+
+        Raises:
+            UserError: none can be drawn here.
+        """
+        self.path, self.steps = path, steps
+        try:
+            self.env = envs.make(task["name"], evaluation=True, render_mode="rgb_array", **task["keywords"])
+        except ValueError as error:  # a plug-in without this mode
+            raise UserError(f"--env {task['name']}: {error}") from None
+        self.env.reset(seed=0)
+        self.picture()
+        self.every, self.fps = film.pace(path, float(self.env.metadata.get("render_fps") or UNPACED), fps)
+
+    def picture(self) -> Picture:
+        """What there is to see now: (height, width, 3)."""
+        try:
+            seen = self.env.render()
+        except NoRenderer as error:
+            raise UserError(str(error), exit_code=1) from None
+        if not (isinstance(seen, np.ndarray) and seen.dtype == np.uint8 and seen.ndim == 3 and seen.shape[2] == 3):
+            raise UserError(f"{self.env}: its pictures must be uint8 arrays (height, width, 3)")
+        return seen
+
+    def film(self, takes: Sequence[Take], progress: Progress) -> None:
+        """Write the film of these episodes, one after the other.
+
+        Raises:
+            UserError: it cannot be written, or an episode does not go as it went.
+        """
+        total = sum(self._length(take) // self.every + 1 for take in takes)
+        drawing = progress.add_task("drawing", total=total)
+        with film.writing(self.path, self.fps) as add:
+            for take in takes:
+                for picture in self._pictures(take):
+                    add(picture)
+                    progress.advance(drawing)
+
+    def _length(self, take: Take) -> int:
+        return min(len(take.actions), self.steps or len(take.actions))
+
+    def _pictures(self, take: Take) -> Iterator[Picture]:
+        """Every so many steps a picture, and one of the end."""
+        self.env.reset(seed=take.seed)
+        yield self.picture()
+        rewards = 0.0
+        for step, action in enumerate(take.actions[: self._length(take)], 1):
+            _, reward, *_ = self.env.step(action.copy())
+            rewards += float(reward)
+            if step % self.every == 0 or step == self._length(take):
+                yield self.picture()
+        _, _, returned, length, *_ = take.row
+        if self._length(take) == length and rewards != returned:
+            raise UserError(
+                f"{self.env}: the same seed and actions bring {rewards} and not {returned}: this environment draws "
+                "from elsewhere than its np_random or is not fully reset by reset, so it cannot be filmed",
+                exit_code=1,
+            )
+
+    def close(self) -> None:
+        """Free what draws."""
+        self.env.close()
+
+
+# ---- what is printed
+
+
+def _tell(
+    console: Console, chosen: SeedState, spec: Mapping[str, Any], takes: Sequence[Take], path: Path, *, compare: bool
+) -> None:
+    """What the episodes brought, whether that is what the run's last evaluation says, and where the film is."""
+    names = [*envs.get(spec["environment"]["name"]).metrics]
+    table = show.table("episode", "return", "length", *names, numbers=("episode", "return", "length", *names))
+    for take in takes:
+        _, episode, returned, length, *metrics = take.row
+        table.add_row(text(int(episode)), show.decimal(returned), text(int(length)), *map(show.decimal, metrics))
+    console.print(table)
+    if compare:
+        rows = read_csv(chosen.folder.evals_csv)
+        recorded = rows.loc[rows["step"] == spec["budget"]["steps"], "return"].to_list()[: len(takes)]
+        if recorded == [take.row[2] for take in takes]:
+            show.line(console, "the returns are those of the run's last evaluation")
+        else:
+            there = ", ".join(map(show.decimal, recorded))
+            note = (
+                f"note: the run's last evaluation had {there}: another machine or other packages, which round otherwise"
+            )
+            show.line(console, note, "yellow")
+    task = label(spec["environment"]["name"], spec["environment"]["keywords"])
+    what = f"{spec['algorithm']['variant']} on {task}, seed {chosen.seed}"
+    show.line(console, f"film of {what}: {path} ({show.size(path.stat().st_size)})")
