@@ -345,6 +345,31 @@ def test_a_batched_product_is_used_only_where_it_gives_the_bits_of_single_ones()
     assert trusted > 0
 
 
+# Over and under the size from which on another library makes the products; odd ones too.
+LARGE_SIZES = [(256, 256, 256), (256, 17, 256), (253, 131, 67), (100, 256, 129)]
+
+
+@pytest.mark.parametrize("sizes", LARGE_SIZES, ids=str)
+def test_large_products_are_right_and_have_the_same_bits_in_any_pack(sizes: tuple[int, int, int]):
+    I, J, K = sizes
+    a, b, c = (nets._aligned(random(5, 2, *shape)) for shape in ((I, J), (J, K), (1, K)))
+    for left, right in ((a, b), (a, nets._aligned(b.mT).mT), (nets._aligned(a.mT).mT, b)):
+        for bias in (None, c.squeeze(2)):
+            out = nets.products(nets._aligned_empty((5, 2, I, K), a), left, right, bias)
+            expected = left.double() @ right.double() + (0 if bias is None else c.double())
+            torch.testing.assert_close(out.double(), expected, rtol=0, atol=1e-5 * J)
+            for seeds in ([0], [3], [4, 1]):
+                some = None if bias is None else bias[seeds]
+                again = nets.products(nets._aligned_empty((len(seeds), 2, I, K), a), left[seeds], right[seeds], some)
+                assert torch.equal(again, out[seeds])
+
+
+def test_where_onednn_cannot_be_had_the_other_library_makes_large_products(monkeypatch):
+    monkeypatch.setattr(nets, "_onednn", lambda: None)
+    a, b = (nets._aligned(random(1, 1, 256, 256, seed=seed)) for seed in (0, 1))
+    assert torch.equal(nets.products(torch.empty_like(a), a, b)[0, 0], torch.mm(a[0, 0], b[0, 0]))
+
+
 @pytest.mark.parametrize("shape", [(33, 1), (33, 3), (32, 2), (1, 6), (7, 5)], ids=str)
 def test_tanh_has_the_same_bits_in_any_pack(shape: tuple[int, int]):
     x = random(10, 1, *shape).mul_(2).requires_grad_()
@@ -362,7 +387,7 @@ def test_tanh_has_the_same_bits_in_any_pack(shape: tuple[int, int]):
 
 
 @pytest.mark.parametrize(("members", "shared"), [(1, False), (2, True), (3, False)])
-@pytest.mark.parametrize("sizes", [(33, 14, 50), (33, 50, 30), (7, 37, 6), (8, 16, 16)], ids=str)
+@pytest.mark.parametrize("sizes", [(33, 14, 50), (33, 50, 30), (7, 37, 6), (8, 16, 16), (256, 256, 256)], ids=str)
 def test_a_layer_has_the_same_bits_in_any_pack(sizes: tuple[int, int, int], members: int, shared: bool):
     B, I, J = sizes
     layers = nets.dense_layer("layer", I, J)
