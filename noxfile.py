@@ -6,7 +6,7 @@ from pathlib import Path
 
 import nox
 
-nox.options.sessions = ["lint", "types", "tests", "results-only", "rliable", "slurm", "smoke"]
+nox.options.sessions = ["lint", "types", "tests", "results-only", "rliable", "slurm", "gate", "smoke"]
 nox.options.reuse_venv = "yes"
 
 # Everything is installed in the versions that the project was tested with.
@@ -65,6 +65,23 @@ def slurm(session: nox.Session) -> None:
     """
     session.install(*PINNED, "-e", ".[dev,benchmarks]")
     session.run("pytest", "-m", "slurm", "tests/slurm", *session.posargs, env={"OMP_NUM_THREADS": "1"})
+
+
+@nox.session
+def gate(session: nox.Session) -> None:
+    """Train a small grid and judge it by this project's own baseline; then see that bugs would be seen.
+
+    After a change that is meant to change scores: `nox -s gate -- --update`, and commit the baseline.
+    """
+    session.install(*PINNED, "-e", ".[dev]")
+    session.env["OMP_NUM_THREADS"] = "1"
+    runs = Path(session.create_tmp(), "runs")
+    shutil.rmtree(runs, ignore_errors=True)  # what another version of the code has trained would be taken as done
+    for grid in ("restricted", "items"):
+        session.run("bench", "run", "--config", f"tests/gate/{grid}.toml", "--name", "gate", "--runs", str(runs))
+    how = "--update" if "--update" in session.posargs else "--against"
+    session.run("bench", "check", "gate", "--runs", str(runs), how, "tests/gate/baseline.csv")
+    session.run("python", "benchmarks/injected_bugs.py")
 
 
 @nox.session(reuse_venv=False)

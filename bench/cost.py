@@ -33,7 +33,7 @@ def relative(algorithm: str, config: Any) -> float:
     if algorithm == "ensemble":
         return 1 + 0.36 * config.extra_actors
     if algorithm == "cem":
-        return 1 + 0.07 * config.iterations * config.samples
+        return 1 + 0.06 * config.iterations * config.samples
     if algorithm == "wolpertinger":
         return 1.9 if config.dual else 1.2
     return {"sac": 1.5, "greedy-ac": 3.6, "greedy-td3": 2.2}.get(algorithm, 1.0)

@@ -2,7 +2,7 @@
 
     python benchmarks/algorithms.py [--quick] [--out algorithms.json]
 
-On a box (Hopper, 256-256, batch 256, one seed) and on a catalogue (recsim, 10 000 items of 30 dimensions, 64-64, batch
+On a box (Hopper, 256-256, batch 256, one seed) and on a catalogue (recsim, 10 000 items of 35 dimensions, 64-64, batch
 128, one seed), all in the fair preset; and the search among 10 000 items alone. Algorithms take turns over several
 rounds and each counts with its fastest, since whatever else the machine does only slows them.
 
