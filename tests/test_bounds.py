@@ -7,11 +7,11 @@ from itertools import groupby
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
 
 import envs
 from results import reference
 
+ROOT = Path(__file__).parent.parent
 TABLE = ROOT / "results" / "reference" / "normalisation.csv"
 
 
