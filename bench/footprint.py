@@ -1,11 +1,15 @@
 """What a pack costs beside its time: memory and weights."""
 
+import re
 import resource
 import sys
+from pathlib import Path
 
 import torch
 
 from algos.agent import Agent
+
+STATUS = Path("/proc/self/status")
 
 
 def weights(agent: Agent) -> int:
@@ -17,5 +21,9 @@ def peak_memory(device: torch.device) -> float:
     """The most bytes that this process held: on a GPU in torch's tensors there, else in all of its memory."""
     if device.type == "cuda":
         return float(torch.cuda.max_memory_allocated(device))
-    unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux kilobytes
+    if STATUS.exists():  # Linux: its ru_maxrss begins with what the parent process held when it started this one
+        found = re.search(r"^VmHWM:\s+(\d+) kB$", STATUS.read_text(encoding="ascii", errors="replace"), re.MULTILINE)
+        if found:
+            return 1024.0 * int(found[1])
+    unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, others kilobytes
     return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)

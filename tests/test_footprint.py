@@ -1,7 +1,5 @@
 """What a training records of its cost."""
 
-import resource
-
 import torch
 from small_runs import cell, pack, status
 
@@ -16,7 +14,14 @@ def test_a_training_records_memory_latency_and_weights(tmp_path):
         saved = torch.load(job.folder(seed) / "policy.pt")
         assert found["parameters"] == sum(saved[name].numel() for name in saved if name != "spec")
         assert 0 < found["action_seconds"] < found["seconds"] / 100  # it acts 150 times, and does more than that
-        assert 1e8 < found["peak_memory"] <= 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        assert 1e8 < found["peak_memory"] <= footprint.peak_memory(torch.device("cpu"))
+
+
+def test_memory_is_this_processs_own_and_not_its_parents(run_python):
+    held = bytearray(400_000_000)
+    held[::4096] = b"x" * len(held[::4096])  # every page is touched
+    code = "import torch; from bench.footprint import peak_memory; print(peak_memory(torch.device('cpu')))"
+    assert 1e7 < float(run_python(code).stdout) < 4e8 < footprint.peak_memory(torch.device("cpu"))
 
 
 def test_the_memory_of_a_gpu_is_what_its_tensors_took(monkeypatch):
