@@ -11,23 +11,16 @@
 Sides take turns and each counts with its fastest round. Exit code 1 if a demand is missed.
 """
 
-import one_core  # isort: skip  (before torch)
-
-import argparse
-import dataclasses
-import json
 import sys
 import tempfile
 import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
-from rich.console import Console
 from rich.table import Table
-from speed import Demand, Result, Settings, Work, advancing, compare
+from speed import Demand, Measured, Result, Settings, Work, advancing, compare, report
 
 import envs
 from bench import plan
@@ -117,8 +110,13 @@ def share(cell: plan.Cell, settings: Settings) -> tuple[list[Result], list[Deman
     return results, demands
 
 
-def measure(cells: Sequence[plan.Cell], settings: Settings) -> tuple[list[Result], list[Demand]]:
+def measure(settings: Settings) -> Measured:
     """All of it."""
+    warmup = (("warmup_steps", str(WARMUP)),)
+    try:
+        cells = plan.cells(Options(algos="td3", envs=",".join(OURS), profile="quick", settings=warmup))
+    except UserError as error:  # no ratings
+        raise SystemExit(str(error)) from None
     tasks = [name for name in envs.names() if envs.get(name).benchmark or "control" in envs.get(name).tags]
     results = throughput(tasks, settings)
     demands = []
@@ -130,7 +128,7 @@ def measure(cells: Sequence[plan.Cell], settings: Settings) -> tuple[list[Result
         found, judged = share(cell, settings)
         results += found
         demands += judged
-    return results, demands
+    return results, demands, {}
 
 
 def table(results: Sequence[Result]) -> Table:
@@ -144,43 +142,5 @@ def table(results: Sequence[Result]) -> Table:
     return shown
 
 
-def main() -> int:
-    """Measure, show, and say by the exit code whether the demands are met."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="few short rounds")
-    parser.add_argument("--out", type=Path, help="write everything to this JSON file")
-    parser.add_argument("--cpu", type=int, help="the CPU to stay on")
-    parser.add_argument("--cpu-time", action="store_true", help="count processor time, for a machine that is busy")
-    chosen = parser.parse_args()
-    warmup = (("warmup_steps", str(WARMUP)),)
-    try:
-        cells = plan.cells(Options(algos="td3", envs=",".join(OURS), profile="quick", settings=warmup))
-    except UserError as error:  # no ratings
-        parser.error(str(error))
-    one_core.pin(chosen.cpu)
-    clock: Callable[[], float] = time.process_time if chosen.cpu_time else time.perf_counter
-    hardware = one_core.hardware()
-    with tempfile.TemporaryDirectory() as folder:
-        rounds, seconds = (3, 0.05) if chosen.quick else (7, 0.2)
-        results, demands = measure(cells, Settings(rounds, seconds, clock, Path(folder)))
-    console = Console(width=120, highlight=False)
-    console.print(f"{hardware['cpu']}, one core, one thread, {clock.__name__}; mujoco {hardware['packages']['mujoco']}")
-    console.print(table(results))
-    for demand in demands:
-        console.print(str(demand), style=None if demand.met else "yellow")
-    if chosen.out:
-        record = {
-            "hardware": hardware,
-            "clock": clock.__name__,
-            "results": [dataclasses.asdict(result) for result in results],
-            "demands": [dataclasses.asdict(demand) | {"met": demand.met} for demand in demands],
-        }
-        chosen.out.write_text(json.dumps(record, indent=1) + "\n")
-    missed = [demand for demand in demands if demand.judged and not demand.met]
-    if missed:
-        print(f"{len(missed)} demands are missed", file=sys.stderr)
-    return 1 if missed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(report(__doc__, measure, table, ((3, 0.05), (7, 0.2))))

@@ -371,8 +371,16 @@ def table(results: Sequence[Result]) -> Table:
     return shown
 
 
-def report(doc: str | None, measure: Callable[[Settings], Measured]) -> int:
-    """Read the command line, measure, show, and say by the exit code whether the demands are met."""
+def report(
+    doc: str | None,
+    measure: Callable[[Settings], Measured],
+    shown: Callable[[Sequence[Result]], Table] = table,
+    lengths: tuple[tuple[int, float], tuple[int, float]] = ((3, 0.4), (9, 2.0)),
+) -> int:
+    """Read the command line, measure, show, and say by the exit code whether the demands are met.
+
+    `lengths` are rounds, and seconds of one turn: with --quick and without.
+    """
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="few short rounds")
     parser.add_argument("--out", type=Path, help="write everything to this JSON file")
@@ -383,11 +391,12 @@ def report(doc: str | None, measure: Callable[[Settings], Measured]) -> int:
     clock = time.process_time if chosen.cpu_time else time.perf_counter
     hardware = one_core.hardware()
     with tempfile.TemporaryDirectory() as folder:
-        rounds, seconds = (3, 0.4) if chosen.quick else (9, 2.0)
+        rounds, seconds = lengths[0 if chosen.quick else 1]
         results, demands, numbers = measure(Settings(rounds, seconds, clock, Path(folder)))
     console = Console(width=140, highlight=False)
-    console.print(f"{hardware['cpu']}, one core, one thread, {clock.__name__}; torch {hardware['packages']['torch']}")
-    console.print(table(results))
+    packages = ", ".join(f"{name} {hardware['packages'][name]}" for name in ("torch", "mujoco"))
+    console.print(f"{hardware['cpu']}, one core, one thread, {clock.__name__}; {packages}")
+    console.print(shown(results))
     for name, number in numbers.items():
         console.print(f"{number:.6g} {name}")
     for demand in demands:
@@ -403,7 +412,7 @@ def report(doc: str | None, measure: Callable[[Settings], Measured]) -> int:
         chosen.out.write_text(json.dumps(record, indent=1) + "\n")
     missed = [demand for demand in demands if demand.judged and not demand.met]
     if missed:
-        print(f"{len(missed)} demanded ratios are missed", file=sys.stderr)
+        print(f"{len(missed)} demands are missed", file=sys.stderr)
     return 1 if missed else 0
 
 
