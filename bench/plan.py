@@ -56,11 +56,9 @@ class Cell:
         import envs  # here, because most of this module works without a simulator
 
         return {
-            "environment": {
-                "name": self.environment,
-                "id": envs.get(self.environment).id,
-                "keywords": {key: _plain(value) for key, value in self.env_keywords.items()},
-            },
+            "environment": envs.get(self.environment).identity(
+                {key: _plain(value) for key, value in self.env_keywords.items()}
+            ),
             "algorithm": {
                 "name": self.algorithm,
                 "variant": self.variant,

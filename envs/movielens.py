@@ -414,10 +414,7 @@ def load(data: str | None = None) -> Fitted:
         ValueError: There are no ratings, they are damaged, or the cache folder cannot be written.
     """
     source, how = _source(data), Fit()
-    settings = json.dumps({"layout": LAYOUT, "clicks": CLICKS, **asdict(how)}, sort_keys=True)
-    digest = hashlib.sha256(settings.encode())
-    digest.update(source.path.read_bytes())
-    key = digest.hexdigest()[:32]
+    key = _key(source, how)
     if key not in _fitted:
         folder = cache_folder()
         path = folder / f"recsim-data-{key}.npz"
@@ -435,6 +432,18 @@ def load(data: str | None = None) -> Fitted:
                 raise ValueError(f"recsim-data: cannot write to {folder}: {reason}; name another by {CACHE}") from None
         _fitted[key] = found
     return _fitted[key]
+
+
+def _key(source: _Source, how: Fit) -> str:
+    """A hash of the ratings and of all that is done with them."""
+    settings = json.dumps({"layout": LAYOUT, "clicks": CLICKS, **asdict(how)}, sort_keys=True)
+    return hashlib.sha256(settings.encode() + source.path.read_bytes()).hexdigest()[:32]
+
+
+def _data(keywords: Mapping[str, Any]) -> str:
+    """For instance `ml-1m-0123456789ab`: other ratings, wherever they come from, are other users."""
+    source = _source(keywords.get("data"))
+    return f"{source.name}-{_key(source, Fit())[:12]}"
 
 
 def cache_folder() -> Path:
@@ -522,6 +531,7 @@ def _lock(path: Path) -> Iterator[None]:
     max_episode_steps=STEPS,
     summary="Recommend films to users simulated from MovieLens ratings",
     unavailable=_unavailable,
+    data=_data,
 )
 def recsim_data(*, data: str | None = None, evaluation: bool = False) -> gym.Env:
     """Users of the training group, or with `evaluation` those of the evaluation group; `data` names a folder."""

@@ -37,11 +37,11 @@ EVALUATION = (
 _HIDDEN = (RENDER_MODE, EVALUATION)
 
 Factory = TypeVar("Factory", bound=Callable[..., gym.Env])
-Unavailable = Callable[[Mapping[str, Any]], str | None]
+FromKeywords = Callable[[Mapping[str, Any]], str | None]
 
 
-def _available(_keywords: Mapping[str, Any]) -> None:
-    """What most environments are: never unavailable."""
+def _none(_keywords: Mapping[str, Any]) -> None:
+    """What most environments are: never unavailable, and made from nothing but their code and keywords."""
 
 
 class UnknownEnvironment(LookupError):
@@ -63,6 +63,8 @@ class Environment:
         summary: One line for people.
         unavailable: From keywords, why it cannot be made with them on this machine, in one line that says what mends
             it; None where it can. It is quick, and makes nothing.
+        data: From keywords, a name for the data of this machine that it is made from, another for other data; None
+            where code and keywords say all. A ValueError if it is unavailable.
         pictures: Whether its factory takes a `render_mode`.
     """
 
@@ -73,8 +75,19 @@ class Environment:
     metrics: Mapping[str, str]
     benchmark: bool
     summary: str
-    unavailable: Unavailable = _available
+    unavailable: FromKeywords = _none
+    data: FromKeywords = _none
     pictures: bool = False
+
+    def identity(self, keywords: Mapping[str, Any]) -> dict[str, Any]:
+        """What makes it the task that it is with these keywords, as JSON's own types; results of others never mix.
+
+        Raises:
+            ValueError: It needs data that are not there.
+        """
+        identity = {"name": self.name, "id": self.id, "keywords": dict(keywords)}
+        data = self.data(keywords)
+        return identity if data is None else identity | {"data": data}
 
 
 @dataclass(frozen=True)
@@ -96,7 +109,8 @@ def environment(
     metrics: Mapping[str, str] | None = None,
     benchmark: bool = True,
     summary: str = "",
-    unavailable: Unavailable = _available,
+    unavailable: FromKeywords = _none,
+    data: FromKeywords = _none,
 ) -> Callable[[Factory], Factory]:
     """Register the decorated factory here and, under `id`, with Gymnasium.
 
@@ -109,6 +123,7 @@ def environment(
         benchmark: See `Environment`.
         summary: One line; by default the first line of the factory's docstring.
         unavailable: See `Environment`. The factory raises the same line as a ValueError.
+        data: See `Environment`.
 
     A factory that takes `evaluation: bool = False` gives agents another environment to be evaluated on, with the same
     spaces.
@@ -121,7 +136,7 @@ def environment(
         if id in gym.registry:
             raise ValueError(f"id={id!r}: is registered with Gymnasium already; choose another")
         opened = functools.partial(gym.make, id, disable_env_checker=True)
-        _add(name, id, tags, metrics or {}, benchmark, summary, factory, opened, unavailable)
+        _add(name, id, tags, metrics or {}, benchmark, summary, factory, opened, unavailable, data)
         # One entry point for all, a string: so a spec can be pickled and written as JSON whatever the factory is.
         gym.register(id, "envs.registry:_build", max_episode_steps=max_episode_steps, kwargs={"name": name})
         return factory
@@ -288,7 +303,8 @@ def _add(
     summary: str,
     factory: Callable[..., gym.Env],
     opened: Callable[..., gym.Env],
-    unavailable: Unavailable = _available,
+    unavailable: FromKeywords = _none,
+    data: FromKeywords = _none,
 ) -> None:
     """Check and enter an environment."""
     if name in _entries:
@@ -305,8 +321,8 @@ def _add(
     keywords = {key: parameter for key, parameter in parameters.items() if key not in _HIDDEN}
     if not summary:
         summary = (inspect.getdoc(factory) or name).splitlines()[0]
-    pictures = RENDER_MODE in parameters
-    environment = Environment(name, id, tuple(tags), keywords, dict(metrics), benchmark, summary, unavailable, pictures)
+    known = (name, id, tuple(tags), keywords, dict(metrics), benchmark, summary, unavailable, data)
+    environment = Environment(*known, pictures=RENDER_MODE in parameters)
     _entries[name] = _Entry(environment, factory, opened)
 
 

