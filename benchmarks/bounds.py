@@ -85,6 +85,7 @@ class BestFilm:
 # environment's low bound.
 SCRIPTED: dict[str, list[tuple[str, str, Policy]]] = {
     "recsim": [
+        ("", "generalising", of_recsim(recsim.generalising)),
         ("", "click-greedy", of_recsim(recsim.click_greedy)),
         ("high", "privileged", of_recsim(recsim.privileged)),
     ],

@@ -110,14 +110,14 @@ class RecSim(gym.Env[np.ndarray, np.int64]):
 
     Attributes:
         item_vectors: (N, 35) float32, what agents see of the items; the same object for every copy in a process.
-        catalogue: The items with all that is hidden.
+        catalogue, catalogue_seed: The items with all that is hidden, and the seed from which they were drawn.
         interest, budget, gain, elapsed: u (30,), the budget, the user's c, and how many steps were taken.
     """
 
     def __init__(self, items: int = ITEMS, catalogue_seed: int = CATALOGUE_SEED) -> None:
         items = integer("items", items, 1, MAX_ITEMS)
         catalogue_seed = integer("catalogue_seed", catalogue_seed, 0, 2**32 - 1)
-        self.catalogue = catalogue(items, catalogue_seed)
+        self.catalogue, self.catalogue_seed = catalogue(items, catalogue_seed), catalogue_seed
         self.item_vectors = self.catalogue.vectors
         self.action_space = gym.spaces.Discrete(items)
         self.observation_space = gym.spaces.Box(-1.0, 1.0, (CATEGORIES,), np.float32)
@@ -167,18 +167,21 @@ def click_greedy(env: RecSim) -> int:
 def privileged(env: RecSim) -> int:
     """The item that would bring most clicks if it were shown from now on; sees e, quality, budget and c.
 
-    Clicks are counted over the steps that are left, with a budget that changes at each as it is expected to, until it
-    is spent. The plan ignores drift and is made anew at each step, so it is no upper bound.
+    The plan ignores drift and is made anew at each step, so it is no upper bound.
     """
-    probability = click_probability(env.catalogue.hidden @ env.interest)  # (N,)
-    growth = probability * (env.gain * env.catalogue.quality - 1)  # of the budget, by clicks on an item of length 1
-    idle = (1 - probability) * NO_CLICK_COST
-    budget = np.full_like(probability, env.budget)
-    clicks = np.zeros_like(probability)
-    for _ in range(STEPS - env.elapsed):
-        clicks += probability * (budget > 0)
-        budget += growth * np.clip(budget, 0, ITEM_LENGTH) - idle
-    return int(np.argmax(clicks))
+    items = env.catalogue
+    return _plan(items.hidden @ env.interest, items.quality, env.gain, env.budget, STEPS - env.elapsed)
+
+
+def generalising(env: RecSim) -> int:
+    """As `privileged`, by the best linear guess of e and quality from the shown vectors; c and budget are not seen.
+
+    What an agent can come to that tells items apart by their vectors' linear part alone and learns nothing of single
+    items: 10 000 of them are too many to try each often enough in a short training, 50 are not.
+    """
+    hidden, quality = _guess(len(env.item_vectors), env.catalogue_seed)
+    mean_gain = 0.5  # of c, which is uniform in [0, 1]
+    return _plan(hidden @ env.interest, quality, mean_gain, BUDGET, STEPS - env.elapsed)
 
 
 @environment(
@@ -191,6 +194,32 @@ def privileged(env: RecSim) -> int:
 def recsim(*, items: int = ITEMS, catalogue_seed: int = CATALOGUE_SEED) -> gym.Env:
     """Simulated recommender: one item of 10 000 per step, a reward per click, a budget that clicks use up."""
     return RecSim(items, catalogue_seed)
+
+
+def _plan(affinity: Any, quality: Any, gain: float, budget: float, steps: int) -> int:
+    """The item that brings most clicks if it is shown from now on, of N with u·e (N,) and quality (N,).
+
+    Clicks are counted over the steps that are left, with a budget that changes at each as it is expected to, until it
+    is spent.
+    """
+    probability = click_probability(affinity)
+    growth = probability * (gain * quality - 1)  # of the budget, by clicks on an item of length 1
+    idle = (1 - probability) * NO_CLICK_COST
+    left = np.full_like(probability, budget)
+    clicks = np.zeros_like(probability)
+    for _ in range(steps):
+        clicks += probability * (left > 0)
+        left += growth * np.clip(left, 0, ITEM_LENGTH) - idle
+    return int(np.argmax(clicks))
+
+
+@functools.cache
+def _guess(items: int, seed: int, /) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The least-squares estimates of e (N, 30) and quality (N,) from a catalogue's shown vectors and a constant."""
+    known = catalogue(items, seed)
+    shown = np.column_stack([known.vectors, np.ones(items)])
+    hidden, quality = (shown @ np.linalg.lstsq(shown, hid, rcond=None)[0] for hid in (known.hidden, known.quality))
+    return hidden, quality
 
 
 @functools.cache

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 import envs
-from envs.recsim import RecSim, catalogue, click_greedy, click_probability, drift, privileged
+from envs import recsim
+from envs.recsim import RecSim, catalogue, click_greedy, click_probability, drift, generalising, privileged
 
 SIGNS = np.array([1.0] * 15 + [-1.0] * 15)  # what a category's centroid holds in its dimension
 
@@ -23,9 +24,9 @@ def make(**keywords: Any) -> RecSim:
     return env
 
 
-def play(policy: Callable[[RecSim], int], episodes: int) -> np.ndarray:
+def play(policy: Callable[[RecSim], int], episodes: int, **keywords: Any) -> np.ndarray:
     """The return of each episode."""
-    env = envs.make("recsim")
+    env = envs.make("recsim", **keywords)
     assert isinstance(env.unwrapped, RecSim)
     env.reset(seed=0)
     returns = np.zeros(episodes)
@@ -295,6 +296,25 @@ def test_who_knows_more_gets_more_clicks():
     for worse, better in ((random, greedy), (greedy, knowing)):
         error = math.hypot(worse.std() / math.sqrt(len(worse)), better.std() / math.sqrt(len(better)))
         assert better.mean() - worse.mean() > 4 * error
+
+
+def test_vectors_tell_nearly_all_of_few_items_and_little_of_many():
+    few, many = play(generalising, 100, items=50), play(generalising, 100)
+    knowing = play(privileged, 100, items=50)
+    assert few.mean() > 0.8 * knowing.mean()
+    assert many.mean() < 0.5 * few.mean()
+
+
+def test_guesses_are_exact_where_the_vectors_say_all(monkeypatch):
+    """Without noise the shown vectors are a linear map of e, and e of them."""
+    drawn = catalogue(60, 0)
+    shown = np.column_stack([drawn.hidden, np.zeros((60, 5), np.float32)])
+    monkeypatch.setattr(recsim, "catalogue", lambda *_: drawn._replace(vectors=shown))
+    hidden, quality = recsim._guess.__wrapped__(60, 0)
+    np.testing.assert_allclose(hidden, drawn.hidden, atol=1e-6)
+    residual = drawn.quality - quality
+    np.testing.assert_allclose(residual @ shown, 0, atol=1e-4)  # what is left has no linear part
+    assert abs(residual.mean()) < 1e-6
 
 
 @pytest.mark.parametrize(
