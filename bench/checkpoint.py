@@ -94,6 +94,12 @@ def save(path: Path, value: Any) -> None:
         file.write(buffer.getbuffer())
 
 
+def sync(path: Path) -> None:
+    """Make what was written to a file durable."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
 def append_records(folder: Path, start: int, rows: np.ndarray) -> None:
     """Make the log end with these records, rows (n, width) float32, the first of which is transition number `start`."""
     for path, begin, end in _segments(folder, start, start + len(rows)):

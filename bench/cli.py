@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bench import profiles, show
+from bench import profiles, provenance, show
 from bench.errors import UserError
 
 app = typer.Typer(
@@ -205,7 +205,7 @@ def play(
 
 def main() -> None:
     """Run the command line; every mistake of the user ends in one line and exit code 2."""
-    os.environ["SAVO_BENCH_COMMAND"] = shlex.join(["bench", *sys.argv[1:]])  # for the provenance, also of workers
+    os.environ[provenance.COMMAND] = shlex.join(["bench", *sys.argv[1:]])  # for the provenance, also of workers
     warnings.showwarning = _show_warning
     try:
         code = app(standalone_mode=False)

@@ -87,6 +87,8 @@ class Evaluator:
             noise = standard_normal(rngs, shapes, device)
             actions = agent.act(torch.from_numpy(obs).to(device), noise, explore=False).executed.cpu().numpy()
             for s, e in zip(*running.nonzero(), strict=True):
+                if failures[s]:
+                    continue  # an episode before this one of the same step has failed
                 try:
                     if not np.isfinite(actions[s, e]).all():
                         raise FloatingPointError("the network's action is not finite")

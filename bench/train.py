@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import functools
+import itertools
 import os
 import signal
 import socket
@@ -16,6 +17,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -35,7 +37,7 @@ from bench.evaluate import Episode, Evaluator, describe
 from bench.plan import Pack
 from bench.provenance import provenance
 from bench.spaces import spaces_of
-from results.format import CorruptFile, SeedFolder, append_csv, truncate
+from results.format import CorruptFile, SeedFolder, append_csv, reaches, truncate
 
 HEARTBEAT = 2.0  # seconds between two writes of status.json; ours: fresh enough to watch, cheap enough to forget
 LOG_ROWS = 200  # ours: rows of train.csv over a whole run, enough for a curve
@@ -90,12 +92,17 @@ def _take(pack: Pack, seed: int, locks: contextlib.ExitStack) -> bool:
 
 
 def _usable_steps(pack: Pack, seed: int) -> list[int]:
-    """Steps from which a seed can go on, newest first; damaged states are left out, and named on standard output."""
-    folder = SeedFolder(pack.folder(seed)).checkpoint
+    """Steps from which a seed can go on, newest first; damaged states are left out, and named on standard output.
+
+    So are those that name more of a CSV file than is there.
+    """
+    folder = SeedFolder(pack.folder(seed))
     usable = []
-    for step in checkpoint.steps(folder):
+    for step in checkpoint.steps(folder.checkpoint):
         try:
-            checkpoint.load(folder, step)
+            state = checkpoint.load(folder.checkpoint, step)
+            reaches(folder.evals_csv, state["evals_bytes"])
+            reaches(folder.train_csv, state["train_bytes"])
             usable.append(step)
         except CorruptFile as error:
             print(f"warning: {error}; going back to the checkpoint before it", flush=True)
@@ -326,7 +333,7 @@ class Training:
         try:
             yield
         except Exception as error:  # environments and plug-ins may raise anything
-            if isinstance(error, OSError) and error.filename is not None:
+            if isinstance(error, OSError) and Path(str(error.filename)).is_relative_to(run.folder.path):
                 raise  # the disk's fault, not the seed's
             self.fail(run, describe(where, error))
 
@@ -399,6 +406,7 @@ class Training:
         """Play and write the evaluation episodes of this step; a stop on the way leaves them to the next attempt."""
         if not self.evaluation_due():
             return
+        self.fail_broken()
         outcome = self.evaluator.run(self.agent, self.step, self.device, self.active.tolist(), self.beat)
         if outcome is None:
             return
@@ -409,6 +417,14 @@ class Training:
                 run.evals_bytes = append_csv(run.folder.evals_csv, self.evaluator.header(), rows)
                 run.last_return = float(np.mean([row[2] for row in rows]))
         self.evaluated = self.step
+
+    def fail_broken(self) -> None:
+        """Fail every seed one of whose networks is not finite, which an item or the best of a search need not show."""
+        for name, stack in self.agent.networks.items():
+            finite = stack.flat.isfinite().flatten(1).all(dim=1).tolist()  # (S,)
+            for run in itertools.compress(self.runs, np.logical_not(finite)):
+                if run.failure is None:
+                    self.fail(run, f"step {self.step}: FloatingPointError: the network {name} is not finite")
 
     def log(self) -> None:
         """One row of train.csv for every seed."""
@@ -473,12 +489,16 @@ class Training:
 
     def save_checkpoint(self) -> None:
         """Save every active seed: first all logs and states, then make them count, so that a pack stays together."""
+        self.fail_broken()  # so that no checkpoint holds what it could not go on from
         active = [(index, run) for index, run in enumerate(self.runs) if run.failure is None]
         oldest = max(0, self.replay.added - self.replay.capacity)
         start = max(self.logged, oldest)
         for index, run in active:
             folder = run.folder.checkpoint
             checkpoint.append_records(folder, start, self.replay.rows(index, start))
+            for path in (run.folder.evals_csv, run.folder.train_csv):
+                if path.exists():
+                    checkpoint.sync(path)
             checkpoint.stage(
                 folder,
                 self.step,

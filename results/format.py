@@ -235,7 +235,7 @@ def _flatten(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 # ---- CSV files that grow by whole lines
 
 
-def append_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]], *, durable: bool = False) -> int:
+def append_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> int:
     """Append rows in one write, after the header where the file is new; returns the file's new length in bytes.
 
     Floats are written so that they read back exactly. If the write fails half-way the file is cut back to what it was.
@@ -264,8 +264,6 @@ def append_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]],
             rest = memoryview(content)
             while rest:  # a nearly full disk takes a part
                 rest = rest[file.write(rest) :]
-            if durable:
-                os.fsync(file.fileno())
         except OSError:
             with contextlib.suppress(OSError):
                 file.truncate(length)
@@ -279,11 +277,20 @@ def truncate(path: Path, length: int) -> None:
     Raises:
         CorruptFile: the file is shorter than that.
     """
+    if reaches(path, length) > length:
+        os.truncate(path, length)
+
+
+def reaches(path: Path, length: int) -> int:
+    """The size of a growing file, of 0 bytes where there is none, that is at least what a checkpoint names.
+
+    Raises:
+        CorruptFile: the file is shorter than that.
+    """
     size = path.stat().st_size if path.exists() else 0
     if size < length:
         raise CorruptFile(f"{path}: {size} bytes long where the checkpoint names {length}")
-    if size > length:
-        os.truncate(path, length)
+    return size
 
 
 def read_csv(path: Path) -> "pd.DataFrame":

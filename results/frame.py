@@ -253,9 +253,14 @@ def _refuse_mixtures(rows: list[dict[str, Any]]) -> None:
                     f"{text(b)} in {Path(row['path']).name}; keep different specs under different names"
                 )
         other = tasks.setdefault(row["environment"], row)
-        here, there = row["spec"]["environment"]["id"], other["spec"]["environment"]["id"]
+        here, there = (_task(one["spec"]["environment"]) for one in (row, other))
         if here != there:
             raise MixedRuns(
                 f"{row['environment']}: the task is {there} for {other['variant']} and {here} for {row['variant']}; "
                 "keep different tasks under different names"
             )
+
+
+def _task(environment: dict[str, Any]) -> str:
+    """What an environment's name and keywords do not say: its id and what data it is made from."""
+    return " made from ".join(environment[key] for key in ("id", "data") if key in environment)

@@ -65,7 +65,9 @@ def family(environment: dict[str, Any]) -> str:
 
 
 def bounds(environment: dict[str, Any], table: Path | None = None) -> Bounds | None:
-    """The bounds of the task of a spec's environment, None where none are known; any other keyword makes another task.
+    """The bounds of the task of a spec's environment in its version, None where none are known.
+
+    Any other keyword makes another task.
 
     From the committed table, or another.
 
@@ -77,11 +79,8 @@ def bounds(environment: dict[str, Any], table: Path | None = None) -> Bounds | N
         return None
     known = _read(table, ["environment", "version", "bound", "mean", "source"])
     keywords = {key: value for key, value in environment["keywords"].items() if key != "version"}
-    rows = known[known["environment"] == label(environment["name"], keywords)]
-    if (rows["version"] == version(environment)).any():
-        rows = rows[rows["version"] == version(environment)]
-    elif "version" in environment["keywords"] or "data" in environment or rows["version"].nunique() > 1:
-        return None
+    own = (known["environment"] == label(environment["name"], keywords)) & (known["version"] == version(environment))
+    rows = known[own]
     ends = {bound: rows[rows["bound"] == bound] for bound in ("low", "high")}
     if any(len(end) > 1 for end in ends.values()):
         raise ValueError(f"{table}: {environment['name']} has more than one row for a bound")

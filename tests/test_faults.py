@@ -45,6 +45,8 @@ class Line(gym.Env):
         fault = self.fault if self.steps == 7 else None
         if fault == "raises":
             raise RuntimeError("the simulator\nfell over")
+        if fault == "file":
+            raise FileNotFoundError(errno.ENOENT, "No such file or directory", "/nowhere/mesh.stl")
         reward = float("nan") if fault == "reward" else -abs(self.at)
         return self.obs(fault), reward, False, False, {}
 
@@ -84,10 +86,10 @@ def break_environment(seed: int, fault: str):
     return action
 
 
-def break_network(seed: int):
+def break_network(seed: int, network: str = "actor"):
     def action(training):
         index = [run.seed for run in training.runs].index(seed)
-        training.agent.networks["actor"].flat[index].fill_(float("nan"))
+        training.agent.networks[network].flat[index].fill_(float("nan"))
 
     return action
 
@@ -96,6 +98,7 @@ def break_network(seed: int):
     ("fault", "reason"),
     [
         ("raises", "RuntimeError: the simulator fell over (test_faults.py:"),
+        ("file", "No such file or directory: '/nowhere/mesh.stl'"),
         ("obs", "FloatingPointError: the environment's observation is not finite"),
         ("reward", "FloatingPointError: the environment's reward is nan"),
         ("network", "FloatingPointError: the network's action is not finite"),
@@ -123,8 +126,12 @@ def test_a_fault_in_the_middle_fails_its_seed_alone_with_the_reason(tmp_path, at
 
 
 def test_a_fault_in_an_evaluation_fails_its_seed_alone(tmp_path, at_step):
+    played = []
+
     def break_evaluation(training):
-        training.evaluator.envs[1][0].unwrapped.fault = "raises"
+        played.extend(training.evaluator.envs[1])
+        for env in played:
+            env.unwrapped.fault = "raises"
 
     hit = pack(tmp_path, cell("td3", FAULTY), 0, 1)
     at_step(299, break_evaluation)
@@ -134,6 +141,47 @@ def test_a_fault_in_an_evaluation_fails_its_seed_alone(tmp_path, at_step):
     assert states[1]["state"] == "failed"
     assert states[1]["reason"].startswith("evaluation at step 300: RuntimeError: the simulator fell over")
     assert (hit.folder(1) / "evals.csv").read_text().splitlines()[-1].startswith("150,1,")
+    assert played[0].unwrapped.steps == 7  # where it fell over
+    assert played[1].unwrapped.steps == 6  # its seed has failed: not played on
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "environment", "network"),
+    [
+        ("td3", FAULTY, "critic"),
+        ("td3", "recsim", "actor"),
+        ("wolpertinger", "recsim", "critic"),
+        ("cem", FAULTY, "critic"),
+        ("sac", "recsim", "temperature"),
+    ],
+)
+def test_a_network_that_is_not_finite_fails_its_seed_where_actions_do_not_show_it(
+    tmp_path, at_step, algorithm, environment, network
+):
+    calm = pack(tmp_path / "calm", cell(algorithm, environment), 0)
+    train.train_pack(calm)
+    hit = pack(tmp_path / "hit", cell(algorithm, environment), 0, 1)
+    at_step(299, break_network(1, network))
+    train.train_pack(hit)
+    failed = status(hit.folder(1))
+    assert failed["state"] == "failed"
+    assert failed["reason"].startswith("step 300: FloatingPointError: ")
+    assert failed["reason"].endswith(" is not finite")
+    assert (hit.folder(1) / "evals.csv").read_text().splitlines()[-1].startswith("150,")
+    assert_same_run(calm.folder(0), hit.folder(0))
+
+
+def test_no_checkpoint_holds_a_network_that_is_not_finite(tmp_path, at_step):
+    def break_and_stop(training):
+        break_network(0, "critic")(training)
+        training.stop.set()
+
+    hit = pack(tmp_path, cell("cem", FAULTY), 0)
+    at_step(170, break_and_stop)
+    with pytest.raises(train.Interrupted):
+        train.train_pack(hit)
+    assert status(hit.folder(0))["state"] == "failed"
+    assert not checkpoint.steps(SeedFolder(hit.folder(0)).checkpoint)
 
 
 def test_when_every_seed_has_failed_the_pack_ends(tmp_path, at_step):
@@ -204,13 +252,13 @@ def test_without_a_whole_state_a_seed_starts_over_and_says_so(tmp_path, stop_at,
     assert_same_run(calm.folder(3), stopped.folder(3))
 
 
-def test_evaluations_that_vanished_are_not_passed_over(tmp_path, stop_at):
-    _, stopped = stopped_twice(tmp_path, stop_at)
-    (stopped.folder(3) / "evals.csv").write_text("")
+@pytest.mark.parametrize("name", ["evals.csv", "train.csv"])
+def test_rows_that_a_crash_of_the_machine_took_are_made_again(tmp_path, stop_at, capsys, name):
+    calm, stopped = stopped_twice(tmp_path, stop_at)
+    (stopped.folder(3) / name).write_text("")
     train.train_pack(stopped)
-    failed = status(stopped.folder(3))
-    assert failed["state"] == "failed"
-    assert "evals.csv" in failed["reason"]
+    assert f"{name}: 0 bytes long where the checkpoint names" in capsys.readouterr().out
+    assert_same_run(calm.folder(3), stopped.folder(3))
 
 
 def test_an_environment_that_cannot_be_played_again_is_not_resumed_silently(tmp_path, stop_at, monkeypatch):

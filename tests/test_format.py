@@ -139,7 +139,7 @@ def test_rows_are_appended_and_floats_read_back_exactly(tmp_path):
     numbers = [0.1, 1 / 3, 1e-310, -1.7976931348623157e308, float(np.float32(0.1))]
     length = fmt.append_csv(path, HEADER, [(100, 0, numbers[0], 7), (100, 1, np.float64(numbers[1]), np.int32(8))])
     assert length == path.stat().st_size
-    fmt.append_csv(path, HEADER, [(200, i, x, True) for i, x in enumerate(numbers[2:])], durable=True)
+    fmt.append_csv(path, HEADER, [(200, i, x, True) for i, x in enumerate(numbers[2:])])
     assert path.read_text().startswith(
         "step,episode,return,length\n100,0,0.1,7\n100,1,0.3333333333333333,8\n200,0,1e-310,1"
     )

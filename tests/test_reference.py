@@ -37,9 +37,9 @@ def test_another_keyword_is_another_task(tmp_path):
     assert reference.bounds(HOPPER, path) is None
 
 
-def test_a_task_with_one_version_in_the_table_needs_not_name_it(tmp_path):
-    path = table(tmp_path, ROWS.replace("v5", "v0"))
-    assert reference.bounds(HOPPER, path) is not None
+def test_bounds_of_another_version_are_not_used(tmp_path):
+    path = table(tmp_path, ROWS.replace("v5", "v4"))
+    assert reference.bounds(HOPPER, path) is None
 
 
 def test_bounds_measured_on_other_data_are_not_used(tmp_path):
