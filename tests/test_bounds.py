@@ -48,6 +48,8 @@ def test_every_bound_lies_in_its_interval_and_low_ones_lie_below_high_ones():
 
 @pytest.mark.parametrize("name", envs.names())
 def test_every_task_has_both_bounds_in_its_version(name: str):
+    if why := envs.get(name).unavailable({}):
+        pytest.skip(why)
     identity = envs.get(name).identity({})
     assert reference.bounds(identity) is not None
     assert {row["version"] for row in read(TABLE) if row["environment"] == name} == {reference.version(identity)}
