@@ -369,7 +369,7 @@ def cost_table(runs: Runs) -> pd.DataFrame:
 
 
 def published_table(runs: Runs) -> pd.DataFrame:
-    """Published scores of the same task, algorithm and budget beside ours; no verdict.
+    """Published scores of the same task, algorithm and steps beside ours; no verdict.
 
     Columns: environment, variant, summary, ours, std, n, published, published_std, seeds, differs (in what the two are
     not alike, empty where nothing is known to differ), source. A summary that we do not have stands beside last10.
@@ -394,6 +394,7 @@ def published_table(runs: Runs) -> pd.DataFrame:
             if other["condition"] or keywords:
                 here = ", ".join(f"{key} {text(value)}" for key, value in keywords.items())
                 differs.append(f"task ({other['condition'] or 'default'}, ours {here or 'default'})")
+            differs += _unlike_published(spec)
             rows.append({
                 "environment": environment, "variant": variant, "summary": summary or "last10",
                 "ours": ours.mean(), "std": ours.std(ddof=1), "n": len(ours),
@@ -402,6 +403,17 @@ def published_table(runs: Runs) -> pd.DataFrame:
             })  # fmt: skip
     columns = ["environment", "variant", "summary", "ours", "std", "n", "published", "published_std", "seeds"]
     return pd.DataFrame(rows, columns=[*columns, "differs", "source"])
+
+
+def _unlike_published(spec: dict[str, Any]) -> list[str]:
+    """What of a run's profile and algorithm is not what stands for the published one here."""
+    algorithm, profile = spec["algorithm"], spec["budget"]["profile"]
+    preset = algorithm["config"].get("preset")  # a plug-in's algorithm need not have any
+    found = [] if profile == "paper" else [f"profile (ours {profile})"]
+    if preset not in (None, "published"):
+        found.append(f"preset (ours {preset})")
+    fields = [field for field in algorithm["variant"].partition(":")[2].split(",") if not field.startswith("preset=")]
+    return found + ([f"fields (ours {', '.join(fields)})"] if any(fields) else [])
 
 
 def field_table(runs: Runs) -> tuple[pd.DataFrame, int]:

@@ -467,12 +467,18 @@ def test_what_was_not_measured_is_no_cost(tmp_path):
     assert "No seed that is done recorded its time." in page_of(tmp_path / "x")[1]
 
 
-def known_task(root, id="Hopper-v4", steps=1_000_000, **keywords):
+PUBLISHED = "td3:preset=published"
+
+
+def known_task(
+    root, id="Hopper-v4", steps=1_000_000, variant=PUBLISHED, profile="paper", preset="published", **keywords
+):
     """Two seeds of td3 on a task that others have published scores of, 3000 and 3100 in the only evaluation."""
     for seed in range(2):
-        described = spec(environment="hopper", seed=seed, steps=steps)
+        described = spec(environment="hopper", variant=variant, seed=seed, steps=steps, preset=preset)
         described["environment"] |= {"id": id, "keywords": keywords}
-        folder = SeedFolder.of(root, label("hopper", keywords), "td3", seed)
+        described["budget"]["profile"] = profile
+        folder = SeedFolder.of(root, label("hopper", keywords), variant, seed)
         folder.write_run(described, {})
         rows = [(steps, episode, 3000.0 + 100 * seed, 1) for episode in range(EPISODES)]
         append_csv(folder.evals_csv, ["step", "episode", "return", "length"], rows)
@@ -482,12 +488,36 @@ def known_task(root, id="Hopper-v4", steps=1_000_000, **keywords):
 def test_published_scores_stand_beside_ours_with_what_differs_and_no_verdict(tmp_path):
     known_task(tmp_path / "x")
     report, markdown = page_of(tmp_path / "x")
-    assert "| hopper | td3 | final return | 3050 ± 70.7 (n=2) | 3226 (n=10) | – | TD7 paper" in markdown
+    assert (
+        "| hopper | td3:preset=published | final return | 3050 ± 70.7 (n=2) | 3226 (n=10) | – | TD7 paper" in markdown
+    )
     assert "| 3391 ± 378 (n=10) | version (v1, ours v4) | sfujim" in markdown
     assert "statistic (training return, ours last-10)" in markdown
     table = pd.read_csv(report.folder / "tables" / "published.csv", keep_default_na=False)
     assert set(table["published"]) == {3391, 3305, 3135, 3472, 3226}  # td3 on Hopper at this budget, nothing else
     assert "no claim to match" in markdown
+
+
+@pytest.mark.parametrize(
+    ("ours", "differs"),
+    [
+        ({}, ""),
+        ({"variant": "td3", "preset": "fair"}, "preset (ours fair)"),
+        ({"profile": "quick"}, "profile (ours quick)"),
+        ({"variant": f"{PUBLISHED},target_noise=0,hidden=8"}, "fields (ours target_noise=0, hidden=8)"),
+        (
+            {"variant": "td3:target_noise=0,hidden=8", "profile": "ci", "preset": "fair"},
+            "profile (ours ci); preset (ours fair); fields (ours target_noise=0, hidden=8)",
+        ),
+    ],
+)
+def test_what_differs_in_the_algorithm_from_a_published_score_is_named(tmp_path, ours, differs):
+    known_task(tmp_path, **ours)
+    table = tables.published_table(load(tmp_path))
+    same = table[table["published"] == 3226]  # the same version and statistic
+    assert same["differs"].tolist() == [differs]
+    older = table.loc[table["published"] == 3391, "differs"].tolist()
+    assert older == ["; ".join(filter(None, ["version (v1, ours v4)", differs]))]
 
 
 @pytest.mark.parametrize("other", [{"steps": 50_000}, {"id": "Hoppper-v4"}])
