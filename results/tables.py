@@ -6,7 +6,7 @@ itself and a cell's numbers do not depend on the other cells.
 """
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +37,7 @@ NAMES = {
 }
 HEIGHTS = (0.5, 0.9)  # normalised returns whose first step is reported. ours: half way and nearly there
 PROFILE_HEIGHTS = np.linspace(0, 1.2, 61)  # ours: from the low bound to somewhat above the high one
+MOST_BLOCKS = 10_000  # ours: sets of tasks to choose from; ten variants have at most 1 023
 
 _RESAMPLES = metrics.Resamples(_RNG)
 _CURVE_RESAMPLES = metrics.Resamples(_RNG, metrics.CURVE_RESAMPLES)
@@ -215,7 +216,7 @@ def block(runs: Runs, bounds: Mapping[str, Bounds], summary: str = "last10") -> 
     variants = sorted({variant for cells in scores.values() for variant in cells})
     bounded = [environment for environment in scores if environment in bounds]
     has = {variant: frozenset(e for e in bounded if variant in scores[e]) for variant in variants}
-    candidates = {a & b for a in has.values() for b in has.values()} | {frozenset(bounded).intersection(*has.values())}
+    candidates = _intersections(has.values()) | {frozenset(bounded).intersection(*has.values())}
     sizes = {tasks: sum(tasks <= other for other in has.values()) for tasks in candidates if tasks}
     if not sizes:
         return None
@@ -232,6 +233,16 @@ def block(runs: Runs, bounds: Mapping[str, Bounds], summary: str = "last10") -> 
         if e not in environments
     ]
     return Block(members, environments, {e: bounds[e] for e in environments}, normalised, left_out)
+
+
+def _intersections(sets: Iterable[frozenset[str]]) -> set[frozenset[str]]:
+    """The sets and all their intersections: of two, of three and so on, until there are no new ones or MOST_BLOCKS."""
+    sets = set(sets)
+    found, newest = set(sets), set(sets)
+    while newest and len(found) < MOST_BLOCKS:
+        newest = {a & b for a in newest for b in sets} - found
+        found |= newest
+    return found
 
 
 def aggregate_table(chosen: Block) -> pd.DataFrame:

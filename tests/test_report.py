@@ -10,7 +10,7 @@ from test_frame import EPISODES, fake_run, rewrite_status, spec
 
 from results import plots, provenance, reference, regression, tables
 from results.format import SeedFolder, append_csv, label
-from results.frame import MixedRuns, load
+from results.frame import MixedRuns, Runs, load
 from results.report import write_report
 
 
@@ -359,6 +359,31 @@ def test_an_algorithm_that_lacks_a_task_is_not_compared_on_aggregates_and_that_i
     block = tables.block(load(tmp_path / "x"), tables.known_bounds(load(tmp_path / "x")))
     assert block is not None
     assert (block.variants, block.environments) == (["savo", "td3"], ["env-a", "env-b"])
+
+
+@pytest.mark.parametrize(
+    ("has", "variants", "tasks"),
+    [
+        ({"v1": "123ab", "v2": "123ac", "v3": "123bc", "v4": "d"}, "v1 v2 v3", "123"),  # 9 cells; no pair has over 8
+        ({"v1": "12345", "v2": "1234", "v3": "5"}, "v1 v2", "1234"),
+        ({"v1": "1234", "v2": "12", "v3": "34"}, "v1 v2", "12"),  # of equal ones that with more variants
+        ({"v1": "12345678", "v2": "1"}, "v1", "12345678"),
+        ({"v1": "12", "v2": "12"}, "v1 v2", "12"),
+    ],
+)
+def test_aggregates_are_over_the_largest_block_without_a_gap(monkeypatch, has, variants, tasks):
+    scores = {task: {v: np.ones(1) for v in has if task in has[v]} for task in sorted({*"".join(has.values())})}
+    monkeypatch.setattr(tables, "_scores", lambda *_: scores)
+    runs = Runs(pd.DataFrame(), pd.DataFrame(), [])
+    block = tables.block(runs, {task: reference.Bounds(0, 1, "here") for task in scores})
+    assert block is not None
+    assert (block.variants, block.environments) == (variants.split(), list(tasks))
+
+
+def test_the_search_for_a_block_ends_however_many_there_are():
+    tasks = range(40)
+    lacking_one = [frozenset(str(task) for task in tasks if task != other) for other in tasks]
+    assert len(tables._intersections(lacking_one)) < 40 * tables.MOST_BLOCKS
 
 
 @pytest.mark.usefixtures("bounded")
