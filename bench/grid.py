@@ -206,6 +206,8 @@ def dry_run(grid: Grid, console: Console) -> int:
     for cell, state in zip(grid.cells, states, strict=True):
         todo = [seed for seed in state.seeds if seed.trainable]
         counts = state.count()
+        own = [pack for pack in packs if pack.cell is cell]
+        saved = {seed.seed: seed.saved for seed in todo}
         numbers = {
             "steps": show.thousands(cell.budget.steps),
             "to do": str(len(todo)),
@@ -214,8 +216,8 @@ def dry_run(grid: Grid, console: Console) -> int:
                 for word in ("done", "failed", "running", "queued")
                 if any(c.count()[word] for c in states)
             },
-            "packs": _packs([len(pack.seeds) for pack in packs if pack.cell is cell]),
-            "core time": show.span(sum(cost.seconds(cell, seed.saved) for seed in todo)) if todo else "–",
+            "packs": _packs([len(pack.seeds) for pack in own]),
+            "core time": show.span(sum(cost.pack_seconds(pack, saved[pack.seeds[0]]) for pack in own)) if own else "–",
         }
         rows.append((cell.env_label, cell.variant, numbers))
     columns = list(rows[0][2])

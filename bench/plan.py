@@ -344,8 +344,8 @@ def packs(todo: Iterable[Todo], options: "Options", device: str, workers: int) -
     """Put seeds together: of one cell, at one step; on a GPU an interrupted pack comes back as it was. Longest first.
 
     No pack exceeds `--pack`. On CPUs no pack is left to hold more than one worker's share of the work, so that a grid
-    of few cells still uses all workers: there a seed costs much the same in a pack of any size, and its results do
-    not depend on the pack at all.
+    of few cells still uses all workers: a seed costs more in a small pack, but less than an idle worker, and its
+    results do not depend on the pack at all.
     """
     groups: dict[tuple[str, str, int, tuple[int, ...]], list[Todo]] = {}
     for item in todo:

@@ -487,9 +487,10 @@ def _published_table(found: _Findings) -> Table:
     frame["differs in"] = own["differs"].replace("", "–")
     frame["source"] = own["source"]
     caption = (
-        "Published scores of the same task, algorithm and budget, mean ± standard deviation over seeds. Only rows with "
-        "nothing under “differs in” compare like with like, and constants and networks may differ even there. "
-        "Standing beside a published score is no claim to match it."
+        "Published scores of the same task, algorithm and steps, mean ± standard deviation over seeds. Only rows with "
+        "nothing under “differs in” (version, statistic, task, profile, preset, fields) compare like with like, and "
+        "what an implementation does without saying so may differ even there. Standing beside a published score is no "
+        "claim to match it."
     )
     return Table("published", caption, frame, ("ours", "published"))
 

@@ -6,7 +6,7 @@ itself and a cell's numbers do not depend on the other cells.
 """
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +37,7 @@ NAMES = {
 }
 HEIGHTS = (0.5, 0.9)  # normalised returns whose first step is reported. ours: half way and nearly there
 PROFILE_HEIGHTS = np.linspace(0, 1.2, 61)  # ours: from the low bound to somewhat above the high one
+MOST_BLOCKS = 10_000  # ours: sets of tasks to choose from; ten variants have at most 1 023
 
 _RESAMPLES = metrics.Resamples(_RNG)
 _CURVE_RESAMPLES = metrics.Resamples(_RNG, metrics.CURVE_RESAMPLES)
@@ -215,7 +216,7 @@ def block(runs: Runs, bounds: Mapping[str, Bounds], summary: str = "last10") -> 
     variants = sorted({variant for cells in scores.values() for variant in cells})
     bounded = [environment for environment in scores if environment in bounds]
     has = {variant: frozenset(e for e in bounded if variant in scores[e]) for variant in variants}
-    candidates = {a & b for a in has.values() for b in has.values()} | {frozenset(bounded).intersection(*has.values())}
+    candidates = _intersections(has.values()) | {frozenset(bounded).intersection(*has.values())}
     sizes = {tasks: sum(tasks <= other for other in has.values()) for tasks in candidates if tasks}
     if not sizes:
         return None
@@ -232,6 +233,16 @@ def block(runs: Runs, bounds: Mapping[str, Bounds], summary: str = "last10") -> 
         if e not in environments
     ]
     return Block(members, environments, {e: bounds[e] for e in environments}, normalised, left_out)
+
+
+def _intersections(sets: Iterable[frozenset[str]]) -> set[frozenset[str]]:
+    """The sets and all their intersections: of two, of three and so on, until there are no new ones or MOST_BLOCKS."""
+    sets = set(sets)
+    found, newest = set(sets), set(sets)
+    while newest and len(found) < MOST_BLOCKS:
+        newest = {a & b for a in newest for b in sets} - found
+        found |= newest
+    return found
 
 
 def aggregate_table(chosen: Block) -> pd.DataFrame:
@@ -369,7 +380,7 @@ def cost_table(runs: Runs) -> pd.DataFrame:
 
 
 def published_table(runs: Runs) -> pd.DataFrame:
-    """Published scores of the same task, algorithm and budget beside ours; no verdict.
+    """Published scores of the same task, algorithm and steps beside ours; no verdict.
 
     Columns: environment, variant, summary, ours, std, n, published, published_std, seeds, differs (in what the two are
     not alike, empty where nothing is known to differ), source. A summary that we do not have stands beside last10.
@@ -394,6 +405,7 @@ def published_table(runs: Runs) -> pd.DataFrame:
             if other["condition"] or keywords:
                 here = ", ".join(f"{key} {text(value)}" for key, value in keywords.items())
                 differs.append(f"task ({other['condition'] or 'default'}, ours {here or 'default'})")
+            differs += _unlike_published(spec)
             rows.append({
                 "environment": environment, "variant": variant, "summary": summary or "last10",
                 "ours": ours.mean(), "std": ours.std(ddof=1), "n": len(ours),
@@ -402,6 +414,17 @@ def published_table(runs: Runs) -> pd.DataFrame:
             })  # fmt: skip
     columns = ["environment", "variant", "summary", "ours", "std", "n", "published", "published_std", "seeds"]
     return pd.DataFrame(rows, columns=[*columns, "differs", "source"])
+
+
+def _unlike_published(spec: dict[str, Any]) -> list[str]:
+    """What of a run's profile and algorithm is not what stands for the published one here."""
+    algorithm, profile = spec["algorithm"], spec["budget"]["profile"]
+    preset = algorithm["config"].get("preset")  # a plug-in's algorithm need not have any
+    found = [] if profile == "paper" else [f"profile (ours {profile})"]
+    if preset not in (None, "published"):
+        found.append(f"preset (ours {preset})")
+    fields = [field for field in algorithm["variant"].partition(":")[2].split(",") if not field.startswith("preset=")]
+    return found + ([f"fields (ours {', '.join(fields)})"] if any(fields) else [])
 
 
 def field_table(runs: Runs) -> tuple[pd.DataFrame, int]:

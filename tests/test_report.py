@@ -10,7 +10,7 @@ from test_frame import EPISODES, fake_run, rewrite_status, spec
 
 from results import plots, provenance, reference, regression, tables
 from results.format import SeedFolder, append_csv, label
-from results.frame import MixedRuns, load
+from results.frame import MixedRuns, Runs, load
 from results.report import write_report
 
 
@@ -361,6 +361,31 @@ def test_an_algorithm_that_lacks_a_task_is_not_compared_on_aggregates_and_that_i
     assert (block.variants, block.environments) == (["savo", "td3"], ["env-a", "env-b"])
 
 
+@pytest.mark.parametrize(
+    ("has", "variants", "tasks"),
+    [
+        ({"v1": "123ab", "v2": "123ac", "v3": "123bc", "v4": "d"}, "v1 v2 v3", "123"),  # 9 cells; no pair has over 8
+        ({"v1": "12345", "v2": "1234", "v3": "5"}, "v1 v2", "1234"),
+        ({"v1": "1234", "v2": "12", "v3": "34"}, "v1 v2", "12"),  # of equal ones that with more variants
+        ({"v1": "12345678", "v2": "1"}, "v1", "12345678"),
+        ({"v1": "12", "v2": "12"}, "v1 v2", "12"),
+    ],
+)
+def test_aggregates_are_over_the_largest_block_without_a_gap(monkeypatch, has, variants, tasks):
+    scores = {task: {v: np.ones(1) for v in has if task in has[v]} for task in sorted({*"".join(has.values())})}
+    monkeypatch.setattr(tables, "_scores", lambda *_: scores)
+    runs = Runs(pd.DataFrame(), pd.DataFrame(), [])
+    block = tables.block(runs, {task: reference.Bounds(0, 1, "here") for task in scores})
+    assert block is not None
+    assert (block.variants, block.environments) == (variants.split(), list(tasks))
+
+
+def test_the_search_for_a_block_ends_however_many_there_are():
+    tasks = range(40)
+    lacking_one = [frozenset(str(task) for task in tasks if task != other) for other in tasks]
+    assert len(tables._intersections(lacking_one)) < 40 * tables.MOST_BLOCKS
+
+
 @pytest.mark.usefixtures("bounded")
 def test_seeds_that_are_not_done_fade_their_variant_in_the_aggregates(tmp_path):
     fill(tmp_path / "x", ["env-a"], ["td3", "savo"])
@@ -467,12 +492,18 @@ def test_what_was_not_measured_is_no_cost(tmp_path):
     assert "No seed that is done recorded its time." in page_of(tmp_path / "x")[1]
 
 
-def known_task(root, id="Hopper-v4", steps=1_000_000, **keywords):
+PUBLISHED = "td3:preset=published"
+
+
+def known_task(
+    root, id="Hopper-v4", steps=1_000_000, variant=PUBLISHED, profile="paper", preset="published", **keywords
+):
     """Two seeds of td3 on a task that others have published scores of, 3000 and 3100 in the only evaluation."""
     for seed in range(2):
-        described = spec(environment="hopper", seed=seed, steps=steps)
+        described = spec(environment="hopper", variant=variant, seed=seed, steps=steps, preset=preset)
         described["environment"] |= {"id": id, "keywords": keywords}
-        folder = SeedFolder.of(root, label("hopper", keywords), "td3", seed)
+        described["budget"]["profile"] = profile
+        folder = SeedFolder.of(root, label("hopper", keywords), variant, seed)
         folder.write_run(described, {})
         rows = [(steps, episode, 3000.0 + 100 * seed, 1) for episode in range(EPISODES)]
         append_csv(folder.evals_csv, ["step", "episode", "return", "length"], rows)
@@ -482,12 +513,36 @@ def known_task(root, id="Hopper-v4", steps=1_000_000, **keywords):
 def test_published_scores_stand_beside_ours_with_what_differs_and_no_verdict(tmp_path):
     known_task(tmp_path / "x")
     report, markdown = page_of(tmp_path / "x")
-    assert "| hopper | td3 | final return | 3050 ± 70.7 (n=2) | 3226 (n=10) | – | TD7 paper" in markdown
+    assert (
+        "| hopper | td3:preset=published | final return | 3050 ± 70.7 (n=2) | 3226 (n=10) | – | TD7 paper" in markdown
+    )
     assert "| 3391 ± 378 (n=10) | version (v1, ours v4) | sfujim" in markdown
     assert "statistic (training return, ours last-10)" in markdown
     table = pd.read_csv(report.folder / "tables" / "published.csv", keep_default_na=False)
     assert set(table["published"]) == {3391, 3305, 3135, 3472, 3226}  # td3 on Hopper at this budget, nothing else
     assert "no claim to match" in markdown
+
+
+@pytest.mark.parametrize(
+    ("ours", "differs"),
+    [
+        ({}, ""),
+        ({"variant": "td3", "preset": "fair"}, "preset (ours fair)"),
+        ({"profile": "quick"}, "profile (ours quick)"),
+        ({"variant": f"{PUBLISHED},target_noise=0,hidden=8"}, "fields (ours target_noise=0, hidden=8)"),
+        (
+            {"variant": "td3:target_noise=0,hidden=8", "profile": "ci", "preset": "fair"},
+            "profile (ours ci); preset (ours fair); fields (ours target_noise=0, hidden=8)",
+        ),
+    ],
+)
+def test_what_differs_in_the_algorithm_from_a_published_score_is_named(tmp_path, ours, differs):
+    known_task(tmp_path, **ours)
+    table = tables.published_table(load(tmp_path))
+    same = table[table["published"] == 3226]  # the same version and statistic
+    assert same["differs"].tolist() == [differs]
+    older = table.loc[table["published"] == 3391, "differs"].tolist()
+    assert older == ["; ".join(filter(None, ["version (v1, ours v4)", differs]))]
 
 
 @pytest.mark.parametrize("other", [{"steps": 50_000}, {"id": "Hoppper-v4"}])
