@@ -7,6 +7,7 @@ cells that are not complete are drawn faded and say so in the legend.
 """
 
 import io
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,7 @@ _KNOWN = (
 WIDTH = 3.4  # inches, one column of a two-column paper
 HEIGHT = 2.2  # of a panel, with its labels
 _ENTRY, _LETTER, _LINE = 0.6, 0.06, 0.17  # inches of a legend: line and gaps of an entry, a letter, a row
+_NAME = 34  # letters of a variant's name beside a row or a column; longer ones are broken. ours: a third of a page
 _FADED = 0.5
 # light on both sides of a half, so that dark letters can be read on all of it; blue and orange are apart to everyone
 _MATRIX = LinearSegmentedColormap.from_list("matrix", ["#F0A868", "#F7F7F7", "#7FB2DD"])
@@ -185,10 +187,10 @@ def curve_figure(
     """
     look = looks(scores["variant"])
     shown = scores[scores["environment"].isin(list(environments))]
-    labels = {str(variant): _legend(cells) for variant, cells in shown.groupby("variant", sort=True)}
     columns = min(2, len(environments))
     rows = -(-len(environments) // columns)
-    across, legend = _legend_size(WIDTH * columns, labels.values())
+    names = {str(variant): _legend(cells) for variant, cells in shown.groupby("variant", sort=True)}
+    labels, across, legend = _legend_size(WIDTH * columns, names)
     height = HEIGHT * rows + legend
     with matplotlib.style.context(["default", _STYLE]):
         figure = Figure((WIDTH * columns, height), layout="constrained")
@@ -218,18 +220,20 @@ def aggregate_figure(aggregates: pd.DataFrame, look: Mapping[str, Look], names: 
     """
     panels = {"iqm": "IQM", "median": "median", "mean": "mean", "gap": "gap (less is better)"}
     variants = list(aggregates["variant"])
+    labels = [_broken(names[variant], _NAME) for variant in variants]
+    row = max(0.24, *(_LINE * (1 + label.count("\n")) for label in labels))
     with matplotlib.style.context(["default", _STYLE]):
-        figure = Figure((2 * WIDTH, 0.75 + 0.24 * len(variants)), layout="constrained")
+        figure = Figure((2 * WIDTH, 0.75 + row * len(variants)), layout="constrained")
         grid = figure.subplots(1, len(panels), sharey=True)
         for axes, (name, title) in zip(grid, panels.items(), strict=True):
-            for at, row in enumerate(aggregates.to_dict("records")):
-                colour = look[row["variant"]][0]
-                alpha = _alpha(row["variant"], names)
-                ends, style = [row[f"{name}_low"], row[f"{name}_high"]], {"solid_capstyle": "butt", "linewidth": 5}
+            for at, cell in enumerate(aggregates.to_dict("records")):
+                colour = look[cell["variant"]][0]
+                alpha = _alpha(cell["variant"], names)
+                ends, style = [cell[f"{name}_low"], cell[f"{name}_high"]], {"solid_capstyle": "butt", "linewidth": 5}
                 axes.plot(ends, [at, at], color=colour, alpha=0.35 * alpha, **style)
-                axes.plot(row[name], at, marker="|", markersize=9, markeredgewidth=2, color=colour, alpha=alpha)
+                axes.plot(cell[name], at, marker="|", markersize=9, markeredgewidth=2, color=colour, alpha=alpha)
             axes.set_title(title)
-            axes.set_yticks(range(len(variants)), [names[variant] for variant in variants])
+            axes.set_yticks(range(len(variants)), labels)
             axes.set_ylim(len(variants) - 0.5, -0.5)
             axes.xaxis.set_major_locator(MaxNLocator(4))
             axes.yaxis.grid(visible=False)
@@ -273,8 +277,7 @@ def _lines(
     table: pd.DataFrame, look: Mapping[str, Look], names: Mapping[str, str], x: str, y: str, ends: tuple[str, str]
 ) -> tuple[Figure, Axes]:
     """One panel with a line and a band per variant and a legend below."""
-    labels = {variant: names[variant] for variant in dict.fromkeys(table["variant"])}
-    across, legend = _legend_size(WIDTH, labels.values())
+    labels, across, legend = _legend_size(WIDTH, {variant: names[variant] for variant in table["variant"]})
     with matplotlib.style.context(["default", _STYLE]):
         figure = Figure((WIDTH, HEIGHT + legend), layout="constrained")
         axes = figure.subplots()
@@ -305,10 +308,12 @@ def improvement_figure(improvements: pd.DataFrame) -> Figure:
     """
     variants = sorted({*improvements["x"], *improvements["y"]})
     cells = {(row["x"], row["y"]): row for row in improvements.to_dict("records")}
+    labels = [_broken(variant, _NAME) for variant in variants]
+    broken = labels != variants
     side = 0.62 * len(variants)
-    margin = 0.25 + _LETTER * max(map(len, variants))
+    margin = 0.25 + _LETTER * max(len(line) for label in labels for line in label.split("\n"))
     with matplotlib.style.context(["default", _STYLE, {"axes.grid": False}]):
-        figure = Figure((side + margin + 0.2, side + 0.75 * margin + 0.2), layout="constrained")
+        figure = Figure((side + margin + 0.2, side + (1.0 if broken else 0.75) * margin + 0.2), layout="constrained")
         axes = figure.subplots()
         for i, j in np.ndindex(len(variants), len(variants)):
             row = cells.get((variants[i], variants[j]))
@@ -320,8 +325,11 @@ def improvement_figure(improvements: pd.DataFrame) -> Figure:
                 ends = "" if np.isnan(row["low"]) else f"{row['low']:.2f}–{row['high']:.2f}"
                 axes.text(j, i + 0.22, ends, fontsize=5.5, **letters)
         axes.set(xlim=(-0.5, len(variants) - 0.5), ylim=(len(variants) - 0.5, -0.5), aspect="equal")
-        axes.set_xticks(range(len(variants)), variants, rotation=30, ha="left", rotation_mode="anchor")
-        axes.set_yticks(range(len(variants)), variants)
+        turned: dict[str, Any] = (
+            {"rotation": 90} if broken else {"rotation": 30, "ha": "left", "rotation_mode": "anchor"}
+        )
+        axes.set_xticks(range(len(variants)), labels, **turned)
+        axes.set_yticks(range(len(variants)), labels)
         axes.xaxis.tick_top()
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
@@ -334,11 +342,23 @@ def improvement_figure(improvements: pd.DataFrame) -> Figure:
 # ---- legends, files
 
 
-def _legend_size(width: float, labels: Iterable[str]) -> tuple[int, float]:
-    """How many entries a legend has a row, and its height, both in a figure of a width in inches."""
-    names = list(labels)
-    across = max(1, int(width / (_ENTRY + _LETTER * max(map(len, names)))))
-    return across, _LINE * -(-len(names) // across)
+def _broken(name: str, letters: int) -> str:
+    """A variant's name in lines that are no longer than so many letters, broken between its fields."""
+    lines = [""]
+    for part in re.split(r"(?<=[,:])", name):
+        if lines[-1] and len(lines[-1] + part) > letters:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(lines)
+
+
+def _legend_size(width: float, names: Mapping[str, str]) -> tuple[dict[str, str], int, float]:
+    """The labels of a legend, how many it has a row, and its height, in a figure of a width in inches."""
+    labels = {variant: _broken(name, int((width - _ENTRY) / _LETTER)) for variant, name in names.items()}
+    lines = [label.split("\n") for label in labels.values()]
+    across = max(1, int(width / (_ENTRY + _LETTER * max(len(line) for label in lines for line in label))))
+    height = sum(max(map(len, lines[first : first + across])) for first in range(0, len(lines), across))
+    return labels, across, _LINE * height
 
 
 def _draw_legend(figure: Figure, look: Mapping[str, Look], labels: Mapping[str, str], across: int) -> None:

@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.text import Text
 from test_frame import EPISODES, fake_run, rewrite_status, spec
 
 from results import plots, provenance, reference, regression, tables
@@ -181,6 +182,32 @@ def test_no_curve_is_longer_than_its_runs_and_lost_seeds_are_marked(tmp_path):
     assert ends == [200, 200, 300, 300]  # the failed seed and its mark, the running one and the mean
     assert [text.get_text() for text in axes.texts] == ["n=1"]
     assert figure.legends[0].get_texts()[0].get_text() == "td3 (0/2 seeds, 1 failed, 1 running)"
+
+
+def test_long_names_are_broken_between_fields_and_stay_in_the_figure(tmp_path):
+    fields = "warmup_steps=5000,gamma=0.9,noise_sigma=0.3,noise_decay_steps=0"
+    variants = [f"wolpertinger:{fields},candidates=54", f"td3:{fields}"]
+    fill(tmp_path, ["env-a"], variants)
+    runs = load(tmp_path)
+    chosen = tables.block(runs, {"env-a": reference.Bounds(0, 50, "made up")})
+    assert chosen is not None
+    scores = tables.score_table(runs)
+    look, names = plots.looks(variants), {variant: variant for variant in variants}
+    figures = [
+        plots.curve_figure(["env-a"], tables.curve_table(runs), scores),
+        plots.aggregate_figure(tables.aggregate_table(chosen), look, names),
+        plots.improvement_figure(tables.improvement_table(runs)),
+    ]
+    for figure in figures:
+        figure.draw_without_rendering()  # warns where there is no room
+        texts = [text for text in figure.findobj(Text) if "candidates=54" in text.get_text()]
+        assert texts
+        for text in texts:
+            assert text.get_text().replace("\n", "") == variants[0]
+            box = text.get_window_extent()
+            assert box.x0 >= 0
+            assert box.x1 <= figure.bbox.width
+            assert box.y1 <= figure.bbox.height
 
 
 # ---- the report
