@@ -61,7 +61,8 @@ def judged(bug: str, folder: Path) -> int:
     """The exit code of the check of one cell, trained with a bug."""
     baseline = folder / "baseline.csv"
     table = pd.read_csv(GATE / "baseline.csv", dtype=str, keep_default_na=False)
-    table[table["variant"].str.startswith("sac:")].to_csv(baseline, index=False)
+    algorithm, colon, _ = VARIANT.partition(":")
+    table[table["variant"].str.startswith(algorithm + colon)].to_csv(baseline, index=False)
     how = ("--algos", VARIANT, "--on", "inline", "--runs", folder, "--name", "bugs")
     if run(bug, "bench.cli", "run", "--config", GATE / "restricted.toml", *how):
         return -1  # it did not even train

@@ -218,7 +218,7 @@ def _guess(items: int, seed: int, /) -> tuple[NDArray[np.float64], NDArray[np.fl
     """The least-squares estimates of e (N, 30) and quality (N,) from a catalogue's shown vectors and a constant."""
     known = catalogue(items, seed)
     shown = np.column_stack([known.vectors, np.ones(items)])
-    hidden, quality = (shown @ np.linalg.lstsq(shown, hid, rcond=None)[0] for hid in (known.hidden, known.quality))
+    hidden, quality = (shown @ np.linalg.lstsq(shown, truth, rcond=None)[0] for truth in (known.hidden, known.quality))
     return hidden, quality
 
 

@@ -67,9 +67,7 @@ def family(environment: dict[str, Any]) -> str:
 def bounds(environment: dict[str, Any], table: Path | None = None) -> Bounds | None:
     """The bounds of the task of a spec's environment in its version, None where none are known.
 
-    Any other keyword makes another task.
-
-    From the committed table, or another.
+    They are those of the committed table, or of another. Any other keyword makes another task.
 
     Raises:
         ValueError: the table is damaged; the message names it.
