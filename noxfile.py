@@ -36,7 +36,7 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    session.install(*PINNED, "-e", ".[dev,benchmarks,film,movielens]")
+    session.install(*PINNED, "-e", ".[dev,benchmarks,film,movielens,approximate]")
     session.run("pytest", *session.posargs, env={"OMP_NUM_THREADS": "1"})
 
 

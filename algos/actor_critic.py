@@ -23,7 +23,7 @@ from torch import Tensor
 
 from algos import td
 from algos.agent import Acted, Batch, Call, Noise, Spaces
-from algos.catalogue import Catalogue
+from algos.catalogue import Catalogue, InvertedFile
 from algos.config import ArgmaxConfig, SmoothingConfig
 from algos.nets import Optimizer, Stack, TwinCritic, q_values
 
@@ -148,15 +148,21 @@ class ActorCritic(ABC):
 
     @torch.no_grad()
     def diagnose(self, batch: Batch, noise: Noise) -> dict[str, Tensor]:
-        """How good the best proposal is, how far the critics disagree, how close to the bounds the protos lie."""
+        """How good the best proposal is, how far the critics disagree, how close to the bounds the protos lie.
+
+        And how many of the protos' nearest items an approximate search finds.
+        """
         protos = self.propose(batch.obs, noise, explore=False)
-        q = q_values(self.critic.online.frozen, batch.obs, self.snap(protos, noise).actions)  # (S, 2, B, K)
+        proposals = self.snap(protos, noise)
+        q = q_values(self.critic.online.frozen, batch.obs, proposals.actions)  # (S, 2, B, K)
         first = q[:, 0]
         metrics = {
             "q": first.amax(-1).mean(1),
             "critic_gap": (q[:, 0] - q[:, 1]).abs().mean((1, 2)),
             "action_magnitude": protos.abs().mean((1, 2, 3)),
         }
+        if isinstance(self.catalogue, InvertedFile):
+            metrics["recall"] = self.catalogue.recall(protos, proposals.actions.shape[2] // protos.shape[2])
         if q.shape[-1] > 1:
             metrics["gain"] = (first.amax(-1) - first[..., 0]).mean(1)
             if self.actors_compete:

@@ -1,4 +1,4 @@
-"""A catalogue of items: exact nearest neighbours on tensors.
+"""A catalogue of items, and the search for those nearest to a point: exact, or on request approximate.
 
 On a catalogue an action is one of N items, each a vector in [-1, 1]^A. Actors still act in the box; their protos are
 snapped to the nearest items, by Euclidean distance.
@@ -16,10 +16,12 @@ CHUNK = 4_096  # ours: items of one product with all queries, so that the distan
 BLOCK = 64  # ours: items of which only the nearest is looked at first; with 32 or 128 it takes as long
 BLOCKS_FROM = 65_536  # ours: items from which blocks pay; 256 queries for 10 of 10 000 take longer with them
 GATHERED = 2**24  # ours: numbers gathered at once from blocks, 64 MiB
+CELLS = 4  # code: faiss's guidelines; an inverted file has 4 √N cells
+INVERTED_FROM = 25_000  # ours: items; faiss wants 39 to a cell, which 4 √N cells of fewer than 24 336 cannot have
 
 
 class Catalogue:
-    """The vectors of N items, and the search among them."""
+    """The vectors of N items, and the exact search among them."""
 
     def __init__(self, vectors: np.ndarray, device: torch.device | None = None) -> None:
         self.vectors = torch.tensor(vectors, dtype=torch.float32, device=device)  # (N, A), a copy
@@ -40,10 +42,13 @@ class Catalogue:
         if count > len(self):
             raise ValueError(f"count={count}: the catalogue has only {len(self)} items")
         rows = points.flatten(1, -2)  # (S, R, A)
-        in_blocks = len(self) >= max(BLOCKS_FROM, 16 * count * BLOCK)
-        search = self._search_blocks if in_blocks else self._search
-        found = torch.stack([search(queries, count) for queries in rows.unbind()])
+        found = torch.stack([self._nearest(queries, count) for queries in rows.unbind()])
         return found.unflatten(1, points.shape[1:-1])
+
+    def _nearest(self, queries: Tensor, count: int) -> Tensor:
+        """The search of one seed: (R, A) -> (R, count)."""
+        in_blocks = len(self) >= max(BLOCKS_FROM, 16 * count * BLOCK)
+        return self._search_blocks(queries, count) if in_blocks else self._search(queries, count)
 
     def _search(self, queries: Tensor, count: int) -> Tensor:
         """(R, A) -> (R, count). The order of |q - z|² is that of |z|² / 2 - q·z."""
@@ -91,6 +96,52 @@ class Catalogue:
     def __getitem__(self, indices: Tensor) -> Tensor:
         """The vectors of items: (...) -> (..., A)."""
         return self.vectors[indices]
+
+
+class InvertedFile(Catalogue):
+    """A catalogue that is searched approximately, by faiss's inverted file.
+
+    The items are put into 4 √N cells by k-means, and of these only the `probes` cells whose centres lie nearest to a
+    point are searched. It is built of the vectors alone, on one thread and from faiss's fixed seed, so that every
+    process finds the same items. The search runs on the CPU, wherever the tensors are, so updates on a GPU wait for it.
+
+    Source: faiss's IndexIVFFlat (github.com/facebookresearch/faiss).
+
+    Raises:
+        ImportError: faiss is not installed.
+    """
+
+    def __init__(self, vectors: np.ndarray, probes: int, device: torch.device | None = None) -> None:
+        import faiss  # type: ignore[import-not-found]  # the optional extra `approximate`
+
+        super().__init__(vectors, device)
+        table = self.vectors.cpu().numpy()
+        faiss.omp_set_num_threads(1)
+        self.probes, self.cells = probes, CELLS * math.isqrt(len(table))
+        self._centres = faiss.IndexFlatL2(table.shape[1])  # kept, as the index only points to it
+        self._index = faiss.IndexIVFFlat(self._centres, table.shape[1], self.cells)
+        self._index.cp.max_points_per_centroid = 64  # ours: a quarter of faiss's, and of its time
+        self._index.train(table)
+        self._index.add(table)
+
+    def _nearest(self, queries: Tensor, count: int) -> Tensor:
+        """Of one seed: (R, A) -> (R, count). Points whose cells hold fewer items than that are searched exactly."""
+        self._index.nprobe = self.probes
+        _, found = self._index.search(queries.detach().cpu().numpy(), count)  # -1 where there is none
+        items = torch.from_numpy(found).to(queries.device)
+        short = items[:, -1] < 0
+        if short.any():
+            items[short] = super()._nearest(queries[short], count)
+        return items
+
+    def recall(self, points: Tensor, count: int) -> Tensor:
+        """The share of the true nearest items that the search finds, per seed: points (S, ..., A) -> (S,)."""
+        found = self.nearest(points, count).flatten(1, -2)  # (S, R, count)
+        shares = []
+        for queries, items in zip(points.flatten(1, -2).unbind(), found.unbind(), strict=True):
+            true = super()._nearest(queries, count)
+            shares.append((items.unsqueeze(-1) == true.unsqueeze(-2)).any(-1).float().mean())
+        return torch.stack(shares)
 
 
 def _smallest(values: Tensor, count: int) -> tuple[Tensor, Tensor]:

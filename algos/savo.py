@@ -116,6 +116,7 @@ class SAVOConfig(TD3Config, ChainConfig):
         Raises:
             ValueError: with the field, its value and what is allowed.
         """
+        super().check_spaces(spaces)
         check(
             self, "surrogate", self.surrogate == "learned" or spaces.catalogue is None, "must be learned on a catalogue"
         )

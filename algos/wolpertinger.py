@@ -62,6 +62,7 @@ class WolpertingerConfig(TD3Config, ArgmaxConfig):
         Raises:
             ValueError: with the field, its value and what is allowed.
         """
+        super().check_spaces(spaces)
         if spaces.catalogue is not None:
             N = len(spaces.catalogue)
             check(self, "candidates", self.candidates <= N, f"must be at most {N}, the items of the catalogue")

@@ -18,6 +18,7 @@ ACT = 0.05e-3  # an action, its noise and its way into replay
 # ours: fitted to docs/environments.md, "Large catalogues": 256 queries among 500 to 500 000 items
 SEARCH_PER_PRODUCT = 5e-11  # of a query, for every item and dimension
 SEARCH_PER_NEIGHBOUR = 9e-11  # of a query, for every item and every neighbour beyond the first
+SEARCH_PER_PROBED = 4e-10  # of a query, for every item and dimension of the cells that search=ivf looks into
 SEARCH_BLOCKS_FROM = 65_536  # code: algos/catalogue.py; with more items, more neighbours cost no more than with these
 CATALOGUES = {  # items and their dimensions; a keyword `items` says otherwise
     "recsim": (10_000, 35),  # code: envs/recsim.py
@@ -95,8 +96,13 @@ def _search_seconds(cell: "Cell") -> float:
         return 0.0
     items, dimensions = CATALOGUES[cell.environment]
     items = cell.env_keywords.get("items", items)
-    further = getattr(cell.config, "candidates", 1) - 1  # neighbours
-    each = SEARCH_PER_PRODUCT * items * dimensions + SEARCH_PER_NEIGHBOUR * min(items, SEARCH_BLOCKS_FROM) * further
+    if getattr(cell.config, "search", "exact") == "ivf":
+        cells = 4 * items**0.5
+        probed = items * min(1.0, cell.config.probes / cells)
+        each = (SEARCH_PER_PRODUCT * cells + SEARCH_PER_PROBED * probed) * dimensions
+    else:
+        further = getattr(cell.config, "candidates", 1) - 1  # neighbours
+        each = SEARCH_PER_PRODUCT * items * dimensions + SEARCH_PER_NEIGHBOUR * min(items, SEARCH_BLOCKS_FROM) * further
     return _batch(cell) * queries(cell.algorithm, cell.config) * each
 
 

@@ -211,7 +211,7 @@ def _agent(folder: SeedFolder, spec: Mapping[str, Any], env: gym.Env) -> Agent:
             raise ValueError("it belongs to another run than run.json")
         fields = spec["algorithm"]["config"].items()
         config = entry.config(**{key: grammar.convert(value, types[key]) for key, value in fields})
-        agent = entry.agent(config, spaces_of(env), [Streams(folder.seed).init], CPU)
+        agent = entry.agent(config, spaces_of(env, config), [Streams(folder.seed).init], CPU)
         load_policy_state(agent, 0, policy)
     except UserError:
         raise

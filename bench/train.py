@@ -240,7 +240,7 @@ class Training:
         self.step = self.resumed_from = step
         self.environment = envs.get(self.cell.environment)
         self.runs = [SeedRun(seed, SeedFolder(pack.folder(seed)), self.make_env(), Streams(seed)) for seed in seeds]
-        self.spaces = spaces_of(self.runs[0].env, self.device)
+        self.spaces = spaces_of(self.runs[0].env, self.config, self.device)
         self.agent: Agent = algos.get(self.cell.algorithm).agent(
             self.config, self.spaces, [run.streams.init for run in self.runs], self.device
         )

@@ -1,4 +1,4 @@
-"""Signs in train.csv that a maximiser of several proposals does not work as it should.
+"""Signs in train.csv that a maximiser of several proposals, or an approximate search, does not work as it should.
 
 The thresholds were set on 20 seeds of SAVO that work (results/reference/restricted-pendulums): in the last quarter of
 their training the proposals lay .22 to 1.07 apart, the surrogates' error fell to between .5 and .8 of what it had been
@@ -17,6 +17,7 @@ from results.frame import Runs
 
 COLLAPSED = 0.01  # mean distance, in units of the maximal action. ours: the exploration noise ends there (noise_final)
 GROWING = 1.5  # error relative to |q|, last quarter over second. ours: twice what seeds that work show
+MISSED = 0.9  # of the nearest items. ours: one search in ten then leads elsewhere than the actor chose
 DOMINANT = 0.95  # share of states. ours: the rest then matters in fewer than one state in twenty
 _ROWS = 8  # lines of train.csv below which there are no quarters to speak of
 
@@ -38,16 +39,17 @@ SIGNS = (
     Sign("spread", "proposals collapse onto each other", COLLAPSED, above=False),
     Sign("error_growth", "the surrogates' error grows", GROWING, above=True),
     Sign("top_share", "one actor wins nearly all states", DOMINANT, above=True),
+    Sign("recall", "the approximate search misses nearest items", MISSED, above=False),
 )
 
 
 def diagnose(root: Path, runs: Runs) -> pd.DataFrame:
-    """A row per seed whose train.csv speaks of several proposals.
+    """A row per seed whose train.csv speaks of several proposals or of an approximate search.
 
     Columns: environment, variant, seed; `spread` (mean distance of the proposals in the last quarter of the lines, in
     units of the maximal action), `error_growth` (surrogate error over |q|, last quarter over second quarter),
-    `top_share` (largest share of states that one actor wins in the last quarter), `top` (which). NaN where not
-    recorded.
+    `top_share` (largest share of states that one actor wins in the last quarter), `recall` (share of the nearest items
+    that an approximate search found in the last quarter), `top` (which actor). NaN where not recorded.
     """
     rows = [
         {"environment": row["environment"], "variant": row["variant"], "seed": row["seed"], **signs}
@@ -78,12 +80,12 @@ def warnings(diagnoses: pd.DataFrame) -> pd.DataFrame:
 
 
 def _signs(path: Path) -> Iterator[dict[str, Any]]:
-    """What one seed's train.csv says, nothing where it does not speak of several proposals or cannot be read."""
+    """What one seed's train.csv says, nothing where it speaks of neither or cannot be read."""
     try:
         with path.open("rb") as file:
             columns = file.readline().decode(errors="replace").strip().split(",")
         wins = [name for name in columns if name.startswith("wins_")]
-        if not {"spread", "surrogate_error"} & set(columns) and len(wins) < 2:
+        if not {"spread", "surrogate_error", "recall"} & set(columns) and len(wins) < 2:
             return
         table = read_csv(path)
     except (OSError, CorruptFile):
@@ -96,6 +98,7 @@ def _signs(path: Path) -> Iterator[dict[str, Any]]:
         "spread": last["spread"].mean() if "spread" in table else np.nan,
         "error_growth": _relative_error(last) / _relative_error(second),
         "top_share": shares.max(),
+        "recall": last["recall"].mean() if "recall" in table else np.nan,
         "top": shares.idxmax() if shares.notna().any() else "",
     }
 

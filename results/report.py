@@ -504,17 +504,25 @@ def _warning_blocks(found: _Findings) -> Iterator[Block]:
     if len(found.warnings):
         yield Table("warnings", "Cells with seeds that show a sign of the method's own failures.", found.warnings)
     elif len(found.diagnoses):
-        yield Text(f"None in {_count(len(found.diagnoses), 'seed')} of variants with several proposals.")
+        yield Text(f"None in {_count(len(found.diagnoses), 'seed')} with several proposals or an approximate search.")
     else:
-        yield Text("No run here recorded several proposals.")
+        yield Text("No run here recorded several proposals or an approximate search.")
     if len(found.diagnoses):
         yield Text(
             "In the last quarter of the lines of `train.csv`, per seed: proposals **collapse** where their mean "
             f"distance (`spread`, in units of the maximal action) is below {diagnosis.COLLAPSED:g}, where "
             "the exploration noise ends; the surrogates' error **grows** where, relative to |q|, it is more than "
             f"{diagnosis.GROWING:g} times that of the second quarter; one actor **wins nearly all** where it has the "
-            f"best proposal in more than {100 * diagnosis.DOMINANT:g} % of the states."
+            f"best proposal in more than {100 * diagnosis.DOMINANT:g} % of the states; an approximate search "
+            f"**misses** items where it finds fewer than {100 * diagnosis.MISSED:g} % of those nearest to the protos."
         )
+    recall = found.diagnoses.dropna(subset="recall").groupby(["environment", "variant"], sort=True)["recall"]
+    if len(recall):
+        frame = recall.agg(["mean", "min"]).reset_index()
+        frame = frame.rename(columns={"min": "worst seed"})
+        frame[["mean", "worst seed"]] = frame[["mean", "worst seed"]].map(lambda share: f"{100 * share:.1f} %")
+        caption = "What approximate searches found of the nearest items, in the last quarter of the lines."
+        yield Table("recall", caption, frame, ("mean", "worst seed"))
 
 
 def _unfinished(runs: pd.DataFrame) -> Iterator[Block]:

@@ -369,7 +369,7 @@ CHANGES: dict[str, tuple[Any, dict[str, Any]]] = {
 ON_ITEMS_ALONE = ("snap_samples",)  # fields without a meaning in a box
 
 # Fields that an agent does not read, and the file that does. The ring and the noise that they make are tested in
-# test_replay_and_noise.py, the preset in test_plan.py.
+# test_replay_and_noise.py, the preset in test_plan.py, the search in test_catalogue.py.
 LOOP_FIELDS = {
     "preset": "bench/plan.py",
     "buffer_size": "bench/train.py",
@@ -379,6 +379,8 @@ LOOP_FIELDS = {
     "noise_theta": "algos/noise.py",
     "noise_final": "algos/noise.py",
     "noise_decay_steps": "algos/noise.py",
+    "search": "bench/spaces.py",
+    "probes": "bench/spaces.py",
 }
 
 FIELDS = [(name, field) for name in algos.names() for field in field_names(name)]
@@ -454,6 +456,8 @@ WRONG: dict[str, list[Any]] = {
     "tau": [0.0, 1.1, NAN],
     "policy_delay": [0, -1],
     "max_grad_norm": [-1.0, NAN],
+    "search": ["hnsw", ""],
+    "probes": [0, -1],
     "output_gain": [-1.0, NAN],
     "noise": ["pink"],
     "noise_sigma": [-0.1, NAN],

@@ -1,14 +1,18 @@
 """The search among the items of a catalogue."""
 
+import importlib.util
+
 import numpy as np
 import pytest
 import torch
 from scipy.spatial.distance import cdist
 from torch import tensor
 
+import algos
 from algos import catalogue
 from algos.actor_critic import snap
-from algos.catalogue import BLOCK, BLOCKS_FROM, CHUNK, Catalogue
+from algos.agent import Spaces
+from algos.catalogue import BLOCK, BLOCKS_FROM, CELLS, CHUNK, INVERTED_FROM, Catalogue, InvertedFile
 
 
 def strewn(rng: np.random.Generator, *shape: int) -> np.ndarray:
@@ -79,6 +83,87 @@ def test_points_beyond_the_box_are_compared_as_they_are():
 def test_more_than_there_are_is_refused():
     with pytest.raises(ValueError, match="count=5: the catalogue has only 4 items"):
         Catalogue(np.zeros((4, 2), dtype=np.float32)).nearest(torch.zeros(1, 1, 2), 5)
+
+
+# ---- the approximate search
+
+
+@pytest.fixture(scope="module")
+def strewn_items() -> np.ndarray:
+    pytest.importorskip("faiss")
+    return strewn(np.random.default_rng(0), INVERTED_FROM, 8)
+
+
+def inverted(items: np.ndarray, probes: int) -> InvertedFile:
+    made = InvertedFile(items, probes)
+    assert made.cells == CELLS * int(len(items) ** 0.5)
+    return made
+
+
+@pytest.mark.parametrize("count", [1, 6])
+def test_an_inverted_file_that_searches_all_its_cells_is_exact(strewn_items, count: int):
+    points = torch.from_numpy(strewn(np.random.default_rng(1), 2, 3, 4, 8))
+    exact, approximate = Catalogue(strewn_items), inverted(strewn_items, 10_000)
+    assert torch.equal(approximate.nearest(points, count), exact.nearest(points, count))
+    assert approximate.recall(points, count).tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("count", [1, 6])
+def test_the_recall_is_the_share_of_the_true_neighbours_per_seed(strewn_items, count: int):
+    points = torch.from_numpy(strewn(np.random.default_rng(1), 2, 50, 8))
+    points[1] = torch.from_numpy(strewn_items[:50]) + 0.01  # close to items, which are easier to find
+    recalls = []
+    for probes in (1, 8, 64):
+        approximate = inverted(strewn_items, probes)
+        found, true = (each.nearest(points, count).tolist() for each in (approximate, Catalogue(strewn_items)))
+        recall = approximate.recall(points, count)
+        assert recall.tolist() == pytest.approx(
+            [
+                np.mean([len(set(a) & set(b)) / count for a, b in zip(*seed, strict=True)])
+                for seed in zip(found, true, strict=True)
+            ]
+        )
+        recalls.append(recall.tolist())
+    assert recalls[0][0] < min(0.7, recalls[0][1])
+    assert recalls[0][0] < recalls[1][0] < recalls[2][0]
+
+
+def test_every_inverted_file_of_the_same_items_finds_the_same_in_any_pack(strewn_items):
+    points = torch.from_numpy(strewn(np.random.default_rng(1), 5, 64, 8))
+    one, other = inverted(strewn_items, 2), inverted(strewn_items, 2)
+    together = one.nearest(points, 3)
+    for seed in range(5):
+        assert torch.equal(other.nearest(points[seed : seed + 1], 3)[0], together[seed])
+
+
+def test_a_point_that_is_not_finite_gets_items_that_there_are(strewn_items):
+    """The training loop fails a seed with such a network, and until then nothing may crash."""
+    points = torch.full((1, 3, 8), torch.nan)
+    points[0, 1] = torch.inf
+    points[0, 2] = 0.25
+    found = inverted(strewn_items, 4).nearest(points, 3)
+    assert found.min() >= 0
+    assert found.max() < len(strewn_items)
+
+
+@pytest.mark.parametrize("name", ["td3", "savo", "wolpertinger"])
+def test_without_faiss_the_line_says_what_to_install(monkeypatch, name: str):
+    spaces = Spaces(1, 2, Catalogue(np.zeros((INVERTED_FROM, 2), np.float32)))
+    config = algos.get(name).config(search="ivf")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: object())
+    config.check_spaces(spaces)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(ValueError, match="search=ivf: needs faiss: pip install faiss-cpu"):
+        config.check_spaces(spaces)
+
+
+def test_where_the_searched_cells_hold_too_few_items_the_search_is_exact(strewn_items):
+    points = torch.from_numpy(strewn(np.random.default_rng(1), 1, 20, 8))
+    count = 500  # more than any cell holds
+    assert torch.equal(inverted(strewn_items, 1).nearest(points, count), Catalogue(strewn_items).nearest(points, count))
+
+
+# ---- snapping
 
 
 def test_snapped_protos_become_the_neighbours_of_each_in_turn():

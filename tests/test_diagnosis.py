@@ -8,7 +8,7 @@ from results import diagnosis
 from results import format as fmt
 from results.frame import load
 
-HEALTHY = {"q": 100.0, "spread": 0.5, "surrogate_error": 1.0, "wins_0": 0.6, "wins_1": 0.4}
+HEALTHY = {"q": 100.0, "spread": 0.5, "surrogate_error": 1.0, "wins_0": 0.6, "wins_1": 0.4, "recall": 1.0}
 
 
 def train(folder, rows=40, **changes):
@@ -31,6 +31,7 @@ def found(tmp_path):
         ({"spread": lambda t: 0.5 if t < 0.75 else 0.005}, "proposals collapse onto each other", "spread 0.005"),
         ({"surrogate_error": lambda t: 1.0 if t < 0.75 else 1.6}, "the surrogates' error grows", "error_growth 1.6"),
         ({"wins_1": 0.96, "wins_0": 0.04}, "one actor wins nearly all states", "top_share 0.96"),
+        ({"recall": lambda t: 1 if t < 0.75 else 0.8}, "the approximate search misses nearest items", "recall 0.8"),
     ],
 )
 def test_each_sign_is_warned_of(tmp_path, changes, warning, worst):
@@ -51,6 +52,7 @@ def test_each_sign_is_warned_of(tmp_path, changes, warning, worst):
         {"surrogate_error": lambda t: 0.1 if t < 0.25 else 1},  # the beginning does not count
         {"wins_0": 0.95, "wins_1": 0.05},
         {"q": 0.0},  # no scale
+        {"recall": lambda t: 0.5 if t < 0.7 else 0.95},
     ],
 )
 def test_what_works_is_not_warned_of(tmp_path, changes):

@@ -1,5 +1,6 @@
 """The three laws of a run, on the real training loop: pack-free, interruption-free, idempotent."""
 
+import dataclasses
 import os
 import random
 import shutil
@@ -13,9 +14,10 @@ from pathlib import Path
 import pytest
 from small_runs import VARIANTS, assert_same_run, cell, one_thread, pack, status, stop_at
 
+from algos.catalogue import INVERTED_FROM
 from bench import checkpoint, train
 from bench.errors import UserError
-from results.format import SeedFolder
+from results.format import SeedFolder, read_csv
 
 __all__ = ["one_thread", "stop_at"]  # fixtures
 
@@ -62,6 +64,25 @@ def test_a_run_stopped_at_awkward_steps_ends_as_the_undisturbed_one(tmp_path, st
     train.train_pack(stopped)
     assert status(stopped.folder(3))["resumed_from"] == 399
     assert_same_run(calm.folder(3), stopped.folder(3))
+
+
+@pytest.mark.parametrize("algorithm", ["wolpertinger", "cem"])
+def test_the_laws_hold_with_an_approximate_search(tmp_path, stop_at, algorithm):
+    pytest.importorskip("faiss")
+    searched = cell(algorithm, "recsim", search="ivf", probes=1)
+    searched = dataclasses.replace(searched, env_keywords={"items": INVERTED_FROM})
+    calm = pack(tmp_path / "calm", searched, 3)
+    train.train_pack(calm)
+    stopped = pack(tmp_path / "stopped", searched, 9, 3)
+    stop_at(200)
+    with pytest.raises(train.Interrupted):
+        train.train_pack(stopped)
+    stop_at(None)
+    train.train_pack(stopped)
+    assert_same_run(calm.folder(3), stopped.folder(3))
+    recall = read_csv(SeedFolder(calm.folder(3)).train_csv)["recall"]
+    assert recall.between(0, 1).all()
+    assert 0 < recall.mean() < 0.9
 
 
 def test_a_stop_during_an_evaluation_leaves_it_to_the_next_attempt(tmp_path, monkeypatch):

@@ -452,6 +452,16 @@ def test_a_search_among_items_is_estimated_as_it_was_measured(items, neighbours,
     assert measured / 1.5 < search < measured * 1.5
 
 
+@pytest.mark.parametrize(("probes", "measured"), [(8, 8), (32, 25), (128, 88), (512, 340)])
+def test_an_approximate_search_is_estimated_as_it_was_measured(probes, measured):
+    # as above
+    variant = f"td3:search=ivf,probes={probes}"
+    box = one(algos="td3", envs="hopper", profile="ci")
+    catalogue = one(algos=variant, envs="recsim:items=500000", profile="ci")
+    search = 1e3 * (cost.update_seconds(catalogue) - cost.update_seconds(box)) * 256 / catalogue.config.batch_size
+    assert measured / 1.5 < search < measured * 1.5
+
+
 def test_samples_that_are_snapped_are_searched():
     usual, snapped = (one(algos=f"cem{field}", envs="recsim") for field in ("", ":snap_samples=true"))
     assert cost.queries("cem", usual.config) == 3

@@ -592,6 +592,15 @@ def test_signs_of_trouble_are_warned_of_at_the_top_and_in_a_table(tmp_path):
     assert "| savo | one actor wins nearly all states | 1 of 1 | top_share 0.99 | above 0.95 |" in markdown
 
 
+def test_what_an_approximate_search_found_is_told_also_where_it_is_enough(tmp_path):
+    for seed, recall in ((0, 0.96), (1, 0.93)):
+        folder = fake_run(tmp_path / "x", [1] * 4, variant="td3:search=ivf", seed=seed)
+        folder.train_csv.write_text("step,seconds,recall\n" + f"1,1,{recall}\n" * 20)
+    _, markdown = page_of(tmp_path / "x")
+    assert "| td3:search=ivf | 94.5 % | 93.0 % |" in markdown
+    assert "Signs of trouble" not in markdown
+
+
 def test_unlike_provenance_is_noted_and_says_which_cells_have_which(tmp_path):
     for variant, cpu in (("td3", "A"), ("savo", "B")):
         fake_run(tmp_path / "x", [1] * 4, variant=variant, provenance={"cpu": cpu})
