@@ -150,7 +150,7 @@ class ActorCritic(ABC):
     def diagnose(self, batch: Batch, noise: Noise) -> dict[str, Tensor]:
         """How good the best proposal is, how far the critics disagree, how close to the bounds the protos lie.
 
-        And how many of the protos' nearest items an approximate search finds.
+        And which share of the protos' nearest items an approximate search has found.
         """
         protos = self.propose(batch.obs, noise, explore=False)
         proposals = self.snap(protos, noise)
@@ -161,8 +161,8 @@ class ActorCritic(ABC):
             "critic_gap": (q[:, 0] - q[:, 1]).abs().mean((1, 2)),
             "action_magnitude": protos.abs().mean((1, 2, 3)),
         }
-        if isinstance(self.catalogue, InvertedFile):
-            metrics["recall"] = self.catalogue.recall(protos, proposals.actions.shape[2] // protos.shape[2])
+        if isinstance(self.catalogue, InvertedFile) and proposals.items is not None:
+            metrics["recall"] = self.catalogue.recall(protos, proposals.items.unflatten(2, (protos.shape[2], -1)))
         if q.shape[-1] > 1:
             metrics["gain"] = (first.amax(-1) - first[..., 0]).mean(1)
             if self.actors_compete:

@@ -102,8 +102,8 @@ class InvertedFile(Catalogue):
     """A catalogue that is searched approximately, by faiss's inverted file.
 
     The items are put into 4 √N cells by k-means, and of these only the `probes` cells whose centres lie nearest to a
-    point are searched. It is built of the vectors alone, on one thread and from faiss's fixed seed, so that every
-    process finds the same items. The search runs on the CPU, wherever the tensors are, so updates on a GPU wait for it.
+    point are searched. It is built of the vectors alone, from faiss's fixed seed, so that every process finds the same
+    items. The search runs on the CPU, wherever the tensors are, so updates on a GPU wait for it.
 
     Source: faiss's IndexIVFFlat (github.com/facebookresearch/faiss).
 
@@ -116,7 +116,7 @@ class InvertedFile(Catalogue):
 
         super().__init__(vectors, device)
         table = self.vectors.cpu().numpy()
-        faiss.omp_set_num_threads(1)
+        faiss.omp_set_num_threads(torch.get_num_threads())  # which it may or may not share with torch
         self.probes, self.cells = probes, CELLS * math.isqrt(len(table))
         self._centres = faiss.IndexFlatL2(table.shape[1])  # kept, as the index only points to it
         self._index = faiss.IndexIVFFlat(self._centres, table.shape[1], self.cells)
@@ -134,12 +134,11 @@ class InvertedFile(Catalogue):
             items[short] = super()._nearest(queries[short], count)
         return items
 
-    def recall(self, points: Tensor, count: int) -> Tensor:
-        """The share of the true nearest items that the search finds, per seed: points (S, ..., A) -> (S,)."""
-        found = self.nearest(points, count).flatten(1, -2)  # (S, R, count)
+    def recall(self, points: Tensor, found: Tensor) -> Tensor:
+        """The share of the true nearest items among those found, per seed: (S, ..., A), (S, ..., count) -> (S,)."""
         shares = []
-        for queries, items in zip(points.flatten(1, -2).unbind(), found.unbind(), strict=True):
-            true = super()._nearest(queries, count)
+        for queries, items in zip(points.flatten(1, -2).unbind(), found.flatten(1, -2).unbind(), strict=True):
+            true = super()._nearest(queries, items.shape[-1])
             shares.append((items.unsqueeze(-1) == true.unsqueeze(-2)).any(-1).float().mean())
         return torch.stack(shares)
 

@@ -46,8 +46,10 @@ class Config:
             check(self, name, not isinstance(value, float) or math.isfinite(value), "must be finite")
         one_of(self, "preset", *self.PRESETS)
         check(self, "hidden", len(self.hidden) > 0 and min(self.hidden) > 0, "must be widths above 0, as 64-64")
-        one_of(self, "search", "exact", "ivf")
         positive(self, "lr", "batch_size", "buffer_size", "policy_delay", "probes")
+        one_of(self, "search", "exact", "ivf")
+        usual = self.search == "ivf" or self.probes == Config.probes
+        check(self, "probes", usual, "has no meaning when search is exact")
         not_negative(self, "warmup_steps", "max_grad_norm")
         within_unit(self, "gamma")
         check(self, "tau", 0 < self.tau <= 1, "must lie in (0, 1]")
@@ -60,7 +62,7 @@ class Config:
         """
         if self.search == "ivf":
             N = 0 if spaces.catalogue is None else len(spaces.catalogue)
-            check(self, "search", N >= INVERTED_FROM, f"must be exact below {INVERTED_FROM} items, or with none")
+            check(self, "search", N >= INVERTED_FROM, f"needs a catalogue of {INVERTED_FROM} items or more")
             installed = importlib.util.find_spec("faiss") is not None
             check(self, "search", installed, "needs faiss: pip install faiss-cpu, or the extra 'approximate'")
 

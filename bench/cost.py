@@ -96,7 +96,7 @@ def _search_seconds(cell: "Cell") -> float:
         return 0.0
     items, dimensions = CATALOGUES[cell.environment]
     items = cell.env_keywords.get("items", items)
-    if getattr(cell.config, "search", "exact") == "ivf":
+    if _approximate(cell):
         cells = 4 * items**0.5
         probed = items * min(1.0, cell.config.probes / cells)
         each = (SEARCH_PER_PRODUCT * cells + SEARCH_PER_PROBED * probed) * dimensions
@@ -104,6 +104,10 @@ def _search_seconds(cell: "Cell") -> float:
         further = getattr(cell.config, "candidates", 1) - 1  # neighbours
         each = SEARCH_PER_PRODUCT * items * dimensions + SEARCH_PER_NEIGHBOUR * min(items, SEARCH_BLOCKS_FROM) * further
     return _batch(cell) * queries(cell.algorithm, cell.config) * each
+
+
+def _approximate(cell: "Cell") -> bool:
+    return getattr(cell.config, "search", "exact") == "ivf"
 
 
 def _batch(cell: "Cell") -> int:
@@ -140,8 +144,10 @@ def seconds(cell: "Cell", step: int = 0, pack: int = 1) -> float:
 def pack_seconds(pack: "Pack", step: int = 0) -> float:
     """Time of one worker to train a pack from a step to the end."""
     if pack.device == "cuda":
-        updates = _updates(pack.cell, step) * GPU_UPDATE * relative(pack.cell.algorithm, pack.cell.config)
-        return updates + len(pack.seeds) * _env_seconds(pack.cell, step)
+        update = GPU_UPDATE * relative(pack.cell.algorithm, pack.cell.config)
+        if _approximate(pack.cell):  # on the CPU there, too, and seed by seed
+            update += len(pack.seeds) * _search_seconds(pack.cell)
+        return _updates(pack.cell, step) * update + len(pack.seeds) * _env_seconds(pack.cell, step)
     return len(pack.seeds) * seconds(pack.cell, step, len(pack.seeds))
 
 

@@ -96,8 +96,7 @@ def approximate(size: int, rounds: int, clock: Callable[[], float]) -> dict[str,
             recalls[kind, count, 0] = 1.0
             for probes in PROBES:
                 works[kind, count, probes] = functools.partial(search, points, count, probes)
-                inverted.probes = probes
-                recalls[kind, count, probes] = inverted.recall(points, count).item()
+                recalls[kind, count, probes] = inverted.recall(points, search(points, count, probes)).item()
     best = fastest(works, rounds, clock)
     rows = [
         {
@@ -158,15 +157,9 @@ def main() -> int:
     console.print(shown)
 
     if chosen.approximate:
-        record["approximate"] = approximate(sizes[-1] if not chosen.quick else 100_000, rounds, clock)
-        shown = Table(
-            "search",
-            "queries",
-            "neighbours",
-            "ms",
-            "recall",
-            title=f"built in {record['approximate']['built, s']:.1f} s",
-        )
+        record["approximate"] = approximate(sizes[-1], rounds, clock)
+        title = f"{sizes[-1]} items, built in {record['approximate']['built, s']:.1f} s"
+        shown = Table("search", "queries", "neighbours", "ms", "recall", title=title)
         for row in record["approximate"]["searches"]:
             texts = (str(row["neighbours"]), f"{row['ms']:.0f}", f"{row['recall']:.2f}")
             shown.add_row(row["search"], row["queries"], *texts)

@@ -1,10 +1,13 @@
-"""How many steps of `recsim` an agent must see before its items' vectors can tell it anything.
+"""What can be known of `recsim` after how many steps, without networks: two yardsticks.
 
     python benchmarks/recsim_budget.py [--items 10000] [--steps 10000,100000,1000000] [--draws 5] [--episodes 1000]
 
-A yardstick without networks, exploration or bootstrapping: ridge regression of clicks on user, item and their products,
-from the steps of uniformly random recommendations, and then always the item with the most probable click by it. An
-algorithm that has to find the same with networks can hardly do with less. Intervals are over independent draws.
+- What vectors tell: ridge regression of clicks on user, item and their products, from the steps of uniformly random
+  recommendations; then always the item with the most probable click by it. It learns linearly and looks one step ahead.
+- What trying items tells: of some items drawn at random, each is shown for whole visits, the better half by return goes
+  on, and so forth; then always the last one. It knows neither vectors nor users.
+
+Neither is a bound for what an algorithm can come to. Intervals are over independent draws.
 """
 
 import one_core  # isort: skip  (before torch)
@@ -22,6 +25,9 @@ from envs import recsim
 
 RIDGE = 100.0  # ours: 10 and 300 gave much the same
 CHUNK = 20_000  # rows of the regression at once
+CANDIDATES = (32, 64)  # ours: items that are tried
+TRIALS = (4_000, 10_000)  # steps to try them in; visits are whole, so it takes some more
+VISIT = 14  # steps of a visit, about, with an ordinary item
 Array = NDArray[np.float64]
 
 
@@ -75,15 +81,64 @@ class Regression:
         return total / episodes
 
 
+def shown_alone(env: recsim.RecSim, item: int, visits: int) -> tuple[float, int]:
+    """Sum of the returns of visits in which only this item is shown, and the steps that they take."""
+    total, steps = 0.0, 0
+    for _ in range(visits):
+        env.reset()
+        over = False
+        while not over and env.elapsed < recsim.STEPS:
+            _, reward, over, *_ = env.step(np.int64(item))
+            total += reward
+        steps += env.elapsed
+    return total, steps
+
+
+def halving(items: int, seed: int, candidates: int, steps: int, episodes: int) -> tuple[float, int]:
+    """The mean return of the item that is left of so many, and the steps that it took to find it."""
+    env = recsim.RecSim(items)
+    env.reset(seed=seed)
+    left = [int(item) for item in np.random.default_rng(seed).choice(items, candidates, replace=False)]
+    returns, visits, taken = dict.fromkeys(left, 0.0), dict.fromkeys(left, 0), 0
+    each_round = steps / np.log2(candidates)
+    while len(left) > 1:
+        more = max(1, int(each_round / len(left) / VISIT))
+        for item in left:
+            found, used = shown_alone(env, item, more)
+            returns[item] += found
+            visits[item] += more
+            taken += used
+        left = sorted(left, key=lambda item: -returns[item] / visits[item])[: len(left) // 2]
+    env.reset(seed=1_000 + seed)
+    return shown_alone(env, left[0], episodes)[0] / episodes, taken
+
+
+def texts(found: Array) -> list[tuple[str, str]]:
+    """Mean and 95 % t interval of each column of (draws, columns)."""
+    half = stats.t.ppf(0.975, len(found) - 1) * stats.sem(found)
+    return [(f"{m:.2f}", f"{m - h:.2f} to {m + h:.2f}") for m, h in zip(found.mean(0), half, strict=True)]
+
+
 def main() -> int:
     """Measure and show."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--items", type=int, default=recsim.ITEMS)
     parser.add_argument("--steps", default="10000,30000,100000,300000,1000000", help="of random recommendations")
-    parser.add_argument("--draws", type=int, default=5, help="of the random recommendations")
+    parser.add_argument("--draws", type=int, default=5, help="of everything that is random")
     parser.add_argument("--episodes", type=int, default=1000, help="of each evaluation")
     chosen = parser.parse_args()
     one_core.pin(None)
+    shown = Table(
+        "what is known", "steps", "return", "95 %", title=f"recsim:items={chosen.items}, {chosen.draws} draws"
+    )
+
+    for candidates in (count for count in CANDIDATES if count <= chosen.items):
+        for steps in TRIALS:
+            tried = [halving(chosen.items, draw, candidates, steps, chosen.episodes) for draw in range(chosen.draws)]
+            found, taken = np.array(tried).T
+            (row,) = texts(found[:, None])
+            shown.add_row(f"the best of {candidates} items", f"{taken.mean():.0f}", *row)
+
     budgets = sorted(int(text) for text in chosen.steps.split(","))
     found = np.empty((chosen.draws, len(budgets)))
     for draw in range(chosen.draws):
@@ -91,10 +146,8 @@ def main() -> int:
         for column, steps in enumerate(budgets):
             regression.collect(steps)
             found[draw, column] = regression.mean_return(chosen.episodes)
-    shown = Table("random steps", "return", "95 %", title=f"recsim:items={chosen.items}, {chosen.draws} draws")
-    half = stats.t.ppf(0.975, chosen.draws - 1) * stats.sem(found)
-    for steps, mean, within in zip(budgets, found.mean(0), half, strict=True):
-        shown.add_row(str(steps), f"{mean:.2f}", f"{mean - within:.2f} to {mean + within:.2f}")
+    for steps, row in zip(budgets, texts(found), strict=True):
+        shown.add_row("clicks, regressed on vectors", str(steps), *row)
     Console().print(shown)
     return 0
 

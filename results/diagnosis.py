@@ -1,8 +1,8 @@
 """Signs in train.csv that a maximiser of several proposals, or an approximate search, does not work as it should.
 
-The thresholds were set on 20 seeds of SAVO that work (results/reference/restricted-pendulums): in the last quarter of
-their training the proposals lay .22 to 1.07 apart, the surrogates' error fell to between .5 and .8 of what it had been
-in the second quarter, and no actor won more than 85 % of the states.
+The thresholds of the former were set on 20 seeds of SAVO that work (results/reference/restricted-pendulums): in the
+last quarter of their training the proposals lay .22 to 1.07 apart, the surrogates' error fell to between .5 and .8 of
+what it had been in the second quarter, and no actor won more than 85 % of the states.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from results.frame import Runs
 
 COLLAPSED = 0.01  # mean distance, in units of the maximal action. ours: the exploration noise ends there (noise_final)
 GROWING = 1.5  # error relative to |q|, last quarter over second. ours: twice what seeds that work show
-MISSED = 0.9  # of the nearest items. ours: one search in ten then leads elsewhere than the actor chose
+MISSED = 0.9  # share of the nearest items that are found. ours: below it one in ten is another than was asked for
 DOMINANT = 0.95  # share of states. ours: the rest then matters in fewer than one state in twenty
 _ROWS = 8  # lines of train.csv below which there are no quarters to speak of
 

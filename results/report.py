@@ -502,7 +502,7 @@ def _mean_and_std(mean: float, std: float, n: Any) -> str:
 
 def _warning_blocks(found: _Findings) -> Iterator[Block]:
     if len(found.warnings):
-        yield Table("warnings", "Cells with seeds that show a sign of the method's own failures.", found.warnings)
+        yield Table("warnings", "Cells with seeds that show a sign of trouble.", found.warnings)
     elif len(found.diagnoses):
         yield Text(f"None in {_count(len(found.diagnoses), 'seed')} with several proposals or an approximate search.")
     else:

@@ -105,7 +105,7 @@ def test_an_inverted_file_that_searches_all_its_cells_is_exact(strewn_items, cou
     points = torch.from_numpy(strewn(np.random.default_rng(1), 2, 3, 4, 8))
     exact, approximate = Catalogue(strewn_items), inverted(strewn_items, 10_000)
     assert torch.equal(approximate.nearest(points, count), exact.nearest(points, count))
-    assert approximate.recall(points, count).tolist() == [1, 1]
+    assert approximate.recall(points, approximate.nearest(points, count)).tolist() == [1, 1]
 
 
 @pytest.mark.parametrize("count", [1, 6])
@@ -115,12 +115,12 @@ def test_the_recall_is_the_share_of_the_true_neighbours_per_seed(strewn_items, c
     recalls = []
     for probes in (1, 8, 64):
         approximate = inverted(strewn_items, probes)
-        found, true = (each.nearest(points, count).tolist() for each in (approximate, Catalogue(strewn_items)))
-        recall = approximate.recall(points, count)
+        found, true = (each.nearest(points, count) for each in (approximate, Catalogue(strewn_items)))
+        recall = approximate.recall(points, found)
         assert recall.tolist() == pytest.approx(
             [
                 np.mean([len(set(a) & set(b)) / count for a, b in zip(*seed, strict=True)])
-                for seed in zip(found, true, strict=True)
+                for seed in zip(found.tolist(), true.tolist(), strict=True)
             ]
         )
         recalls.append(recall.tolist())
@@ -134,6 +134,16 @@ def test_every_inverted_file_of_the_same_items_finds_the_same_in_any_pack(strewn
     together = one.nearest(points, 3)
     for seed in range(5):
         assert torch.equal(other.nearest(points[seed : seed + 1], 3)[0], together[seed])
+
+
+def test_building_and_searching_leave_torchs_threads_alone(strewn_items):
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        inverted(strewn_items, 1).nearest(torch.zeros(1, 3, 8), 1)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_a_point_that_is_not_finite_gets_items_that_there_are(strewn_items):

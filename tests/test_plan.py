@@ -462,6 +462,16 @@ def test_an_approximate_search_is_estimated_as_it_was_measured(probes, measured)
     assert measured / 1.5 < search < measured * 1.5
 
 
+def test_an_approximate_search_takes_its_time_beside_a_gpu_too():
+    exact, approximate = (
+        plan.Pack(one(algos=f"td3{field}", envs="recsim:items=500000"), tuple(range(10)), Path(), "cuda", 60, "inline")
+        for field in ("", ":search=ivf")
+    )
+    on_cpu = 10 * cost.seconds(approximate.cell, pack=10)
+    assert 0.5 * on_cpu < cost.pack_seconds(approximate) < on_cpu
+    assert cost.pack_seconds(exact) < 0.1 * on_cpu
+
+
 def test_samples_that_are_snapped_are_searched():
     usual, snapped = (one(algos=f"cem{field}", envs="recsim") for field in ("", ":snap_samples=true"))
     assert cost.queries("cem", usual.config) == 3
