@@ -177,7 +177,7 @@ def generalising(env: RecSim) -> int:
     """As `privileged`, by the best linear guess of e and quality from the shown vectors; c and budget are not seen.
 
     What an agent can come to that tells items apart by their vectors' linear part alone and learns nothing of single
-    items: 10 000 of them are too many to try each often enough in a short training, 50 are not.
+    items.
     """
     hidden, quality = _guess(len(env.item_vectors), env.catalogue_seed)
     mean_gain = 0.5  # of c, which is uniform in [0, 1]
