@@ -20,7 +20,7 @@ import gymnasium as gym
 import numpy as np
 
 from envs.registry import environment, float32_box
-from envs.simulator import close, picture, quiet_loading
+from envs.simulator import close, make, picture, quiet_loading
 
 RewardType = Literal["dense", "sparse"]  # code: gymnasium-robotics 1.4.2; sparse is 10 at the goal and -.1 elsewhere
 
@@ -102,9 +102,7 @@ def base(task: str, version: str, reward_type: str, render_mode: str | None = No
     _load()
     if reward_type not in get_args(RewardType):
         raise ValueError(f"reward_type={reward_type!r}: must be {' or '.join(get_args(RewardType))}")
-    with quiet_loading():
-        id = f"AdroitHand{task}-{version}"
-        return gym.make(id, disable_env_checker=True, reward_type=reward_type, render_mode=render_mode).unwrapped
+    return make(f"AdroitHand{task}-{version}", reward_type=reward_type, render_mode=render_mode).unwrapped
 
 
 def newest(task: str) -> Literal["v2", "v1"]:

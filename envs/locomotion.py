@@ -7,7 +7,7 @@ import gymnasium as gym
 import numpy as np
 
 from envs.registry import adopt
-from envs.simulator import quiet_loading
+from envs.simulator import make
 
 Version = Literal["v5", "v4"]  # ours: v5 by default, as Gymnasium calls v4 deprecated; the SAVO paper used v4
 
@@ -48,8 +48,7 @@ def base(task: str, version: str, render_mode: str | None = None) -> gym.Env:
 
 
 def _make(id: str, *, render_mode: str | None = None) -> gym.Env:
-    with quiet_loading():
-        env = gym.make(id, disable_env_checker=True, render_mode=render_mode, **_KEYWORDS.get(id, {}))
+    env = make(id, render_mode=render_mode, **_KEYWORDS.get(id, {}))
     if render_mode is not None:
         _aim(env.unwrapped, id.partition("-")[0])
     return env

@@ -28,6 +28,7 @@ import operator
 import os
 import sys
 import tempfile
+import warnings
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
@@ -195,7 +196,8 @@ class _Source:
 
 
 def _read_text(path: Path, separator: str, header: int) -> Iterable[np.ndarray]:
-    with path.open(encoding="latin-1") as file:
+    with path.open(encoding="latin-1") as file, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*input contained no data")  # which is said below
         lines = (line.replace(separator, "\t") for line in file)
         return np.loadtxt(lines, delimiter="\t", skiprows=header, usecols=(0, 1, 2, 3), ndmin=2).T
 
@@ -259,9 +261,12 @@ def _ratings(source: _Source) -> Ratings:
     try:
         user, item, rating, time = source.read(source.path)
     except Exception as error:  # whatever a file that is something else makes its reader raise
-        reason = " ".join(str(error).split()) or type(error).__name__
+        said = " ".join(str(error).split()) or type(error).__name__
+        reason = "".join(letter if letter.isprintable() else "?" for letter in said)[:200]
         raise ValueError(f"recsim-data: {source.path}: is no file of {source.name} ({reason})") from None
-    if not len(user) or not np.isfinite([user, item, rating, time]).all() or not ((rating > 0) & (rating <= 5)).all():
+    if not len(user):
+        raise ValueError(f"recsim-data: {source.path}: is no file of {source.name} (there are no ratings in it)")
+    if not np.isfinite([user, item, rating, time]).all() or not ((rating > 0) & (rating <= 5)).all():
         raise ValueError(f"recsim-data: {source.path}: is no file of {source.name} (a rating is not from 0.5 to 5)")
     user, item = (np.unique(column, return_inverse=True)[1] for column in (user, item))
     order = np.lexsort((item, time, user))

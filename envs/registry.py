@@ -320,7 +320,7 @@ def _add(
             raise ValueError(f"{name}: keyword {parameter.name!r} of its factory: must have a default")
     keywords = {key: parameter for key, parameter in parameters.items() if key not in _HIDDEN}
     if not summary:
-        summary = (inspect.getdoc(factory) or name).splitlines()[0]
+        summary = (inspect.getdoc(factory) or name).splitlines()[0].removesuffix(".")
     known = (name, id, tuple(tags), keywords, dict(metrics), benchmark, summary, unavailable, data)
     environment = Environment(*known, pictures=RENDER_MODE in parameters)
     _entries[name] = _Entry(environment, factory, opened)

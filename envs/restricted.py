@@ -27,6 +27,7 @@ CENTRES_SEED = 123  # code: USC-Lira/Q3C@4a5456b
 BALLS_PER_DIMENSION = 33  # code: USC-Lira/Q3C@4a5456b
 UNIT_VOLUME = 0.6 / 33  # code: USC-Lira/Q3C@4a5456b, the volume of a ball at volume=1; the unit cube has 1
 MAX_BALLS = 1_000_000  # ours: a step then takes milliseconds; more is a typing error
+MAX_VOLUME = 1e6  # ours: a ball covers the cube long before; more is a typing error
 MAX_EXTRA_DIMS = 10_000  # ours: the replay buffer grows with them; more is a typing error
 
 
@@ -70,8 +71,8 @@ class Restricted(gym.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray], gy
         """
         balls = integer("balls", balls, 1, MAX_BALLS)
         volume = number("volume", volume)
-        if volume <= 0:
-            raise ValueError(f"volume={volume}: must be > 0")
+        if not 0 < volume <= MAX_VOLUME:
+            raise ValueError(f"volume={volume}: must be > 0 and at most {MAX_VOLUME:g}")
         centres_seed = integer("centres_seed", centres_seed, 0, 2**32 - 1)  # what RandomState takes
         penalty = None if penalty is None else number("penalty", penalty)
         extra_dims = integer("extra_dims", extra_dims, 0, MAX_EXTRA_DIMS)

@@ -22,6 +22,22 @@ class NoRenderer(RuntimeError):
     """A picture was asked for and nothing here can draw it; the message is one line that says what may mend it."""
 
 
+def make(id: str, *, render_mode: str | None = None, **keywords: Any) -> gym.Env:
+    """A registered MuJoCo task that draws `rgb_array` and nothing else.
+
+    The tasks themselves also open windows, and without a screen GLFW then ends the process instead of raising.
+
+    Raises:
+        ValueError: Another way of drawing is asked for.
+    """
+    if render_mode not in (None, "rgb_array"):
+        raise ValueError(f"render_mode={render_mode!r}: must be rgb_array")
+    with quiet_loading():
+        env = gym.make(id, disable_env_checker=True, render_mode=render_mode, **keywords)
+    env.unwrapped.metadata = env.unwrapped.metadata | {"render_modes": ["rgb_array"]}
+    return env
+
+
 @contextmanager
 def quiet_loading() -> Iterator[None]:
     """Keep MuJoCo from warning of model files that are not ours.
@@ -92,7 +108,7 @@ def _choose_renderer() -> None:
 
     Gymnasium reads the variable, and MuJoCo loads what it names, at the first picture and no earlier.
     """
-    if sys.platform != "linux" or RENDERER in os.environ or any(map(os.environ.get, SCREENS)):
+    if sys.platform != "linux" or os.environ.get(RENDERER) or any(map(os.environ.get, SCREENS)):
         return
     found = [name for name, library in SCREENLESS.items() if ctypes.util.find_library(library)]
     if found:

@@ -47,6 +47,7 @@ def test_among_many_they_are_those_of_the_distances_in_float64(size: int, count:
 def test_an_item_at_the_end_of_a_large_catalogue_is_found(size: int):
     items = Catalogue(strewn(np.random.default_rng(0), size, 5))
     assert items.nearest(items.vectors[None, -3:], 1).flatten().tolist() == [size - 3, size - 2, size - 1]
+    assert items.nearest(items.vectors[None, -3:], 9).max() < size  # also where the last block is a short one
 
 
 @pytest.mark.parametrize("count", [1, 10])

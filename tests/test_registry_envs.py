@@ -54,7 +54,7 @@ def test_an_environment_is_one_decorated_function():
     assert envs.names("test") == ["image"]
     assert "test" in envs.tags()
     found = envs.get("image")
-    assert found.summary == "A picture."
+    assert found.summary == "A picture"
     assert list(found.keywords) == ["size"]
     assert found.keywords["size"].annotation is int
     assert found.keywords["size"].default == 3
@@ -195,7 +195,7 @@ def test_environments_of_an_installed_package_are_found(run_python, example_plug
     )
     result = run_python(code, example_plugin)
     assert result.stdout.splitlines() == [
-        "('example',) ['friction'] A sledge on a line, pushed towards 0.",
+        "('example',) ['friction'] A sledge on a line, pushed towards 0",
         "<TimeLimit<OrderEnforcing<Line<SavoBenchExample/Line-v0>>>>",
         "float32",
         "friction=2: must be from 0 to 1",
