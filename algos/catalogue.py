@@ -7,6 +7,7 @@ snapped to the nearest items, by Euclidean distance.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -50,13 +51,24 @@ class Catalogue:
         in_blocks = len(self) >= max(BLOCKS_FROM, 16 * count * BLOCK)
         return self._search_blocks(queries, count) if in_blocks else self._search(queries, count)
 
+    def _distances(self, queries: Tensor) -> Iterator[tuple[int, Tensor]]:
+        """Chunks of items, as the first and |z|² / 2 - q·z (R, chunk), which orders as |q - z|² does.
+
+        All of them lie in one buffer, so each holds until the next is asked for. Without it the system clears the pages
+        of every chunk anew, which can take as long as the products.
+        """
+        R, queries = len(queries), queries.detach()
+        buffer = torch.empty(R * min(CHUNK, len(self)), device=queries.device)
+        for start in range(0, len(self), CHUNK):
+            half_squares, vectors = (each[start : start + CHUNK] for each in (self._half_squares, self.vectors))
+            out = buffer[: R * len(vectors)].view(R, len(vectors))
+            yield start, torch.addmm(half_squares, queries, vectors.mT, alpha=-1, out=out)
+
     def _search(self, queries: Tensor, count: int) -> Tensor:
-        """(R, A) -> (R, count). The order of |q - z|² is that of |z|² / 2 - q·z."""
+        """(R, A) -> (R, count)."""
         best: Tensor | None = None
         items: Tensor | None = None
-        for start in range(0, len(self), CHUNK):
-            part = slice(start, start + CHUNK)
-            distances = torch.addmm(self._half_squares[part], queries, self.vectors[part].mT, alpha=-1)  # (R, chunk)
+        for start, distances in self._distances(queries):
             values, indices = _smallest(distances, min(count, distances.shape[1]))
             indices = indices + start
             if best is not None and items is not None:
@@ -73,9 +85,7 @@ class Catalogue:
         Those alone are then put in order, which takes far less than to keep track of all distances.
         """
         minima = []
-        for start in range(0, len(self), CHUNK):
-            part = slice(start, start + CHUNK)
-            distances = torch.addmm(self._half_squares[part], queries, self.vectors[part].mT, alpha=-1)  # (R, chunk)
+        for _, distances in self._distances(queries):
             whole = distances.shape[1] // BLOCK * BLOCK
             minima.append(distances[:, :whole].unflatten(-1, (-1, BLOCK)).amin(-1))
             if whole < distances.shape[1]:
