@@ -16,7 +16,7 @@ UPDATE_PER_PRODUCT = 2e-10  # a multiplication of widths and batch: 3.4 ms at 25
 ACT = 0.05e-3  # an action, its noise and its way into replay
 
 # ours: fitted to docs/environments.md, "Large catalogues": 256 queries among 500 to 500 000 items
-SEARCH_PER_PRODUCT = 5e-11  # of a query, for every item and dimension
+SEARCH_PER_PRODUCT = 3.5e-11  # of a query, for every item and dimension
 SEARCH_PER_NEIGHBOUR = 9e-11  # of a query, for every item and every neighbour beyond the first
 SEARCH_PER_PROBED = 4e-10  # of a query, for every item and dimension of the cells that search=ivf looks into
 SEARCH_BLOCKS_FROM = 65_536  # code: algos/catalogue.py; with more items, more neighbours cost no more than with these
