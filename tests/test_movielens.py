@@ -411,6 +411,19 @@ def test_what_is_learnt_predicts_users_that_were_held_out():
     assert min(metadata["held_out_auc"].values()) > 0.6
 
 
+def test_a_rating_of_four_counts_as_a_click_and_one_of_three_and_a_half_does_not(data, monkeypatch):
+    seen = []
+    original = movielens.click_histories
+    monkeypatch.setattr(
+        movielens, "click_histories", lambda ratings, liked: seen.append(liked) or original(ratings, liked)
+    )
+    ratings = movielens._ratings(movielens._source(str(data)))
+    ratings = ratings._replace(rating=ratings.rating - 0.5 * (np.arange(len(ratings.rating)) % 2))
+    movielens.fit(ratings, Fit(epochs=1))
+    assert {3.5, 4.0} < set(ratings.rating)
+    np.testing.assert_array_equal(seen[0], np.isin(ratings.rating, [4, 4.5, 5]))
+
+
 def test_users_that_are_held_out_take_no_part_in_vectors_and_models(data):
     ratings = movielens._ratings(movielens._source(str(data)))
     groups = movielens.split_users(ratings.users, Fit()).values()
