@@ -18,6 +18,7 @@ import torch
 from algos.agent import Agent
 from algos.streams import evaluation_stream, standard_normal
 from envs.registry import Environment
+from envs.values import reason_of
 
 
 @dataclass
@@ -119,5 +120,4 @@ class Evaluator:
 def describe(where: str, error: Exception) -> str:
     """One line for status.json: where it happened, what, and in which line of code."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
-    text = " ".join(str(error).split()) or type(error).__name__
-    return f"{where}: {type(error).__name__}: {text} ({frame.filename.rpartition('/')[2]}:{frame.lineno})"
+    return f"{where}: {type(error).__name__}: {reason_of(error)} ({frame.filename.rpartition('/')[2]}:{frame.lineno})"

@@ -30,6 +30,7 @@ from bench.ledger import CellState, SeedState
 from bench.options import Options
 from bench.spaces import spaces_of
 from envs.simulator import NoRenderer
+from envs.values import reason_of
 from results.format import CorruptFile, OtherSchema, SeedFolder, label, read_csv, spec_hash, text
 
 UNPACED = 30.0  # ours: steps per second of an environment that does not say
@@ -216,8 +217,7 @@ def _agent(folder: SeedFolder, spec: Mapping[str, Any], env: gym.Env) -> Agent:
     except UserError:
         raise
     except Exception as error:  # whatever torch and pickle raise for damaged files, and another version's fields
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"{folder.policy}: cannot be played: {reason}", exit_code=1) from None
+        raise UserError(f"{folder.policy}: cannot be played: {reason_of(error)}", exit_code=1) from None
     return agent
 
 

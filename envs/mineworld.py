@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.registry import environment
-from envs.values import integer
+from envs.values import integer, picture_mode
 
 SIZE = 8  # code: cells in a row, inside the walls
 MINE_PROBABILITY = 0.7  # code
@@ -91,9 +91,7 @@ class MineWorld(gym.Env[np.ndarray, np.int64]):
     metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012 - Gymnasium's own form
 
     def __init__(self, layout_seed: int = LAYOUT_SEED, render_mode: str | None = None) -> None:
-        if render_mode not in (None, "rgb_array"):
-            raise ValueError(f"render_mode={render_mode!r}: must be rgb_array")
-        self.render_mode = render_mode
+        self.render_mode = picture_mode(render_mode)
         self.layout = layout(integer("layout_seed", layout_seed, 0, 2**32 - 1))
         self.item_vectors = self.layout.item_vectors
         self.action_space = gym.spaces.Discrete(len(self.item_vectors))

@@ -39,6 +39,7 @@ import gymnasium as gym
 import numpy as np
 
 from envs.registry import environment
+from envs.values import reason_of
 
 DATA = "SAVO_BENCH_MOVIELENS"  # names a folder with official files
 CACHE = "SAVO_BENCH_CACHE"  # names the folder for what is fitted
@@ -261,8 +262,7 @@ def _ratings(source: _Source) -> Ratings:
     try:
         user, item, rating, time = source.read(source.path)
     except Exception as error:  # whatever a file that is something else makes its reader raise
-        said = " ".join(str(error).split()) or type(error).__name__
-        reason = "".join(letter if letter.isprintable() else "?" for letter in said)[:200]
+        reason = reason_of(error)[:200]  # it may quote the file
         raise ValueError(f"recsim-data: {source.path}: is no file of {source.name} ({reason})") from None
     if not len(user):
         raise ValueError(f"recsim-data: {source.path}: is no file of {source.name} (there are no ratings in it)")

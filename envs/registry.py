@@ -26,6 +26,7 @@ import gymnasium as gym
 import numpy as np
 
 from envs.simulator import close, picture
+from envs.values import reason_of
 
 ENTRY_POINTS = "savo_bench.envs"
 
@@ -278,10 +279,9 @@ def load_plugins() -> None:
                 offered()
         except Exception as error:  # whatever it is: a plug-in must not take the others down
             package = entry_point.dist.name if entry_point.dist else "?"
-            reason = " ".join(str(error).split())  # one line
             warnings.warn(
                 f"environments of the package {package!r} left out: its entry point {entry_point.name!r} "
-                f"({entry_point.value}) failed: {type(error).__name__}: {reason}",
+                f"({entry_point.value}) failed: {type(error).__name__}: {reason_of(error)}",
                 RuntimeWarning,
                 stacklevel=2,
             )

@@ -13,6 +13,8 @@ from typing import Any
 
 import gymnasium as gym
 
+from envs.values import picture_mode, reason_of
+
 RENDERER = "MUJOCO_GL"  # MuJoCo's and Gymnasium's variable: egl, osmesa or glfw
 SCREENS = ("DISPLAY", "WAYLAND_DISPLAY")  # X11's and Wayland's variables
 SCREENLESS = {"egl": "EGL", "osmesa": "OSMesa"}  # renderers that need no screen, the faster first, and their libraries
@@ -30,10 +32,8 @@ def make(id: str, *, render_mode: str | None = None, **keywords: Any) -> gym.Env
     Raises:
         ValueError: Another way of drawing is asked for.
     """
-    if render_mode not in (None, "rgb_array"):
-        raise ValueError(f"render_mode={render_mode!r}: must be rgb_array")
     with quiet_loading():
-        env = gym.make(id, disable_env_checker=True, render_mode=render_mode, **keywords)
+        env = gym.make(id, disable_env_checker=True, render_mode=picture_mode(render_mode), **keywords)
     env.unwrapped.metadata = env.unwrapped.metadata | {"render_modes": ["rgb_array"]}
     return env
 
@@ -70,7 +70,7 @@ def picture(env: gym.Env) -> Any:
             _take_over(env.unwrapped)
             return env.render()
     except Exception as error:  # MuJoCo, Gymnasium, PyOpenGL and GLFW each raise their own kinds
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = reason_of(error)
     finally:
         sys.unraisablehook = hook
     raise NoRenderer(

@@ -1,4 +1,4 @@
-"""Checks of keywords: a wrong value is one line that names the keyword, the value and what is allowed."""
+"""What is said in one line: of a wrong keyword its name, value and what is allowed, and the reason of an exception."""
 
 import math
 import operator
@@ -31,3 +31,20 @@ def number(keyword: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not math.isfinite(value):
         raise ValueError(f"{keyword}={value!r}: must be a finite number")
     return float(value)
+
+
+def picture_mode(render_mode: str | None) -> str | None:
+    """The value, which is the one way of drawing that all environments of ours have, or None.
+
+    Raises:
+        ValueError: It is another.
+    """
+    if render_mode not in (None, "rgb_array"):
+        raise ValueError(f"render_mode={render_mode!r}: must be rgb_array")
+    return render_mode
+
+
+def reason_of(error: Exception) -> str:
+    """What an exception says, its kind if nothing: one line, printable also where it quotes a binary file."""
+    said = " ".join(str(error).split()) or type(error).__name__
+    return "".join(letter if letter.isprintable() else "?" for letter in said)

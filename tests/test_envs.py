@@ -106,12 +106,13 @@ def test_the_six_tasks_and_their_originals_are_registered():
 @pytest.mark.filterwarnings("ignore:.*infinity. This is probably too (low|high):UserWarning")
 @pytest.mark.parametrize("name", NAMES)
 def test_gymnasium_finds_nothing_wrong(name: str):
-    blind = no_picture(name) is not None
+    why_blind = no_picture(name)
+    blind = why_blind is not None
     check_env(envs.make(name), skip_render_check=blind)
     if envs.get(name).benchmark:  # an original's own id is Gymnasium's matter
         check_env(gym.make(envs.get(name).id), skip_render_check=blind)
     if blind:
-        pytest.skip(f"all but the pictures: {no_picture(name)}")
+        pytest.skip(f"all but the pictures: {why_blind}")
 
 
 def no_picture(name: str) -> str | None:
