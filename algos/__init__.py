@@ -14,14 +14,14 @@ from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
 
-from algos.cem import CEM, CEMConfig
-from algos.ensemble import Ensemble, EnsembleConfig
-from algos.greedy_ac import GreedyAC, GreedyACConfig, GreedyTD3, GreedyTD3Config
-from algos.sac import SAC, SACConfig
-from algos.savo import SAVO, SAVOConfig
-from algos.savo_sac import SAVOSAC, SAVOSACConfig
-from algos.td3 import TD3, TD3Config
-from algos.wolpertinger import Wolpertinger, WolpertingerConfig
+from savo_bench.algos.cem import CEM, CEMConfig
+from savo_bench.algos.ensemble import Ensemble, EnsembleConfig
+from savo_bench.algos.greedy_ac import GreedyAC, GreedyACConfig, GreedyTD3, GreedyTD3Config
+from savo_bench.algos.sac import SAC, SACConfig
+from savo_bench.algos.savo import SAVO, SAVOConfig
+from savo_bench.algos.savo_sac import SAVOSAC, SAVOSACConfig
+from savo_bench.algos.td3 import TD3, TD3Config
+from savo_bench.algos.wolpertinger import Wolpertinger, WolpertingerConfig
 
 
 class UnknownAlgorithm(LookupError):

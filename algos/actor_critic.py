@@ -21,11 +21,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from algos import td
-from algos.agent import Acted, Batch, Call, Noise, Spaces
-from algos.catalogue import Catalogue, InvertedFile
-from algos.config import ArgmaxConfig, SmoothingConfig
-from algos.nets import Optimizer, Stack, TwinCritic, q_values
+from savo_bench.algos import td
+from savo_bench.algos.agent import Acted, Batch, Call, Noise, Spaces
+from savo_bench.algos.catalogue import Catalogue, InvertedFile
+from savo_bench.algos.config import ArgmaxConfig, SmoothingConfig
+from savo_bench.algos.nets import Optimizer, Stack, TwinCritic, q_values
 
 
 class Proposals(NamedTuple):

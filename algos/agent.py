@@ -9,8 +9,8 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from torch import Tensor
 
-from algos.catalogue import Catalogue
-from algos.nets import Optimizer, Stack
+from savo_bench.algos.catalogue import Catalogue
+from savo_bench.algos.nets import Optimizer, Stack
 
 Call = Literal["act", "evaluate", "update"]
 Noise = Mapping[str, Tensor]

@@ -30,12 +30,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from algos import td
-from algos.actor_critic import ActorCritic, snap
-from algos.agent import Batch, Call, Noise, Spaces
-from algos.config import ArgmaxConfig, NoiseConfig, check, positive
-from algos.nets import Stack, TwinCritic, q_values, tanh
-from algos.td3 import explored
+from savo_bench.algos import td
+from savo_bench.algos.actor_critic import ActorCritic, snap
+from savo_bench.algos.agent import Batch, Call, Noise, Spaces
+from savo_bench.algos.config import ArgmaxConfig, NoiseConfig, check, positive
+from savo_bench.algos.nets import Stack, TwinCritic, q_values, tanh
+from savo_bench.algos.td3 import explored
 
 
 @dataclass(frozen=True, kw_only=True)

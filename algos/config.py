@@ -13,8 +13,8 @@ import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from algos.agent import Spaces
-from algos.catalogue import INVERTED_FROM
+from savo_bench.algos.agent import Spaces
+from savo_bench.algos.catalogue import INVERTED_FROM
 
 
 @dataclass(frozen=True, kw_only=True)

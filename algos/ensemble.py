@@ -24,11 +24,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from algos.actor_critic import ActorCritic
-from algos.agent import Batch, Call, Noise, Spaces
-from algos.config import ArgmaxConfig, not_negative
-from algos.nets import Optimizer, Stack, TwinCritic
-from algos.td3 import TD3Config, actor_layers, climb, deterministic, explored, noise_and_smoothing
+from savo_bench.algos.actor_critic import ActorCritic
+from savo_bench.algos.agent import Batch, Call, Noise, Spaces
+from savo_bench.algos.config import ArgmaxConfig, not_negative
+from savo_bench.algos.nets import Optimizer, Stack, TwinCritic
+from savo_bench.algos.td3 import TD3Config, actor_layers, climb, deterministic, explored, noise_and_smoothing
 
 
 @dataclass(frozen=True, kw_only=True)

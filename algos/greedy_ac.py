@@ -38,13 +38,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from algos import td
-from algos.actor_critic import ActorCritic, snap
-from algos.agent import Batch, Call, Noise, Spaces
-from algos.config import ActorConfig, check, not_negative, positive
-from algos.nets import Optimizer, Stack, TwinCritic, q_values, tanh
-from algos.sac import gaussian_layers, gaussian_policy, log_probability, sample
-from algos.td3 import TD3Config, actor_layers, deterministic, explored, noise_and_smoothing
+from savo_bench.algos import td
+from savo_bench.algos.actor_critic import ActorCritic, snap
+from savo_bench.algos.agent import Batch, Call, Noise, Spaces
+from savo_bench.algos.config import ActorConfig, check, not_negative, positive
+from savo_bench.algos.nets import Optimizer, Stack, TwinCritic, q_values, tanh
+from savo_bench.algos.sac import gaussian_layers, gaussian_policy, log_probability, sample
+from savo_bench.algos.td3 import TD3Config, actor_layers, deterministic, explored, noise_and_smoothing
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from algos.config import Config, NoiseConfig
+from savo_bench.algos.config import Config, NoiseConfig
 
 
 def exploration(config: Config, shape: tuple[int, ...] | None, seeds: int) -> ExplorationNoise:

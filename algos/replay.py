@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from algos.agent import Batch, Spaces
+from savo_bench.algos.agent import Batch, Spaces
 
 
 @dataclass(frozen=True)

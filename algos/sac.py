@@ -29,12 +29,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from algos import td
-from algos.actor_critic import ActorCritic
-from algos.agent import Batch, Call, Noise, Spaces
-from algos.config import ActorConfig, positive
-from algos.nets import Layers, Optimizer, Param, Params, Stack, TwinCritic, elementwise, mlp, q_values, tanh
-from algos.td3 import actor_layers
+from savo_bench.algos import td
+from savo_bench.algos.actor_critic import ActorCritic
+from savo_bench.algos.agent import Batch, Call, Noise, Spaces
+from savo_bench.algos.config import ActorConfig, positive
+from savo_bench.algos.nets import Layers, Optimizer, Param, Params, Stack, TwinCritic, elementwise, mlp, q_values, tanh
+from savo_bench.algos.td3 import actor_layers
 
 LOG_SIGMA_LOW, LOG_SIGMA_HIGH = -5.0, 2.0  # code: CleanRL sac_continuous_action.py
 

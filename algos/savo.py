@@ -37,11 +37,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from algos import td
-from algos.actor_critic import ActorCritic
-from algos.agent import Batch, Call, Noise, Spaces
-from algos.config import ArgmaxConfig, check, not_negative, one_of, positive
-from algos.nets import (
+from savo_bench.algos import td
+from savo_bench.algos.actor_critic import ActorCritic
+from savo_bench.algos.agent import Batch, Call, Noise, Spaces
+from savo_bench.algos.config import ArgmaxConfig, check, not_negative, one_of, positive
+from savo_bench.algos.nets import (
     Layers,
     Optimizer,
     Params,
@@ -54,11 +54,11 @@ from algos.nets import (
     q_values,
     tanh,
 )
-from algos.summary import SUMMARISERS, summarise, summary_layers
-from algos.td3 import TD3Config, actor_layers, explored, noise_and_smoothing
+from savo_bench.algos.summary import SUMMARISERS, summarise, summary_layers
+from savo_bench.algos.td3 import TD3Config, actor_layers, explored, noise_and_smoothing
 
 if TYPE_CHECKING:
-    from algos.savo_sac import SAVOSACConfig
+    from savo_bench.algos.savo_sac import SAVOSACConfig
 
 
 @dataclass(frozen=True, kw_only=True)

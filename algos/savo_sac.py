@@ -26,12 +26,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from algos import td
-from algos.actor_critic import ActorCritic
-from algos.agent import Batch, Call, Noise, Spaces
-from algos.nets import Optimizer, Params, Stack, TwinCritic, q_values, tanh
-from algos.sac import SACConfig, Sample, Temperature, gaussian, gaussian_layers, sample
-from algos.savo import ChainConfig, Surrogates, conditioned, follower_layers, needs_surrogates
+from savo_bench.algos import td
+from savo_bench.algos.actor_critic import ActorCritic
+from savo_bench.algos.agent import Batch, Call, Noise, Spaces
+from savo_bench.algos.nets import Optimizer, Params, Stack, TwinCritic, q_values, tanh
+from savo_bench.algos.sac import SACConfig, Sample, Temperature, gaussian, gaussian_layers, sample
+from savo_bench.algos.savo import ChainConfig, Surrogates, conditioned, follower_layers, needs_surrogates
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from algos.nets import Layers, Params, dense, dense_layer, elementwise, layer_norm, norm_layer
+from savo_bench.algos.nets import Layers, Params, dense, dense_layer, elementwise, layer_norm, norm_layer
 
 
 class Summariser(NamedTuple):

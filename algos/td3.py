@@ -30,10 +30,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from algos.actor_critic import ActorCritic
-from algos.agent import Batch, Call, Noise, Spaces
-from algos.config import ActorConfig, NoiseConfig, SmoothingConfig
-from algos.nets import Layers, Optimizer, Params, Stack, TwinCritic, mlp, mlp_layers, q_values, tanh
+from savo_bench.algos.actor_critic import ActorCritic
+from savo_bench.algos.agent import Batch, Call, Noise, Spaces
+from savo_bench.algos.config import ActorConfig, NoiseConfig, SmoothingConfig
+from savo_bench.algos.nets import Layers, Optimizer, Params, Stack, TwinCritic, mlp, mlp_layers, q_values, tanh
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,12 +31,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from algos import td
-from algos.actor_critic import ActorCritic, Proposals, snap
-from algos.agent import Batch, Call, Noise, Spaces
-from algos.config import ArgmaxConfig, check, not_negative, positive
-from algos.nets import Optimizer, Stack, TwinCritic, mlp_layers, q_values
-from algos.td3 import TD3Config, actor_layers, climb, deterministic, explored, noise_and_smoothing
+from savo_bench.algos import td
+from savo_bench.algos.actor_critic import ActorCritic, Proposals, snap
+from savo_bench.algos.agent import Batch, Call, Noise, Spaces
+from savo_bench.algos.config import ArgmaxConfig, check, not_negative, positive
+from savo_bench.algos.nets import Optimizer, Stack, TwinCritic, mlp_layers, q_values
+from savo_bench.algos.td3 import TD3Config, actor_layers, climb, deterministic, explored, noise_and_smoothing
 
 
 @dataclass(frozen=True, kw_only=True)

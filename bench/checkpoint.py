@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from results.format import CorruptFile, replacing
+from savo_bench.results.format import CorruptFile, replacing
 
 SEGMENT = 100_000  # ours: records per log file; some 10 MB, so that what the buffer no longer holds can be deleted
 FLOAT32 = 4  # bytes

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from bench import profiles, provenance, show
-from bench.errors import UserError
+from savo_bench.bench import profiles, provenance, show
+from savo_bench.bench.errors import UserError
 
 app = typer.Typer(
     name="bench",
@@ -35,7 +35,7 @@ Runs = Annotated[Path, typer.Option(help="The folder of all runs.")]
 @app.command("list")
 def list_(what: Annotated[str, typer.Argument(help="algos, envs or profiles; all three if left out.")] = "") -> None:
     """List algorithms, environments and profiles."""
-    from bench import listing
+    from savo_bench.bench import listing
 
     listing.print_lists(what, show.console())
 
@@ -86,7 +86,7 @@ def run(
     array_parallelism: Annotated[int | None, on_slurm("Most tasks that run at a time.")] = None,
 ) -> int:
     """Train what is asked for and not done yet. The same command again goes on where it was stopped."""
-    from bench import grid, options, submit
+    from savo_bench.bench import grid, options, submit
 
     given = {
         "algos": ",".join(algos) if algos else None,
@@ -126,7 +126,7 @@ def run(
 @app.command()
 def status(name: Name = "default", runs: Runs = Path("runs")) -> int:
     """Say what is done, running, queued, failed, interrupted and missing, and why. Exit code 1 if anything failed."""
-    from bench import jobs, ledger
+    from savo_bench.bench import jobs, ledger
 
     root = ledger.root(runs, name)
     known = jobs.Jobs(root)
@@ -150,7 +150,7 @@ def report(
     per_seed: Annotated[bool, typer.Option("--per-seed", help="Draw a thin line per seed, too.")] = False,
 ) -> None:
     """Write a web page, Markdown, LaTeX, tables and figures, and print the scores."""
-    from bench import ledger, listing
+    from savo_bench.bench import ledger, listing
 
     root = ledger.root(runs, name)
     options = {"summary": summary, "curves": curves, "per_seed": per_seed}
@@ -170,7 +170,7 @@ def check(
     junit: Annotated[Path | None, typer.Option(help="Where to write it as JUnit XML.")] = None,
 ) -> int:
     """Judge runs by a baseline. Exit codes: 0 pass, 1 regression, 2 wrong usage, 3 cannot tell, 4 not measured."""
-    from bench import gate, ledger
+    from savo_bench.bench import gate, ledger
 
     if (against is None) == (update is None):
         raise UserError("bench check: give either --against FILE or --update FILE")
@@ -196,8 +196,8 @@ def play(
     out: Annotated[Path | None, typer.Option(help="A .gif or .mp4. Without it film.mp4 or .gif by the policy.")] = None,
 ) -> None:
     """Film the policy of a finished seed, and print what its episodes brought. Exit code 1 if that cannot be done."""
-    from bench import ledger
-    from bench.play import play
+    from savo_bench.bench import ledger
+    from savo_bench.bench.play import play
 
     root = ledger.root(runs, name)
     play(root, env, algo, seed, show.console(), episodes=episodes, steps=steps, fps=fps, out=out)

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from algos.agent import Spaces
-    from bench.plan import Cell, Pack
+    from savo_bench.algos.agent import Spaces
+    from savo_bench.bench.plan import Cell, Pack
 
 # ours: fitted to docs/performance.md (benchmarks/algorithms.py, speed.py), one core of an EPYC with AVX-512
 UPDATE_SHARED = 1.9e-3  # seconds of a TD3 update that all seeds of a pack share: the calls
@@ -118,7 +118,7 @@ def episode(environment: str) -> int:
     """Most steps of an episode: the task's time limit, read without making it."""
     import gymnasium as gym
 
-    import envs  # here, because most of this module works without a simulator
+    from savo_bench import envs  # here, because most of this module works without a simulator
 
     known = gym.registry.get(envs.get(environment).id)
     return EPISODE_ELSEWHERE if known is None else known.max_episode_steps or EPISODE_ELSEWHERE

@@ -15,10 +15,10 @@ import gymnasium as gym
 import numpy as np
 import torch
 
-from algos.agent import Agent
-from algos.streams import evaluation_stream, standard_normal
-from envs.registry import Environment
-from envs.values import reason_of
+from savo_bench.algos.agent import Agent
+from savo_bench.algos.streams import evaluation_stream, standard_normal
+from savo_bench.envs.registry import Environment
+from savo_bench.envs.values import reason_of
 
 
 @dataclass

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import UserError
+from savo_bench.bench.errors import UserError
 
 Picture = NDArray[np.uint8]  # (height, width, 3)
 

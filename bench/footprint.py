@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from algos.agent import Agent
+from savo_bench.algos.agent import Agent
 
 STATUS = Path("/proc/self/status")
 

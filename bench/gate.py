@@ -5,11 +5,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from bench import show
-from bench.errors import UserError
-from results import regression
-from results.format import replacing
-from results.frame import load
+from savo_bench.bench import show
+from savo_bench.bench.errors import UserError
+from savo_bench.results import regression
+from savo_bench.results.format import replacing
+from savo_bench.results.frame import load
 
 _STYLES = {
     "pass": "green",

@@ -19,8 +19,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, Union
 
-from bench.errors import UserError
-from results.format import text as text_of
+from savo_bench.bench.errors import UserError
+from savo_bench.results.format import text as text_of
 
 LARGEST_SEED = 9_999  # ours: folders are called seed-0000 to seed-9999, so they sort
 

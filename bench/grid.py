@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from bench import cost, grammar, ledger, plan, provenance, show
-from bench.errors import UserError
-from bench.jobs import Jobs
-from bench.launch import Launcher, Problems, Stop, Stopped
-from bench.launch.local import Inline, Local, gpus
-from bench.ledger import CellState, SeedState
-from bench.options import Options
-from bench.plan import Cell, Pack, Todo, seed_folder
-from bench.progress import Board
+from savo_bench.bench import cost, grammar, ledger, plan, provenance, show
+from savo_bench.bench.errors import UserError
+from savo_bench.bench.jobs import Jobs
+from savo_bench.bench.launch import Launcher, Problems, Stop, Stopped
+from savo_bench.bench.launch.local import Inline, Local, gpus
+from savo_bench.bench.ledger import CellState, SeedState
+from savo_bench.bench.options import Options
+from savo_bench.bench.plan import Cell, Pack, Todo, seed_folder
+from savo_bench.bench.progress import Board
 
 if TYPE_CHECKING:
-    from algos.agent import Spaces
+    from savo_bench.algos.agent import Spaces
 
 WAIT = 2.0  # seconds between two looks at seeds that another process trains
 

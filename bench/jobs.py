@@ -20,11 +20,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench import ledger
-from bench.errors import UserError
-from bench.ledger import CellState, SeedState
-from bench.plan import Pack
-from results.format import CorruptFile, SeedFolder, read_json, write_json
+from savo_bench.bench import ledger
+from savo_bench.bench.errors import UserError
+from savo_bench.bench.ledger import CellState, SeedState
+from savo_bench.bench.plan import Pack
+from savo_bench.results.format import CorruptFile, SeedFolder, read_json, write_json
 
 FOLDER = "slurm"
 POLL = 5.0  # seconds between two looks at the queue; ours: a controller that thousands share is asked sparingly

@@ -16,13 +16,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from bench import grammar
-from bench.errors import UserError
-from results import format as fmt
-from results.format import CorruptFile, OtherSchema, SeedFolder, Status, label, seed_folders, spec_differences, text
+from savo_bench.bench import grammar
+from savo_bench.bench.errors import UserError
+from savo_bench.results import format as fmt
+from savo_bench.results.format import (
+    CorruptFile,
+    OtherSchema,
+    SeedFolder,
+    Status,
+    label,
+    seed_folders,
+    spec_differences,
+    text,
+)
 
 if TYPE_CHECKING:
-    from bench.plan import Cell
+    from savo_bench.bench.plan import Cell
 
 State = Literal["done", "running", "queued", "failed", "interrupted", "missing"]  # queued: by SLURM, see bench.jobs
 STATES: tuple[State, ...] = ("done", "running", "queued", "failed", "interrupted", "missing")

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import profiles, show
-from bench.errors import UserError
-from bench.grammar import choose
-from results.format import text
+from savo_bench.bench import profiles, show
+from savo_bench.bench.errors import UserError
+from savo_bench.bench.grammar import choose
+from savo_bench.results.format import text
 
 SUBJECTS = ("algos", "envs", "profiles")
 
@@ -27,7 +27,7 @@ def print_lists(what: str, console: Console) -> None:
 
 def _algorithms(console: Console) -> None:
     """Names and summaries; then every field with its default, those that all algorithms share only once."""
-    import algos
+    from savo_bench import algos
 
     entries = [algos.get(name) for name in algos.names()]
     table = show.table("algorithm", "summary")
@@ -56,7 +56,7 @@ def _print_fields(console: Console, title: str, fields: Mapping[str, str]) -> No
 
 def _environments(console: Console) -> None:
     """Names, tags and summaries; then the keywords, those that several take with the same defaults only once."""
-    import envs
+    from savo_bench import envs
 
     table = show.table("environment", "tags", "summary")
     table.columns[0].no_wrap = True
@@ -106,9 +106,9 @@ def print_report(root: Path, out: Path, console: Console, *, summary: str, curve
     Raises:
         UserError: there is nothing to report, an option has no such value, or the folder cannot be written.
     """
-    from results.page import plain
-    from results.report import CURVES, SUMMARIES, write_report
-    from results.tables import NAMES
+    from savo_bench.results.page import plain
+    from savo_bench.results.report import CURVES, SUMMARIES, write_report
+    from savo_bench.results.tables import NAMES
 
     summary, curves = choose(summary, SUMMARIES, "--summary:"), choose(curves, CURVES, "--curves:")
     try:

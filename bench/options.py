@@ -8,9 +8,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from bench import grammar, profiles
-from bench.errors import UserError
-from bench.grammar import choose
+from savo_bench.bench import grammar, profiles
+from savo_bench.bench.errors import UserError
+from savo_bench.bench.grammar import choose
 
 LAUNCHERS = ("local", "inline", "slurm")
 DEVICES = ("auto", "cpu", "cuda")

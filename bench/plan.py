@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench import cost, grammar, profiles
-from bench.errors import UserError
-from bench.grammar import nearest
-from results.format import SeedFolder, label, text
+from savo_bench.bench import cost, grammar, profiles
+from savo_bench.bench.errors import UserError
+from savo_bench.bench.grammar import nearest
+from savo_bench.results.format import SeedFolder, label, text
 
 if TYPE_CHECKING:
-    from algos.agent import Spaces
-    from bench.options import Options, Setting
+    from savo_bench.algos.agent import Spaces
+    from savo_bench.bench.options import Options, Setting
 
 LARGEST_PACK = 10  # ours: the usual number of seeds; more gain little and lose more when a worker dies
 
@@ -53,7 +53,7 @@ class Cell:
 
     def spec(self, seed: int) -> dict[str, Any]:
         """The identity of one seed's run, as JSON's own types."""
-        import envs  # here, because most of this module works without a simulator
+        from savo_bench import envs  # here, because most of this module works without a simulator
 
         return {
             "environment": envs.get(self.environment).identity(
@@ -105,8 +105,7 @@ def cells(options: "Options") -> tuple[Cell, ...]:
     Raises:
         UserError: a name, a field or a value is not valid.
     """
-    import algos
-    import envs
+    from savo_bench import algos, envs
 
     variants = _variants(options, algos)
     tasks, left_out = _tasks(options, envs)
@@ -125,7 +124,7 @@ def cells(options: "Options") -> tuple[Cell, ...]:
 
 def unavailable(options: "Options") -> list[str]:
     """Why environments that a tag or `all` stands for are left out, a line each: this machine lacks what they need."""
-    import envs
+    from savo_bench import envs
 
     return _tasks(options, envs)[1]
 
@@ -294,8 +293,8 @@ def probe(cell: Cell) -> "Spaces":
     Raises:
         UserError: it cannot be made.
     """
-    import envs
-    from bench.spaces import spaces_of
+    from savo_bench import envs
+    from savo_bench.bench.spaces import spaces_of
 
     try:
         environment = envs.make(cell.environment, **cell.env_keywords)

@@ -18,20 +18,19 @@ import torch
 from rich.console import Console
 from rich.progress import Progress
 
-import algos
-import envs
-from algos.agent import Agent, load_policy_state
-from algos.streams import Streams
-from bench import film, grammar, ledger, plan, show
-from bench.errors import UserError
-from bench.evaluate import Evaluator
-from bench.film import Picture
-from bench.ledger import CellState, SeedState
-from bench.options import Options
-from bench.spaces import spaces_of
-from envs.simulator import NoRenderer
-from envs.values import reason_of
-from results.format import CorruptFile, OtherSchema, SeedFolder, label, read_csv, spec_hash, text
+from savo_bench import algos, envs
+from savo_bench.algos.agent import Agent, load_policy_state
+from savo_bench.algos.streams import Streams
+from savo_bench.bench import film, grammar, ledger, plan, show
+from savo_bench.bench.errors import UserError
+from savo_bench.bench.evaluate import Evaluator
+from savo_bench.bench.film import Picture
+from savo_bench.bench.ledger import CellState, SeedState
+from savo_bench.bench.options import Options
+from savo_bench.bench.spaces import spaces_of
+from savo_bench.envs.simulator import NoRenderer
+from savo_bench.envs.values import reason_of
+from savo_bench.results.format import CorruptFile, OtherSchema, SeedFolder, label, read_csv, spec_hash, text
 
 UNPACED = 30.0  # ours: steps per second of an environment that does not say
 

@@ -7,8 +7,8 @@ schedules that the constants give in absolute steps (the noise's decay) keep the
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from bench.errors import UserError
-from bench.grammar import choose
+from savo_bench.bench.errors import UserError
+from savo_bench.bench.grammar import choose
 
 
 class Environment(Protocol):

@@ -14,9 +14,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from bench import show
-from bench.plan import Pack, seed_folder
-from results.format import CorruptFile, SeedFolder, Status
+from savo_bench.bench import show
+from savo_bench.bench.plan import Pack, seed_folder
+from savo_bench.results.format import CorruptFile, SeedFolder, Status
 
 REFRESH = 0.5  # seconds between two looks at the status files
 PLAIN_INTERVAL = 30.0  # seconds between two lines about a pack, where there is no terminal

@@ -9,7 +9,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from bench.ledger import STATES, CellState, SeedState, State
+from savo_bench.bench.ledger import STATES, CellState, SeedState, State
 
 WIDE = 200  # columns of a file or a pipe, which nobody's terminal limits
 STYLES: dict[State, str] = {

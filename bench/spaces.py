@@ -5,9 +5,9 @@ from typing import Any
 import gymnasium as gym
 import torch
 
-from algos.agent import Spaces
-from algos.catalogue import Catalogue, InvertedFile
-from bench.errors import UserError
+from savo_bench.algos.agent import Spaces
+from savo_bench.algos.catalogue import Catalogue, InvertedFile
+from savo_bench.bench.errors import UserError
 
 
 def spaces_of(env: gym.Env, config: Any = None, device: torch.device | None = None) -> Spaces:

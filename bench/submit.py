@@ -6,14 +6,14 @@ from dataclasses import dataclass, field, replace
 
 from rich.console import Console
 
-from bench import cost, grid, jobs, ledger, show
-from bench.errors import UserError
-from bench.grid import Grid
-from bench.jobs import Task
-from bench.launch import Stop, Stopped, slurm
-from bench.ledger import CellState
-from bench.plan import Pack, seed_folder
-from bench.progress import Board
+from savo_bench.bench import cost, grid, jobs, ledger, show
+from savo_bench.bench.errors import UserError
+from savo_bench.bench.grid import Grid
+from savo_bench.bench.jobs import Task
+from savo_bench.bench.launch import Stop, Stopped, slurm
+from savo_bench.bench.ledger import CellState
+from savo_bench.bench.plan import Pack, seed_folder
+from savo_bench.bench.progress import Board
 
 
 def run(planned: Grid, console: Console) -> int:

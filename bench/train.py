@@ -25,19 +25,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-import algos
-import envs
-from algos.agent import Agent, Batch, Noise, load_seed_state, policy_state, seed_state
-from algos.noise import exploration
-from algos.replay import Layout, Replay
-from algos.streams import Streams, standard_normal
-from bench import checkpoint, footprint, ledger
-from bench.errors import UserError
-from bench.evaluate import Episode, Evaluator, describe
-from bench.plan import Pack
-from bench.provenance import provenance
-from bench.spaces import spaces_of
-from results.format import CorruptFile, SeedFolder, append_csv, reaches, truncate
+from savo_bench import algos, envs
+from savo_bench.algos.agent import Agent, Batch, Noise, load_seed_state, policy_state, seed_state
+from savo_bench.algos.noise import exploration
+from savo_bench.algos.replay import Layout, Replay
+from savo_bench.algos.streams import Streams, standard_normal
+from savo_bench.bench import checkpoint, footprint, ledger
+from savo_bench.bench.errors import UserError
+from savo_bench.bench.evaluate import Episode, Evaluator, describe
+from savo_bench.bench.plan import Pack
+from savo_bench.bench.provenance import provenance
+from savo_bench.bench.spaces import spaces_of
+from savo_bench.results.format import CorruptFile, SeedFolder, append_csv, reaches, truncate
 
 HEARTBEAT = 2.0  # seconds between two writes of status.json; ours: fresh enough to watch, cheap enough to forget
 LOG_ROWS = 200  # ours: rows of train.csv over a whole run, enough for a curve

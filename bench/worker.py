@@ -11,10 +11,10 @@ import sys
 import traceback
 from typing import TYPE_CHECKING, NoReturn
 
-from bench.errors import UserError
+from savo_bench.bench.errors import UserError
 
 if TYPE_CHECKING:
-    from bench.plan import Pack
+    from savo_bench.bench.plan import Pack
 
 TRAINED, CRASHED, INTERRUPTED = 0, 1, 75  # 75: EX_TEMPFAIL, try again later
 STOPS = (signal.SIGINT, signal.SIGTERM)
@@ -26,7 +26,7 @@ def train(pack: "Pack") -> None:
     """Train a pack in this process, on one thread if on a CPU: the packs are what runs side by side."""
     import torch
 
-    from bench.train import train_pack
+    from savo_bench.bench.train import train_pack
 
     if pack.device == "cpu":
         torch.set_num_threads(1)
@@ -35,7 +35,7 @@ def train(pack: "Pack") -> None:
 
 def interrupted() -> type[Exception]:
     """What the training raises after it saved because of a signal."""
-    from bench.train import Interrupted
+    from savo_bench.bench.train import Interrupted
 
     return Interrupted
 

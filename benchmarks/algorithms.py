@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from speed import HOPPER, Demand, Measured, Result, Settings, Task, Work, compare, parts, report, training, updating
 
-from algos.agent import parameters
-from algos.catalogue import Catalogue
+from savo_bench.algos.agent import parameters
+from savo_bench.algos.catalogue import Catalogue
 
 RECSIM = Task("recsim", (64, 64), 128, 1e-3, (1,))
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {

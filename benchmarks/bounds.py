@@ -17,14 +17,16 @@ import gymnasium as gym
 import numpy as np
 import pandas as pd
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # this checkout is what is measured, installed or not
+sys.path.insert(
+    0, str(Path(__file__).resolve().parent.parent / "src")
+)  # this checkout is what is measured, installed or not
 
-import envs
-from bench import plan
-from bench.errors import UserError
-from bench.options import Options
-from envs import mineworld, movielens, recsim
-from results import reference
+from savo_bench import envs
+from savo_bench.bench import plan
+from savo_bench.bench.errors import UserError
+from savo_bench.bench.options import Options
+from savo_bench.envs import mineworld, movielens, recsim
+from savo_bench.results import reference
 
 COLUMNS: tuple[str, ...] = (
     "environment",

@@ -30,8 +30,8 @@ from memory import peak
 from rich.console import Console
 from rich.table import Table
 
-from algos.catalogue import Catalogue, InvertedFile
-from envs import recsim
+from savo_bench.algos.catalogue import Catalogue, InvertedFile
+from savo_bench.envs import recsim
 
 LARGEST = 500_000  # items
 SIZES = (500, 5_000, 10_000, 100_000, LARGEST)
@@ -114,9 +114,9 @@ def approximate(size: int, rounds: int, clock: Callable[[], float]) -> dict[str,
 def training(algorithm: str, items: int, seeds: int, folder: str) -> float:
     """The most memory that a training on so many items takes, in GiB."""
     one_core.pin(None)
-    from bench import plan
-    from bench.options import Options
-    from bench.train import Training
+    from savo_bench.bench import plan
+    from savo_bench.bench.options import Options
+    from savo_bench.bench.train import Training
 
     settings = (("warmup_steps", str(WARMUP)),)
     options = Options(algos=algorithm, envs=f"recsim:items={items}", profile="quick", settings=settings)

@@ -28,7 +28,7 @@ sys.path.insert(0, str(one_core.ROOT / "tests"))
 
 from small_runs import assert_same_run
 
-from results.format import CorruptFile, SeedFolder, seed_folders
+from savo_bench.results.format import CorruptFile, SeedFolder, seed_folders
 
 GRID = (
     "--algos", "savo,td3", "--envs", "restricted-inverted-pendulum,restricted-hopper", "--seeds", "10", "--pack", "2",
@@ -42,13 +42,23 @@ LOOK = 0.1  # seconds between two looks at the checkpoints
 
 
 def start(runs: Path, name: str, steps: int) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "bench.cli", "run", *GRID, "--steps", str(steps), "--eval-every", str(steps // 4)]
+    command = [
+        sys.executable,
+        "-m",
+        "savo_bench.bench.cli",
+        "run",
+        *GRID,
+        "--steps",
+        str(steps),
+        "--eval-every",
+        str(steps // 4),
+    ]
     with (runs / f"{name}.txt").open("ab") as output:
         return subprocess.Popen(
             [*command, "--runs", str(runs), "--name", name],
             stdout=output,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "PYTHONPATH": str(one_core.ROOT)},
+            env={**os.environ, "PYTHONPATH": str(one_core.ROOT / "src")},
         )
 
 

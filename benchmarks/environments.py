@@ -22,11 +22,11 @@ import gymnasium as gym
 from rich.table import Table
 from speed import Demand, Measured, Result, Settings, Work, advancing, compare, report
 
-import envs
-from bench import plan
-from bench.errors import UserError
-from bench.options import Options
-from bench.train import Training
+from savo_bench import envs
+from savo_bench.bench import plan
+from savo_bench.bench.errors import UserError
+from savo_bench.bench.options import Options
+from savo_bench.bench.train import Training
 
 OURS = ("recsim", "recsim-data", "mineworld")
 ADDED = 15.0  # µs a step, demanded of wrappers

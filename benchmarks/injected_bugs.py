@@ -23,7 +23,7 @@ VARIANT = "sac:tau=0.05"  # ours: the one of restricted.toml that learns the tas
 # What is done to the code before it is used.
 NOTHING = ""
 FROZEN_ACTOR = """
-from algos.actor_critic import ActorCritic
+from savo_bench.algos.actor_critic import ActorCritic
 init = ActorCritic.__init__
 def frozen(self, *args):
     init(self, *args)
@@ -31,11 +31,11 @@ def frozen(self, *args):
 ActorCritic.__init__ = frozen
 """
 WRONG_SIGN = """
-from algos import td
+from savo_bench.algos import td
 td.td_target = lambda reward, terminated, next_q, gamma: reward - gamma * (1 - terminated) * next_q
 """
 NOT_TRUNCATED = """
-from algos import td
+from savo_bench.algos import td
 td.truncate = lambda q, floor: q
 """
 TRAINED = {
@@ -54,7 +54,9 @@ def run(bug: str, module: str, *arguments: object) -> int:
     code = f"{bug}\nimport runpy\nrunpy.run_module({module!r}, run_name='__main__', alter_sys=True)"
     command = [sys.executable, "-c", code, *map(str, arguments)]
     quiet = subprocess.DEVNULL
-    return subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=quiet).returncode
+    return subprocess.run(
+        command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT / "src")}, stdout=quiet
+    ).returncode
 
 
 def judged(bug: str, folder: Path) -> int:
@@ -64,9 +66,9 @@ def judged(bug: str, folder: Path) -> int:
     algorithm, colon, _ = VARIANT.partition(":")
     table[table["variant"].str.startswith(algorithm + colon)].to_csv(baseline, index=False)
     how = ("--algos", VARIANT, "--on", "inline", "--runs", folder, "--name", "bugs")
-    if run(bug, "bench.cli", "run", "--config", GATE / "restricted.toml", *how):
+    if run(bug, "savo_bench.bench.cli", "run", "--config", GATE / "restricted.toml", *how):
         return -1  # it did not even train
-    return run(NOTHING, "bench.cli", "check", "bugs", "--runs", folder, "--against", baseline)
+    return run(NOTHING, "savo_bench.bench.cli", "check", "bugs", "--runs", folder, "--against", baseline)
 
 
 def main() -> int:

@@ -36,8 +36,8 @@ TIMED = 20  # steps from which the speed is taken
 
 def pack_of(root: Path, steps: int, buffer_size: int, seeds: int) -> Any:
     """The pack that is measured."""
-    from algos.td3 import TD3Config
-    from bench.plan import Budget, Cell, Pack
+    from savo_bench.algos.td3 import TD3Config
+    from savo_bench.bench.plan import Budget, Cell, Pack
 
     budget = Budget(profile="benchmark", steps=steps, eval_every=steps, eval_episodes=10)
     cell = Cell("hopper", {}, "td3", TD3Config(buffer_size=buffer_size), {}, budget)
@@ -78,7 +78,7 @@ def peak() -> float:
 def train(root: Path, steps: int, buffer_size: int, seeds: int) -> dict[str, float]:
     """Fill the buffers, train, and take checkpoints."""
     one_core.pin(None)
-    from bench.train import Training
+    from savo_bench.bench.train import Training
 
     pack = pack_of(root, steps, buffer_size, seeds)
     for seed in pack.seeds:
@@ -107,9 +107,9 @@ def train(root: Path, steps: int, buffer_size: int, seeds: int) -> dict[str, flo
 def resume(root: Path, steps: int, buffer_size: int, seeds: int) -> dict[str, float]:
     """Go on from the newest checkpoint, and take another."""
     one_core.pin(None)
-    from bench import checkpoint
-    from bench.train import Training
-    from results.format import SeedFolder
+    from savo_bench.bench import checkpoint
+    from savo_bench.bench.train import Training
+    from savo_bench.results.format import SeedFolder
 
     pack = pack_of(root, steps, buffer_size, seeds)
     start = time.perf_counter()

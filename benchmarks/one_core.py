@@ -11,7 +11,7 @@ for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUME
     os.environ[name] = "1"
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))  # this checkout is what is measured, installed or not
+sys.path.insert(0, str(ROOT / "src"))  # this checkout is what is measured, installed or not
 
 PACKAGES = ("torch", "numpy", "gymnasium", "mujoco", "stable-baselines3")
 
@@ -29,7 +29,7 @@ def pin(cpu: int | None) -> None:
 
 def hardware() -> dict[str, Any]:
     """What the numbers were measured on."""
-    from bench.provenance import provenance
+    from savo_bench.bench.provenance import provenance
 
     record = provenance(device="cpu", launcher="", pack=())
     kept = ("version", "git", "dirty", "python", "platform", "cpu")

@@ -13,12 +13,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-import algos
-import envs
-from algos.agent import Spaces, load_policy_state
-from algos.nets import q_values
-from algos.streams import Streams, evaluation_stream
-from results.format import SeedFolder, slug
+from savo_bench import algos, envs
+from savo_bench.algos.agent import Spaces, load_policy_state
+from savo_bench.algos.nets import q_values
+from savo_bench.algos.streams import Streams, evaluation_stream
+from savo_bench.results.format import SeedFolder, slug
 
 GRID = torch.linspace(-1, 1, 2_001)
 EPISODES, STATES = 3, 1_000

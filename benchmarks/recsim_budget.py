@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 from scipy import stats
 
-from envs import recsim
+from savo_bench.envs import recsim
 
 RIDGE = 100.0  # ours: 10 and 300 gave much the same
 CHUNK = 20_000  # rows of the regression at once

@@ -16,10 +16,10 @@ import one_core  # noqa: F401 - before numpy, which reads the number of threads 
 
 import numpy as np  # isort: skip
 
-from results import reference
-from results.format import SeedFolder, append_csv
-from results.frame import load
-from results.report import write_report
+from savo_bench.results import reference
+from savo_bench.results.format import SeedFolder, append_csv
+from savo_bench.results.frame import load
+from savo_bench.results.report import write_report
 
 VARIANTS = ("savo", "td3", "sac", "cem", "wolpertinger", "ensemble", "savo-sac", "greedy-ac", "td3:lr=1", "savo:lr=1")
 SEEDS = 10

@@ -21,9 +21,9 @@ from stable_baselines3 import SAC, TD3
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.noise import NormalActionNoise
 
-import envs
-from algos.streams import evaluation_stream
-from bench.grammar import seeds as parse_seeds
+from savo_bench import envs
+from savo_bench.algos.streams import evaluation_stream
+from savo_bench.bench.grammar import seeds as parse_seeds
 
 HEADER = ("algo", "env", "seed", "step", "episode", "return", "length")
 

@@ -16,10 +16,12 @@ from pathlib import Path
 
 import pandas as pd
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # this checkout is what is measured, installed or not
+sys.path.insert(
+    0, str(Path(__file__).resolve().parent.parent / "src")
+)  # this checkout is what is measured, installed or not
 
-from results import frame, metrics, reference
-from results.inference import welch
+from savo_bench.results import frame, metrics, reference
+from savo_bench.results.inference import welch
 
 MARGIN = 0.2  # of the normalised score
 SUMMARIES = {"final": metrics.final, "last10": metrics.last10}

@@ -21,9 +21,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import options, plan
-from bench.plan import seed_folder
-from results.format import append_csv
+from savo_bench.bench import options, plan
+from savo_bench.bench.plan import seed_folder
+from savo_bench.results.format import append_csv
 
 EPISODES = 10  # of an evaluation
 PER_CELL = 10  # seeds
@@ -31,11 +31,11 @@ MEMORY = 1.0  # GiB, demanded
 WORK = {  # a name: the seconds demanded, and the code
     "bench status": (
         3.0,
-        "import sys; sys.argv = ['bench', 'status', '--runs', {runs!r}]\nfrom bench import cli\ncli.main()",
+        "import sys; sys.argv = ['bench', 'status', '--runs', {runs!r}]\nfrom savo_bench.bench import cli\ncli.main()",
     ),
     "load of bench report": (
         10.0,
-        "from results import frame\nassert len(frame.load({root!r}).evals) == {evaluations}",
+        "from savo_bench.results import frame\nassert len(frame.load({root!r}).evals) == {evaluations}",
     ),
 }
 # Of /proc: the peak that getrusage knows may be that of the process that started this one.
@@ -68,7 +68,7 @@ def measure(code: str) -> tuple[float, float, float]:
     """Seconds of a fresh interpreter by the clock and of the processor, and its memory in GiB."""
     began, before = time.perf_counter(), processor_seconds()
     done = subprocess.run(
-        [sys.executable, "-c", PEAK + code], cwd=one_core.ROOT, check=False, capture_output=True, text=True
+        [sys.executable, "-c", PEAK + code], cwd=one_core.ROOT / "src", check=False, capture_output=True, text=True
     )
     seconds = time.perf_counter() - began
     if done.returncode:

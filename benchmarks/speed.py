@@ -34,14 +34,13 @@ from rich.console import Console
 from rich.table import Table
 from stable_baselines3.common.noise import NormalActionNoise
 
-import algos
-import envs
-from algos import nets
-from algos.agent import Spaces
-from algos.td3 import TD3Config
-from bench.plan import Budget, Cell, Pack
-from bench.spaces import spaces_of
-from bench.train import Training
+from savo_bench import algos, envs
+from savo_bench.algos import nets
+from savo_bench.algos.agent import Spaces
+from savo_bench.algos.td3 import TD3Config
+from savo_bench.bench.plan import Budget, Cell, Pack
+from savo_bench.bench.spaces import spaces_of
+from savo_bench.bench.train import Training
 
 WARMUP = 1_000  # random steps before the first update, for both sides
 SETTLE = 60  # updates before the first measurement: kernels are chosen, memory is touched
@@ -312,9 +311,9 @@ FIRST_STEP = """
 import sys, threading, time
 from pathlib import Path
 import torch
-from algos.td3 import TD3Config
-from bench.plan import Budget, Cell, Pack
-from bench.train import Training
+from savo_bench.algos.td3 import TD3Config
+from savo_bench.bench.plan import Budget, Cell, Pack
+from savo_bench.bench.train import Training
 torch.set_num_threads(1)
 cell = Cell("hopper", {}, "td3", TD3Config(), {}, Budget("benchmark", 1_000, 1_000, 1))
 pack = Pack(cell, (0,), Path(sys.argv[1]), "cpu", 1e9, "inline")
@@ -330,7 +329,7 @@ def start_up(folder: Path) -> float:
     """Seconds from the start of a process to the end of its first step, wall time."""
     start = time.time()
     command = [sys.executable, "-c", FIRST_STEP, tempfile.mkdtemp(dir=folder)]
-    done = subprocess.run(command, cwd=one_core.ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(command, cwd=one_core.ROOT / "src", stdout=subprocess.PIPE, text=True, check=True)
     return float(done.stdout) - start
 
 

@@ -3,8 +3,8 @@
 `names`, `tags` and `get` list them, `make` makes one as agents see it, `environment` registers another.
 """
 
-from envs import locomotion, restricted, adroit, recsim, movielens, mineworld  # noqa: F401, I001 - they register, and are listed so
-from envs.registry import (
+from savo_bench.envs import locomotion, restricted, adroit, recsim, movielens, mineworld  # noqa: F401, I001 - they register, and are listed so
+from savo_bench.envs.registry import (
     Environment,
     UnknownEnvironment,
     adopt,

@@ -19,8 +19,8 @@ from typing import Any, Literal, get_args
 import gymnasium as gym
 import numpy as np
 
-from envs.registry import environment, float32_box
-from envs.simulator import close, make, picture, quiet_loading
+from savo_bench.envs.registry import environment, float32_box
+from savo_bench.envs.simulator import close, make, picture, quiet_loading
 
 RewardType = Literal["dense", "sparse"]  # code: gymnasium-robotics 1.4.2; sparse is 10 at the goal and -.1 elsewhere
 

@@ -6,8 +6,8 @@ from typing import Any, Literal, get_args
 import gymnasium as gym
 import numpy as np
 
-from envs.registry import adopt
-from envs.simulator import make
+from savo_bench.envs.registry import adopt
+from savo_bench.envs.simulator import make
 
 Version = Literal["v5", "v4"]  # ours: v5 by default, as Gymnasium calls v4 deprecated; the SAVO paper used v4
 

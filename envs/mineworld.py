@@ -17,8 +17,8 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.registry import environment
-from envs.values import integer, picture_mode
+from savo_bench.envs.registry import environment
+from savo_bench.envs.values import integer, picture_mode
 
 SIZE = 8  # code: cells in a row, inside the walls
 MINE_PROBABILITY = 0.7  # code

@@ -38,8 +38,8 @@ from typing import Any, NamedTuple
 import gymnasium as gym
 import numpy as np
 
-from envs.registry import environment
-from envs.values import reason_of
+from savo_bench.envs.registry import environment
+from savo_bench.envs.values import reason_of
 
 DATA = "SAVO_BENCH_MOVIELENS"  # names a folder with official files
 CACHE = "SAVO_BENCH_CACHE"  # names the folder for what is fitted

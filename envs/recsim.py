@@ -21,8 +21,8 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.registry import environment
-from envs.values import integer
+from savo_bench.envs.registry import environment
+from savo_bench.envs.values import integer
 
 CATEGORIES = 30  # code: as many dimensions; centroids are the rows of the identity matrix
 NEGATED = 15  # code: from this row on the centroids are negated

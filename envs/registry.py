@@ -25,8 +25,8 @@ from typing import Any, TypeVar
 import gymnasium as gym
 import numpy as np
 
-from envs.simulator import close, picture
-from envs.values import reason_of
+from savo_bench.envs.simulator import close, picture
+from savo_bench.envs.values import reason_of
 
 ENTRY_POINTS = "savo_bench.envs"
 
@@ -139,7 +139,7 @@ def environment(
         opened = functools.partial(gym.make, id, disable_env_checker=True)
         _add(name, id, tags, metrics or {}, benchmark, summary, factory, opened, unavailable, data)
         # One entry point for all, a string: so a spec can be pickled and written as JSON whatever the factory is.
-        gym.register(id, "envs.registry:_build", max_episode_steps=max_episode_steps, kwargs={"name": name})
+        gym.register(id, "savo_bench.envs.registry:_build", max_episode_steps=max_episode_steps, kwargs={"name": name})
         return factory
 
     return register

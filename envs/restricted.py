@@ -18,10 +18,10 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from envs.locomotion import Version, base
-from envs.registry import box_scale, environment, float32_box
-from envs.simulator import close, picture
-from envs.values import integer, number
+from savo_bench.envs.locomotion import Version, base
+from savo_bench.envs.registry import box_scale, environment, float32_box
+from savo_bench.envs.simulator import close, picture
+from savo_bench.envs.values import integer, number
 
 CENTRES_SEED = 123  # code: USC-Lira/Q3C@4a5456b
 BALLS_PER_DIMENSION = 33  # code: USC-Lira/Q3C@4a5456b

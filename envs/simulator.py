@@ -13,7 +13,7 @@ from typing import Any
 
 import gymnasium as gym
 
-from envs.values import picture_mode, reason_of
+from savo_bench.envs.values import picture_mode, reason_of
 
 RENDERER = "MUJOCO_GL"  # MuJoCo's and Gymnasium's variable: egl, osmesa or glfw
 SCREENS = ("DISPLAY", "WAYLAND_DISPLAY")  # X11's and Wayland's variables

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from results.format import CorruptFile, read_csv
-from results.frame import Runs
+from savo_bench.results.format import CorruptFile, read_csv
+from savo_bench.results.frame import Runs
 
 COLLAPSED = 0.01  # mean distance, in units of the maximal action. ours: the exploration noise ends there (noise_final)
 GROWING = 1.5  # error relative to |q|, last quarter over second. ours: twice what seeds that work show

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from results import metrics
-from results.format import (
+from savo_bench.results import metrics
+from savo_bench.results.format import (
     ASKED,
     CorruptFile,
     OtherSchema,

@@ -23,8 +23,8 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from results.format import replacing
-from results.tables import FEW_SEEDS, NAMES
+from savo_bench.results.format import replacing
+from savo_bench.results.tables import FEW_SEEDS, NAMES
 
 Look = tuple[str, Any]  # a colour and matplotlib's line style
 

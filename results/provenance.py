@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from results.format import text
+from savo_bench.results.format import text
 
 # what provenance says about a result; times, folders and the command line say nothing
 COMPARED = ("version", "git", "dirty", "python", "platform", "cpu", "device", "gpu", "packages")

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from results.format import label
+from savo_bench.results.format import label
 
 FOLDER = Path(__file__).parent / "reference"
 BOUNDS = FOLDER / "normalisation.csv"

@@ -29,12 +29,12 @@ import numpy as np
 import pandas as pd
 import scipy.stats
 
-from results import provenance, reference
-from results.format import replacing, spec_hash
-from results.frame import Runs
-from results.inference import holm, welch
-from results.page import code, markdown_table, one_line
-from results.tables import number_text
+from savo_bench.results import provenance, reference
+from savo_bench.results.format import replacing, spec_hash
+from savo_bench.results.frame import Runs
+from savo_bench.results.inference import holm, welch
+from savo_bench.results.page import code, markdown_table, one_line
+from savo_bench.results.tables import number_text
 
 POWER = 0.8
 LEVEL = 0.95

@@ -18,11 +18,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
-from results import diagnosis, page, plots, provenance, tables
-from results.format import replacing, slug
-from results.frame import COSTS, Runs, load
-from results.page import Block, Figure, Gallery, Heading, Items, Note, Table, Text, code
-from results.reference import Bounds
+from savo_bench.results import diagnosis, page, plots, provenance, tables
+from savo_bench.results.format import replacing, slug
+from savo_bench.results.frame import COSTS, Runs, load
+from savo_bench.results.page import Block, Figure, Gallery, Heading, Items, Note, Table, Text, code
+from savo_bench.results.reference import Bounds
 
 SUMMARIES = ("last10", "final", "best")  # what can count as a seed's score
 CURVES = ("mean", "iqm")  # what a learning curve can be over seeds

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from results import metrics, reference
-from results.format import text
-from results.frame import COSTS, EVAL_COLUMNS, Runs
-from results.inference import holm, welch
-from results.reference import Bounds
+from savo_bench.results import metrics, reference
+from savo_bench.results.format import text
+from savo_bench.results.frame import COSTS, EVAL_COLUMNS, Runs
+from savo_bench.results.inference import holm, welch
+from savo_bench.results.reference import Bounds
 
 FEW_SEEDS = 5  # below it intervals are too narrow: tests/test_metrics.py, coverage of the IQM interval
 SIGNIFICANT = 0.05

@@ -42,7 +42,7 @@ def run_python() -> RunPython:
     """`run_python(code, *folders)` runs code in a fresh interpreter that also imports from the folders."""
 
     def run(code: str, *folders: Path) -> subprocess.CompletedProcess[str]:
-        path = os.pathsep.join(map(str, (*folders, ROOT)))
+        path = os.pathsep.join(map(str, (*folders, ROOT / "src")))
         return subprocess.run(
             [sys.executable, "-c", code],
             env={**os.environ, "PYTHONPATH": path},

@@ -13,8 +13,8 @@ import types
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import ledger
-from results.format import Owner, SeedFolder, append_csv
+from savo_bench.bench import ledger
+from savo_bench.results.format import Owner, SeedFolder, append_csv
 
 SITECUSTOMIZE = "import fake_training\nfake_training.install()\n"
 
@@ -37,7 +37,7 @@ class FakeConfig:
 
 def install() -> None:
     """Put this module in the place of bench.train, and nothing in that of torch."""
-    sys.modules["bench.train"] = sys.modules[__name__]
+    sys.modules["savo_bench.bench.train"] = sys.modules[__name__]
     torch = types.ModuleType("torch")
     torch.set_num_threads = lambda _: None  # type: ignore[attr-defined]
     sys.modules["torch"] = torch

@@ -10,7 +10,7 @@ import pytest
 from rliable import library
 from rliable import metrics as theirs
 
-from results import metrics as ours
+from savo_bench.results import metrics as ours
 
 SHAPES = [(2, 1), (3, 1), (10, 1), (3, 2), (5, 7), (4, 13), (10, 6), (17, 3), (100, 26)]  # (runs, tasks)
 INTERVALS = [(3, 2), (5, 4), (10, 1), (10, 6), (25, 3)]

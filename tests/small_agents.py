@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-import algos
-from algos.agent import Acted, Agent, Batch, Call, Spaces
-from algos.catalogue import Catalogue
-from algos.nets import Stack
-from algos.sac import LOG_SIGMA_HIGH, LOG_SIGMA_LOW
-from algos.streams import Streams, standard_normal
+from savo_bench import algos
+from savo_bench.algos.agent import Acted, Agent, Batch, Call, Spaces
+from savo_bench.algos.catalogue import Catalogue
+from savo_bench.algos.nets import Stack
+from savo_bench.algos.sac import LOG_SIGMA_HIGH, LOG_SIGMA_LOW
+from savo_bench.algos.streams import Streams, standard_normal
 
 CPU = torch.device("cpu")
 Twins = tuple[tuple[float, float], tuple[float, float]]  # two functions of the action: slope and offset

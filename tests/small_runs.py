@@ -6,11 +6,10 @@ from typing import Any
 import pytest
 import torch
 
-import algos
-import envs
-from bench import plan, profiles, train
-from bench.plan import Budget, Cell, Pack
-from results.format import SeedFolder, read_json
+from savo_bench import algos, envs
+from savo_bench.bench import plan, profiles, train
+from savo_bench.bench.plan import Budget, Cell, Pack
+from savo_bench.results.format import SeedFolder, read_json
 
 SMALL = {"hidden": (24, 17), "batch_size": 19, "warmup_steps": 60, "lr": 1e-3}  # odd sizes: no register is full
 # Every algorithm of the registry, the dear ones made smaller.

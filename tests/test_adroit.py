@@ -8,10 +8,10 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-import envs
-from envs import adroit
-from envs.adroit import Adroit, base
-from envs.simulator import NoRenderer
+from savo_bench import envs
+from savo_bench.envs import adroit
+from savo_bench.envs.adroit import Adroit, base
+from savo_bench.envs.simulator import NoRenderer
 
 # name → Gymnasium-Robotics' name, actions, observations
 SIZES = {
@@ -183,8 +183,8 @@ def run_with(renderer: str, run_python, monkeypatch, code: str):
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="egl is Linux's")
 def test_pictures_without_a_screen(run_python, monkeypatch):
     code = (
-        "import envs, numpy as np\n"
-        "from envs.simulator import NoRenderer\n"
+        "import numpy as np; from savo_bench import envs\n"
+        "from savo_bench.envs.simulator import NoRenderer\n"
         "for name in [*envs.names('adroit'), 'restricted-hopper', 'hopper']:\n"
         "    env = envs.make(name, render_mode='rgb_array')\n"
         "    env.reset(seed=0)\n"
@@ -207,8 +207,8 @@ def test_pictures_without_a_screen(run_python, monkeypatch):
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="egl is Linux's")
 def test_each_of_several_environments_shows_its_own_picture(run_python, monkeypatch):
     code = (
-        "import envs, gc\n"
-        "from envs.simulator import NoRenderer\n"
+        "import gc; from savo_bench import envs\n"
+        "from savo_bench.envs.simulator import NoRenderer\n"
         "several = [envs.make(name, render_mode='rgb_array') for name in ('adroit-pen', 'hopper', 'restricted-ant')]\n"
         "for env in several:\n"
         "    env.reset(seed=0)\n"
@@ -236,8 +236,8 @@ def test_each_of_several_environments_shows_its_own_picture(run_python, monkeypa
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="egl is Linux's")
 def test_a_walker_does_not_leave_the_picture(run_python, monkeypatch):
     code = (
-        "import envs\n"
-        "from envs.simulator import NoRenderer\n"
+        "from savo_bench import envs\n"
+        "from savo_bench.envs.simulator import NoRenderer\n"
         "for name in ('hopper', 'walker2d', 'half-cheetah', 'ant'):\n"
         "    env = envs.make(f'restricted-{name}', render_mode='rgb_array')\n"
         "    env.reset(seed=0)\n"
@@ -264,8 +264,8 @@ def test_a_walker_does_not_leave_the_picture(run_python, monkeypatch):
 @pytest.mark.parametrize("name", ["adroit-pen", "restricted-hopper", "hopper"])
 def test_a_missing_renderer_is_one_line_and_stops_no_training(name: str, run_python, monkeypatch):
     code = (
-        "import envs\n"
-        "from envs.simulator import NoRenderer\n"
+        "from savo_bench import envs\n"
+        "from savo_bench.envs.simulator import NoRenderer\n"
         f"env = envs.make({name!r}, render_mode='rgb_array')\n"
         "env.reset(seed=0)\n"
         "try:\n"
@@ -284,7 +284,7 @@ def test_a_missing_renderer_is_one_line_and_stops_no_training(name: str, run_pyt
 
 def test_a_renderer_that_cannot_be_loaded_stops_no_training(run_python, monkeypatch):
     code = (
-        "import envs, os\n"
+        "import os; from savo_bench import envs\n"
         "env = envs.make('adroit-pen')\n"
         "env.reset(seed=0)\n"
         "print(env.step(env.action_space.sample())[0].dtype, 'MUJOCO_GL' in os.environ)\n"
@@ -303,7 +303,7 @@ def test_the_line_names_what_was_asked_for(monkeypatch):
             raise ImportError("no\nlibrary")
 
     monkeypatch.setenv("MUJOCO_GL", "osmesa")
-    from envs.simulator import picture
+    from savo_bench.envs.simulator import picture
 
     with pytest.raises(NoRenderer, match=r"MUJOCO_GL=osmesa \(no library\)"):
         picture(Blind())

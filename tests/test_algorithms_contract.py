@@ -11,9 +11,9 @@ import torch
 from small_agents import VARIANTS, Pack, config, numbers, pack, same
 from torch import Tensor
 
-import algos
-from algos.agent import load_policy_state, load_seed_state, parameters, policy_state, seed_state
-from algos.nets import Stack
+from savo_bench import algos
+from savo_bench.algos.agent import load_policy_state, load_seed_state, parameters, policy_state, seed_state
+from savo_bench.algos.nets import Stack
 
 ROOT = Path(__file__).parent.parent
 

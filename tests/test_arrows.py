@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+OURS = "savo_bench"
 PACKAGES = ("bench", "algos", "envs", "results")
 
 # What each package may import beside itself and the standard library; bench may import anything.
@@ -27,13 +28,19 @@ def imports(source: str) -> Iterator[tuple[int, str, bool]]:
     inside = {id(node) for function in functions for part in function.body for node in ast.walk(part)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from ((node.lineno, alias.name.split(".")[0], id(node) in inside) for alias in node.names)
+            yield from ((node.lineno, package_of(alias.name), id(node) in inside) for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            yield node.lineno, node.module.split(".")[0], id(node) in inside
+            named = [f"{node.module}.{alias.name}" for alias in node.names] if node.module == OURS else [node.module]
+            yield from ((node.lineno, package_of(name), id(node) in inside) for name in named)
         elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
             called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
             if called in ("import_module", "__import__"):
-                yield node.lineno, str(node.args[0].value).split(".")[0], id(node) in inside
+                yield node.lineno, package_of(str(node.args[0].value)), id(node) in inside
+
+
+def package_of(module: str) -> str:
+    """The top-level package of a module; of our own, the one of the four that it belongs to."""
+    return module.removeprefix(f"{OURS}.").split(".")[0]
 
 
 def wrong_arrows(package: str, source: str) -> list[str]:
@@ -58,13 +65,13 @@ def test_no_arrow_runs_the_wrong_way(package: str):
 @pytest.mark.parametrize(
     ("package", "source"),
     [
-        ("algos", "import envs"),
-        ("algos", "from bench.errors import UserError"),
-        ("envs", "def f():\n    from algos import td3"),
+        ("algos", "from savo_bench import envs"),
+        ("algos", "from savo_bench.bench.errors import UserError"),
+        ("envs", "def f():\n    from savo_bench.algos import td3"),
         ("envs", "import numpy, torch.nn"),
         ("envs", "class C:\n    from scipy import sparse"),
         ("algos", "def f():\n    import scipy"),
-        ("results", "import importlib\nimportlib.import_module('bench.plan')"),
+        ("results", "import importlib\nimportlib.import_module('savo_bench.bench.plan')"),
         ("results", "__import__('torch')"),
     ],
 )
@@ -73,7 +80,7 @@ def test_a_wrong_arrow_is_found(package: str, source: str):
 
 
 def test_a_right_arrow_is_not_found():
-    source = "import math\nimport numpy as np\nfrom envs.registry import make\nfrom . import registry"
+    source = "import math\nimport numpy as np\nfrom savo_bench.envs.registry import make\nfrom . import registry"
     assert wrong_arrows("envs", source) == []
     assert wrong_arrows("envs", "def f():\n    def g():\n        import torch.nn") == []
 
@@ -81,16 +88,19 @@ def test_a_right_arrow_is_not_found():
 @pytest.mark.parametrize(
     ("module", "unwanted"),
     [
-        ("results.format", ("pandas", "matplotlib", "scipy", "torch", "mujoco", "gymnasium")),
-        ("results.frame", ("torch", "mujoco", "gymnasium")),
-        ("results.report", ("torch", "mujoco", "gymnasium")),
-        ("envs", ("mujoco", "torch", "pandas")),
-        ("algos", ("gymnasium", "mujoco", "pandas")),
-        ("bench.cli", ("torch", "mujoco", "pandas", "matplotlib")),
+        ("savo_bench.results.format", ("pandas", "matplotlib", "scipy", "torch", "mujoco", "gymnasium")),
+        ("savo_bench.results.frame", ("torch", "mujoco", "gymnasium")),
+        ("savo_bench.results.report", ("torch", "mujoco", "gymnasium")),
+        ("savo_bench.envs", ("mujoco", "torch", "pandas")),
+        ("savo_bench.algos", ("gymnasium", "mujoco", "pandas")),
+        ("savo_bench.bench.cli", ("torch", "mujoco", "pandas", "matplotlib")),
     ],
 )
-def test_importing_it_leaves_out(module: str, unwanted: tuple[str, ...], run_python):
-    code = f"import sys, {module}; print(*sorted(set({unwanted}) & set(sys.modules)))"
+def test_importing_it_adds_none_of_these(module: str, unwanted: tuple[str, ...], run_python):
+    code = (
+        f"import sys, savo_bench; before = set(sys.modules); import {module}\n"
+        f"print(*sorted(set({unwanted}) & (set(sys.modules) - before)))"
+    )
     result = run_python(code)
     assert result.returncode == 0, result.stderr
     assert result.stdout.split() == []

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-import envs
-from results import reference
+from savo_bench import envs
+from savo_bench.results import reference
 
 ROOT = Path(__file__).parent.parent
 TABLE = ROOT / "results" / "reference" / "normalisation.csv"

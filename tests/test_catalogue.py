@@ -8,11 +8,11 @@ import torch
 from scipy.spatial.distance import cdist
 from torch import tensor
 
-import algos
-from algos import catalogue
-from algos.actor_critic import snap
-from algos.agent import Spaces
-from algos.catalogue import BLOCK, BLOCKS_FROM, CELLS, CHUNK, INVERTED_FROM, Catalogue, InvertedFile
+from savo_bench import algos
+from savo_bench.algos import catalogue
+from savo_bench.algos.actor_critic import snap
+from savo_bench.algos.agent import Spaces
+from savo_bench.algos.catalogue import BLOCK, BLOCKS_FROM, CELLS, CHUNK, INVERTED_FROM, Catalogue, InvertedFile
 
 
 def strewn(rng: np.random.Generator, *shape: int) -> np.ndarray:

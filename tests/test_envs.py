@@ -13,10 +13,10 @@ import pytest
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.env_checker import check_env
 
-import envs
-from envs.locomotion import base
-from envs.restricted import Restricted, ball_radius
-from envs.simulator import NoRenderer
+from savo_bench import envs
+from savo_bench.envs.locomotion import base
+from savo_bench.envs.restricted import Restricted, ball_radius
+from savo_bench.envs.simulator import NoRenderer
 
 NAMES = [name for name in envs.names() if name != "recsim-data"]  # needs ratings; test_movielens makes some
 RESTRICTED = envs.names("restricted")
@@ -204,7 +204,7 @@ def test_same_seed_and_actions_give_the_same_episodes(name: str):
 
 def test_another_process_sees_the_same_episodes(run_python):
     code = (
-        "import envs, test_envs as t\n"
+        "import test_envs as t; from savo_bench import envs\n"
         "for name in t.NAMES:\n"
         "    env = envs.make(name)\n"
         "    print(name, t.digest(t.rollout(env, t.actions_for(env, 60), seed=5)))\n"

@@ -15,10 +15,10 @@ import pytest
 import torch
 from small_runs import assert_same_run, cell, one_thread, pack, status, stop_at
 
-import envs
-from bench import checkpoint, ledger, train
-from bench.errors import UserError
-from results.format import SeedFolder
+from savo_bench import envs
+from savo_bench.bench import checkpoint, ledger, train
+from savo_bench.bench.errors import UserError
+from savo_bench.results.format import SeedFolder
 
 __all__ = ["one_thread", "stop_at"]  # fixtures
 
@@ -389,7 +389,7 @@ def test_a_killed_parent_costs_neither_what_is_done_nor_what_was_saved(tmp_path)
 
     def start(runs: str) -> subprocess.Popen[bytes]:
         code = Path(__file__).parents[1]
-        line = [sys.executable, "-m", "bench.cli", *command, "--runs", str(tmp_path / runs)]
+        line = [sys.executable, "-m", "savo_bench.bench.cli", *command, "--runs", str(tmp_path / runs)]
         return subprocess.Popen(line, cwd=code, stdout=subprocess.DEVNULL)
 
     calm = start("calm")

@@ -3,7 +3,7 @@
 import torch
 from small_runs import cell, pack, status
 
-from bench import footprint, train
+from savo_bench.bench import footprint, train
 
 
 def test_a_training_records_memory_latency_and_weights(tmp_path):
@@ -20,7 +20,7 @@ def test_a_training_records_memory_latency_and_weights(tmp_path):
 def test_memory_is_this_processs_own_and_not_its_parents(run_python):
     held = bytearray(400_000_000)
     held[::4096] = b"x" * len(held[::4096])  # every page is touched
-    code = "import torch; from bench.footprint import peak_memory; print(peak_memory(torch.device('cpu')))"
+    code = "import torch; from savo_bench.bench.footprint import peak_memory; print(peak_memory(torch.device('cpu')))"
     assert 1e7 < float(run_python(code).stdout) < 4e8 < footprint.peak_memory(torch.device("cpu"))
 
 

@@ -9,8 +9,8 @@ import sys
 import numpy as np
 import pytest
 
-from results import format as fmt
-from results.format import CorruptFile, OtherSchema, SeedFolder
+from savo_bench.results import format as fmt
+from savo_bench.results.format import CorruptFile, OtherSchema, SeedFolder
 
 SPEC = {
     "environment": {"name": "restricted-hopper", "id": "SavoBench/RestrictedHopper-v0", "keywords": {}},
@@ -188,7 +188,7 @@ def test_a_full_disk_leaves_whole_lines(tmp_path, run_python):
     code = f"""
 import resource, signal
 from pathlib import Path
-from results import format as fmt
+from savo_bench.results import format as fmt
 path = Path({str(path)!r})
 length = fmt.append_csv(path, ["step", "x"], [(1, 0.5)])
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -6,9 +6,9 @@ import shutil
 import numpy as np
 import pytest
 
-from results import format as fmt
-from results.format import SeedFolder
-from results.frame import EVAL_COLUMNS, RUN_COLUMNS, MixedRuns, load, load_train
+from savo_bench.results import format as fmt
+from savo_bench.results.format import SeedFolder
+from savo_bench.results.frame import EVAL_COLUMNS, RUN_COLUMNS, MixedRuns, load, load_train
 
 STEPS, EVERY, EPISODES = 400, 100, 2
 

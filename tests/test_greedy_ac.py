@@ -19,8 +19,8 @@ from small_agents import (
 )
 from torch import tensor
 
-from algos.greedy_ac import elite_count
-from algos.nets import Stack
+from savo_bench.algos.greedy_ac import elite_count
+from savo_bench.algos.nets import Stack
 
 NORMALS = [0.3, -1.0, 0.8, 0.1, -0.5]  # of a proposal policy N(0, 1): its samples before tanh
 

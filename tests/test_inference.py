@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from results.inference import holm, welch
+from savo_bench.results.inference import holm, welch
 
 
 def ttest(x, y, **options) -> Any:

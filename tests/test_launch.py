@@ -19,13 +19,13 @@ import pytest
 from fake_training import FakeConfig, attempts
 from rich.console import Console
 
-from bench import grid, ledger, provenance, show, worker
-from bench.errors import UserError
-from bench.launch import Stop, local
-from bench.options import Options
-from bench.plan import Budget, Cell, Pack, seed_folder
-from bench.progress import Board
-from results.format import SeedFolder, Status
+from savo_bench.bench import grid, ledger, provenance, show, worker
+from savo_bench.bench.errors import UserError
+from savo_bench.bench.launch import Stop, local
+from savo_bench.bench.options import Options
+from savo_bench.bench.plan import Budget, Cell, Pack, seed_folder
+from savo_bench.bench.progress import Board
+from savo_bench.results.format import SeedFolder, Status
 
 TESTS = Path(__file__).parent
 
@@ -59,7 +59,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (patch / "sitecustomize.py").write_text(fake_training.SITECUSTOMIZE)
     monkeypatch.syspath_prepend(TESTS)
     monkeypatch.syspath_prepend(patch)
-    monkeypatch.setitem(sys.modules, "bench.train", fake_training)
+    monkeypatch.setitem(sys.modules, "savo_bench.bench.train", fake_training)
     return tmp_path / "runs" / "name"
 
 
@@ -365,7 +365,7 @@ def test_a_stop_is_noted_and_the_former_handlers_come_back():
 
 
 def test_a_worker_that_is_stopped_before_it_trains_has_nothing_to_save():
-    process = subprocess.Popen([sys.executable, "-m", "bench.worker"], stdin=subprocess.PIPE, cwd=TESTS.parent)
+    process = subprocess.Popen([sys.executable, "-m", "savo_bench.bench.worker"], stdin=subprocess.PIPE)
     wait_until(lambda: int(signal_mask(process.pid, "SigCgt")) & 1 << signal.SIGTERM - 1 != 0)
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=10) == worker.INTERRUPTED

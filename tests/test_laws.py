@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from small_runs import VARIANTS, assert_same_run, cell, one_thread, pack, status, stop_at
 
-from algos.catalogue import INVERTED_FROM
-from bench import checkpoint, train
-from bench.errors import UserError
-from results.format import SeedFolder, read_csv
+from savo_bench.algos.catalogue import INVERTED_FROM
+from savo_bench.bench import checkpoint, train
+from savo_bench.bench.errors import UserError
+from savo_bench.results.format import SeedFolder, read_csv
 
 __all__ = ["one_thread", "stop_at"]  # fixtures
 
@@ -170,7 +170,7 @@ STEPS = {"td3": 24_000, "savo": 5_000}  # some 20 s each, so that three kills fi
 @pytest.mark.parametrize("algorithm", STEPS)
 def test_a_run_killed_at_random_moments_ends_as_the_undisturbed_one(tmp_path, algorithm):
     """The command line, its worker killed with -9 three times, each time after it has saved something of its own."""
-    command = [sys.executable, "-m", "bench.cli", "run", "--algos", algorithm, "--envs", "restricted-hopper"]
+    command = [sys.executable, "-m", "savo_bench.bench.cli", "run", "--algos", algorithm, "--envs", "restricted-hopper"]
     command += ["--seeds", "3-3", "--steps", str(STEPS[algorithm]), "--eval-every", "2000", "--eval-episodes", "1"]
     command += ["--set", "warmup_steps=500", "--set", "hidden=16-16", "--set", "batch_size=16"]
     command += ["--checkpoint-every", "3", "--name", "law"]

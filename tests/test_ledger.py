@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from bench import ledger, options, plan
-from bench.errors import UserError
-from bench.plan import Cell
-from results.format import SeedFolder
+from savo_bench.bench import ledger, options, plan
+from savo_bench.bench.errors import UserError
+from savo_bench.bench.plan import Cell
+from savo_bench.results.format import SeedFolder
 
 ROOT = Path(__file__).parent.parent
 OPTIONS = options.Options(algos="td3", envs="restricted-hopper", profile="ci")
@@ -55,14 +55,14 @@ def forever(path: Path, first: str, repeated: str) -> subprocess.Popen:
     code = f"""
 import sys, time
 from pathlib import Path
-from bench import ledger
+from savo_bench.bench import ledger
 path = Path(sys.argv[1])
 {first}
 print(flush=True)
 while True:
     {repeated}
 """
-    process = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, cwd=ROOT)
+    process = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE)
     assert process.stdout is not None
     process.stdout.readline()
     return process
@@ -124,7 +124,7 @@ def test_a_failed_seed_says_why(tmp_path, cell):
 
 
 def test_a_resume_starts_at_the_newest_checkpoint_not_at_the_last_heartbeat(folder):
-    from bench import checkpoint
+    from savo_bench.bench import checkpoint
 
     assert ledger.state(folder).saved == 0
     folder.checkpoint.mkdir()

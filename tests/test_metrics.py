@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from results import metrics
+from savo_bench.results import metrics
 
 
 def rng(seed=0):

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-import envs
-from envs.mineworld import AHEAD, GOAL, NO_MINE, START, WALL, WIDTH, MineWorld, layout, plan
+from savo_bench import envs
+from savo_bench.envs.mineworld import AHEAD, GOAL, NO_MINE, START, WALL, WIDTH, MineWorld, layout, plan
 
 RIGHT, DOWN, LEFT, UP = range(4)
 SEEDS = range(20)

@@ -17,9 +17,9 @@ import pytest
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.env_checker import check_env
 
-import envs
-from envs import movielens
-from envs.movielens import ClickModel, Fit, Ratings, SimulatedUsers
+from savo_bench import envs
+from savo_bench.envs import movielens
+from savo_bench.envs.movielens import ClickModel, Fit, Ratings, SimulatedUsers
 
 USERS, ITEMS, RATED = 250, 60, 40
 NAME, ID = "recsim-data", "SavoBench/RecSimData-v0"
@@ -191,7 +191,8 @@ def test_same_seed_and_actions_give_the_same_episodes():
 
 def test_another_process_sees_the_same_episodes(run_python):
     here = repr(play(envs.make(NAME), films(200), seed=5))
-    code = f"import envs, test_movielens as t\nprint(repr(t.play(envs.make({NAME!r}), t.films(200), seed=5)))"
+    played = f"t.play(envs.make({NAME!r}), t.films(200), seed=5)"
+    code = f"import test_movielens as t; from savo_bench import envs\nprint(repr({played}))"
     there = run_python(code, Path(__file__).parent)
     assert there.stdout.strip() == here, there.stderr
 
@@ -551,8 +552,12 @@ def test_a_fit_that_fails_leaves_nothing_in_the_cache(empty_cache, monkeypatch):
 
 
 def test_processes_that_come_at_once_fit_once(empty_cache):
-    code = "import envs; print(envs.make('recsim-data').unwrapped.item_vectors.sum())"
-    environment = {**os.environ, movielens.CACHE: str(empty_cache), "PYTHONPATH": str(Path(__file__).parent.parent)}
+    code = "from savo_bench import envs; print(envs.make('recsim-data').unwrapped.item_vectors.sum())"
+    environment = {
+        **os.environ,
+        movielens.CACHE: str(empty_cache),
+        "PYTHONPATH": str(Path(__file__).parent.parent / "src"),
+    }
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -9,8 +9,8 @@ from small_agents import CPU
 from torch import Tensor, tensor
 from torch.nn.utils import clip_grad_norm_, parameters_to_vector
 
-from algos import nets
-from algos.nets import Layers, Optimizer, Params, Stack
+from savo_bench.algos import nets
+from savo_bench.algos.nets import Layers, Optimizer, Params, Stack
 
 pytestmark = pytest.mark.usefixtures("arithmetic_as_in_training")
 

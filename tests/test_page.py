@@ -11,8 +11,8 @@ from html.parser import HTMLParser
 import pandas as pd
 import pytest
 
-from results import page
-from results.page import Gallery, Heading, Items, Note, Table, Text
+from savo_bench.results import page
+from savo_bench.results.page import Gallery, Heading, Items, Note, Table, Text
 
 NASTY = "<script>alert(1)</script> `a` **b** | [x](y) \\ & % $ # _ { } ~ ^ \u2212 \u00e4 \u03b4\n!"
 FRAME = pd.DataFrame({"name": [NASTY, "b", "a"], "score": ["9 [1, 20]", "–", "−100 [0, 1]"], "odd": ["x10", "x9", ""]})

@@ -9,13 +9,12 @@ from typing import Any, ClassVar, Literal
 
 import pytest
 
-import algos
-import envs
-from algos.agent import Spaces
-from bench import cost, grammar, options, plan, profiles
-from bench.errors import UserError
-from bench.plan import Todo
-from results.format import spec_hash
+from savo_bench import algos, envs
+from savo_bench.algos.agent import Spaces
+from savo_bench.bench import cost, grammar, options, plan, profiles
+from savo_bench.bench.errors import UserError
+from savo_bench.bench.plan import Todo
+from savo_bench.results.format import spec_hash
 
 
 def opted(**given: Any) -> options.Options:

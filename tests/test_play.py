@@ -15,14 +15,13 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import Progress
 
-import algos
-import envs
-from bench import cli, film, plan, profiles, provenance, train
-from bench.errors import UserError
-from bench.plan import Budget, Cell
-from bench.play import Camera, perform
-from envs import simulator
-from results.format import SeedFolder, read_csv
+from savo_bench import algos, envs
+from savo_bench.bench import cli, film, plan, profiles, provenance, train
+from savo_bench.bench.errors import UserError
+from savo_bench.bench.plan import Budget, Cell
+from savo_bench.bench.play import Camera, perform
+from savo_bench.envs import simulator
+from savo_bench.results.format import SeedFolder, read_csv
 
 STEPS = 200
 FIELDS = "hidden=8-8,batch_size=8,warmup_steps=150"
@@ -335,7 +334,7 @@ def test_without_a_renderer_one_line_says_what_to_install(bench: Bench, monkeypa
     def blind(*_: Any) -> Any:
         raise simulator.NoRenderer("no picture; apt install libegl1 libgl1")
 
-    from envs import restricted
+    from savo_bench.envs import restricted
 
     monkeypatch.setattr(restricted, "picture", blind)
     code, _, err = bench("play", "--env", "restricted-hopper", "--algo", TD3)
@@ -370,9 +369,8 @@ def test_a_mujoco_task_is_filmed_without_a_screen(trained: Path, tmp_path, run_p
         monkeypatch.delenv(name, raising=False)
     out = tmp_path / "a.gif"
     arguments = ["--runs", str(trained.parent), "--env", "restricted-hopper", "--algo", TD3, "--out", str(out)]
-    code = (
-        f"import sys; sys.argv = {['bench', 'play', *arguments, '--steps', '20']!r}\nfrom bench import cli\ncli.main()"
-    )
+    arguments = ["bench", "play", *arguments, "--steps", "20"]
+    code = f"import sys; sys.argv = {arguments!r}\nfrom savo_bench.bench import cli\ncli.main()"
     result = run_python(code)
     if "no picture with" in result.stderr:
         pytest.skip(result.stderr.strip())

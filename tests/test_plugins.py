@@ -9,8 +9,8 @@ ROOT = Path(__file__).parent.parent
 
 
 def bench(plugin: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(plugin), str(ROOT)]), "COLUMNS": "200"}
-    command = [sys.executable, "-m", "bench.cli", *arguments]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(plugin), str(ROOT / "src")]), "COLUMNS": "200"}
+    command = [sys.executable, "-m", "savo_bench.bench.cli", *arguments]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
 
 

@@ -14,11 +14,11 @@ import torch
 from small_agents import CPU, Pack, pack
 from torch import Tensor
 
-import algos
-from algos.actor_critic import ActorCritic
-from algos.agent import Batch
-from algos.replay import Layout, Replay
-from algos.streams import standard_normal
+from savo_bench import algos
+from savo_bench.algos.actor_critic import ActorCritic
+from savo_bench.algos.agent import Batch
+from savo_bench.algos.replay import Layout, Replay
+from savo_bench.algos.streams import standard_normal
 
 Step = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
 

@@ -11,9 +11,9 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-import envs
-from envs import recsim
-from envs.recsim import RecSim, catalogue, click_greedy, click_probability, drift, generalising, privileged
+from savo_bench import envs
+from savo_bench.envs import recsim
+from savo_bench.envs.recsim import RecSim, catalogue, click_greedy, click_probability, drift, generalising, privileged
 
 SIGNS = np.array([1.0] * 15 + [-1.0] * 15)  # what a category's centroid holds in its dimension
 
@@ -126,11 +126,11 @@ def test_another_process_draws_the_same_catalogue(run_python):
 
 def test_half_a_million_items_take_far_less_than_four_gigabytes(run_python):
     code = (
-        "import envs\n"
+        "from savo_bench import envs\n"
         "env = envs.make('recsim', items=500_000)\n"
         "env.reset(seed=0)\n"
         "env.step(499_999)\n"
-        "from bench.footprint import peak_memory\n"
+        "from savo_bench.bench.footprint import peak_memory\n"
         "import torch\n"
         "print(env.unwrapped.item_vectors.shape, peak_memory(torch.device('cpu')))\n"
     )

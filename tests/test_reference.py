@@ -2,7 +2,7 @@
 
 import pytest
 
-from results import reference
+from savo_bench.results import reference
 
 HOPPER = {"name": "restricted-hopper", "id": "SavoBench/RestrictedHopper-v0", "keywords": {}}
 HEADER = "environment,version,bound,policy,mean,ci_low,ci_high,episodes,source\n"
@@ -100,7 +100,7 @@ def test_the_committed_published_scores_can_be_read():
 
 def test_the_version_of_restricted_tasks_is_the_environments_default():
     pytest.importorskip("gymnasium")  # this package is also tested where only what it needs is installed
-    import envs
+    from savo_bench import envs
 
     assert envs.get("restricted-hopper").keywords["version"].default == reference.RESTRICTED_VERSION
 

@@ -7,8 +7,8 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-import envs
-from envs import registry
+from savo_bench import envs
+from savo_bench.envs import registry
 
 
 class Image(gym.Env[Any, Any]):
@@ -184,7 +184,7 @@ def test_a_tag_that_nobody_has_has_no_names():
 
 def test_environments_of_an_installed_package_are_found(run_python, example_plugin):
     code = (
-        "import envs, gymnasium as gym\n"
+        "import gymnasium as gym; from savo_bench import envs\n"
         "print(envs.get('line').tags, list(envs.get('line').keywords), envs.get('line').summary)\n"
         "print(envs.make('line', friction=0.5))\n"
         "print(gym.make('SavoBenchExample/Line-v0').reset(seed=0)[0].dtype)\n"
@@ -209,7 +209,7 @@ def test_the_example_package_is_importable_before_envs(run_python, example_plugi
 
 def test_an_environment_of_a_package_passes_the_checks(run_python, example_plugin):
     code = (
-        "import envs\n"
+        "from savo_bench import envs\n"
         "from gymnasium.utils.env_checker import check_env\n"
         "check_env(envs.make('line').unwrapped)\n"
         "print('fine')\n"
@@ -228,7 +228,9 @@ def test_a_broken_package_is_left_out_with_one_line_and_the_others_stay(run_pyth
         (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: broken{number}\nVersion: 1.0\n")
         (metadata / "entry_points.txt").write_text(f"[{registry.ENTRY_POINTS}]\nof_{module} = {module}\n")
     result = run_python(
-        "import envs; print(len(envs.names('control')), envs.names('example'))", tmp_path, example_plugin
+        "from savo_bench import envs; print(len(envs.names('control')), envs.names('example'))",
+        tmp_path,
+        example_plugin,
     )
     assert result.stdout == "6 ['line']\n", result.stderr
     warnings = [line.partition("RuntimeWarning: ")[2] for line in result.stderr.splitlines() if "Warning: " in line]
@@ -245,7 +247,7 @@ def test_a_broken_package_is_left_out_with_one_line_and_the_others_stay(run_pyth
 
 TWICE = """
 import gymnasium as gym
-from envs import environment
+from savo_bench.envs import environment
 
 @environment("hopper", id="Broken/Hopper-v0", tags=(), max_episode_steps=1)
 def hopper() -> gym.Env:
@@ -263,8 +265,31 @@ def test_an_entry_point_may_be_a_function(run_python, tmp_path):
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: offers\nVersion: 1.0\n")
     points = "a_factory = offers:hopper\na_function = offers:register\n"
     (metadata / "entry_points.txt").write_text(f"[{registry.ENTRY_POINTS}]\n{points}")
-    result = run_python("import envs, sys; print(envs.names()[:], 'mujoco' in sys.modules)", tmp_path)
+    result = run_python(
+        "import sys; from savo_bench import envs; print(envs.names()[:], 'mujoco' in sys.modules)", tmp_path
+    )
     assert "'mine'" in result.stdout
     assert "'other'" in result.stdout
     assert result.stdout.endswith("False\n")  # the factory was found, not called
     assert result.stderr == ""
+
+
+@pytest.mark.parametrize("code", ["import savo_bench, gymnasium", "import gymnasium, savo_bench"])
+def test_importing_the_package_registers_the_tasks(run_python, code: str):
+    result = run_python(f"{code}\nprint(gymnasium.make('SavoBench/RestrictedHopper-v0').spec.id)")
+    assert result.stdout.strip() == "SavoBench/RestrictedHopper-v0", result.stderr
+
+
+def test_gymnasium_imports_the_package_that_an_id_names(run_python):
+    result = run_python("import gymnasium as gym; print(gym.make('savo_bench:SavoBench/MineWorld-v0').spec.id)")
+    assert result.stdout.strip() == "SavoBench/MineWorld-v0", result.stderr
+
+
+def test_folders_of_the_users_own_do_not_get_in_the_way(run_python, tmp_path):
+    for name in ("bench", "algos", "envs", "results"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise RuntimeError('somebody else')")
+    result = run_python(
+        "import sys; sys.argv = ['bench', 'list']; from savo_bench.bench.cli import main; main()", tmp_path
+    )
+    assert result.returncode == 0, result.stderr

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from test_frame import fake_run, rewrite_status, spec
 
-from results import reference, regression
-from results.format import spec_hash
-from results.frame import Runs, load
+from savo_bench.results import reference, regression
+from savo_bench.results.format import spec_hash
+from savo_bench.results.frame import Runs, load
 
 CELL = ("restricted-hopper", "td3")
 

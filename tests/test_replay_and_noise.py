@@ -5,11 +5,11 @@ import pytest
 import torch
 from small_agents import CPU
 
-from algos.agent import Spaces
-from algos.catalogue import Catalogue
-from algos.noise import ExplorationNoise
-from algos.replay import Layout, Replay
-from algos.streams import PURPOSES, Streams, evaluation_stream, standard_normal
+from savo_bench.algos.agent import Spaces
+from savo_bench.algos.catalogue import Catalogue
+from savo_bench.algos.noise import ExplorationNoise
+from savo_bench.algos.replay import Layout, Replay
+from savo_bench.algos.streams import PURPOSES, Streams, evaluation_stream, standard_normal
 
 SPACES = Spaces(obs_dim=2, action_dim=1)
 LAYOUT = Layout(SPACES, protos=2, items=0)

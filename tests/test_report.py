@@ -9,10 +9,10 @@ import pytest
 from matplotlib.text import Text
 from test_frame import EPISODES, fake_run, rewrite_status, spec
 
-from results import plots, provenance, reference, regression, tables
-from results.format import SeedFolder, append_csv, label
-from results.frame import MixedRuns, Runs, load
-from results.report import write_report
+from savo_bench.results import plots, provenance, reference, regression, tables
+from savo_bench.results.format import SeedFolder, append_csv, label
+from savo_bench.results.frame import MixedRuns, Runs, load
+from savo_bench.results.report import write_report
 
 
 @pytest.fixture(autouse=True)
@@ -636,7 +636,7 @@ def test_the_same_report_from_other_processes_is_the_same_bytes(tmp_path, run_py
     for out in ("one", "two"):
         arguments = f"Path({str(tmp_path / 'x')!r}), Path({str(tmp_path / out)!r})"
         done = run_python(
-            f"from pathlib import Path; from results.report import write_report; write_report({arguments})"
+            f"from pathlib import Path; from savo_bench.results.report import write_report; write_report({arguments})"
         )
         assert done.returncode == 0, done.stderr
     assert files(tmp_path / "one") == files(tmp_path / "two")

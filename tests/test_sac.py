@@ -9,7 +9,7 @@ from small_agents import Pack, make_gaussian, one_transition, pack, set_critics,
 from torch import tensor
 from torch.distributions import Normal, TanhTransform, TransformedDistribution
 
-from algos import sac
+from savo_bench.algos import sac
 
 HALF = math.atanh(0.5)  # before tanh
 

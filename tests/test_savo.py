@@ -7,9 +7,9 @@ import torch
 from small_agents import UNUSED, Pack, make_constant, make_linear, one_transition, pack, set_critics, tiny
 from torch import Tensor, tensor
 
-from algos import savo, td
-from algos.agent import Batch
-from algos.nets import Stack
+from savo_bench.algos import savo, td
+from savo_bench.algos.agent import Batch
+from savo_bench.algos.nets import Stack
 
 pytestmark = pytest.mark.usefixtures("arithmetic_as_in_training")
 

@@ -18,7 +18,7 @@ from small_agents import (
 )
 from torch import Tensor, tensor
 
-from algos import savo_sac
+from savo_bench.algos import savo_sac
 
 HALF = math.atanh(0.5)
 

@@ -14,13 +14,13 @@ import pytest
 from fake_training import FakeConfig
 from rich.console import Console
 
-from algos.agent import Spaces
-from bench import grid, jobs, ledger, options, show, submit, worker
-from bench.errors import UserError
-from bench.launch import slurm
-from bench.options import Slurm
-from bench.plan import Budget, Cell, Pack, seed_folder
-from results.format import SeedFolder, append_csv
+from savo_bench.algos.agent import Spaces
+from savo_bench.bench import grid, jobs, ledger, options, show, submit, worker
+from savo_bench.bench.errors import UserError
+from savo_bench.bench.launch import slurm
+from savo_bench.bench.options import Slurm
+from savo_bench.bench.plan import Budget, Cell, Pack, seed_folder
+from savo_bench.results.format import SeedFolder, append_csv
 
 CELL = Cell("hopper", {}, "fake", FakeConfig(), {}, Budget("ci", 4, 1, 1))
 

@@ -6,8 +6,8 @@ import torch
 from small_agents import CPU
 from torch import Tensor, tensor
 
-from algos.nets import Params, Stack
-from algos.summary import SUMMARISERS, summarise, summary_layers
+from savo_bench.algos.nets import Params, Stack
+from savo_bench.algos.summary import SUMMARISERS, summarise, summary_layers
 
 I, H, Z = 5, 6, 4
 SEEDS, MEMBERS, COUNT, STATES = 2, 3, 3, 7

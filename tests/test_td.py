@@ -3,7 +3,7 @@
 import torch
 from torch import tensor
 
-from algos import td
+from savo_bench.algos import td
 
 
 def test_target_is_reward_plus_discounted_value_unless_terminated():

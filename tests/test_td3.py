@@ -7,7 +7,7 @@ import torch
 from small_agents import Pack, make_constant, set_critics, tiny
 from torch import Tensor, tensor
 
-from algos.agent import Batch
+from savo_bench.algos.agent import Batch
 
 pytestmark = pytest.mark.usefixtures("arithmetic_as_in_training")
 

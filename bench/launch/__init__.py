@@ -9,10 +9,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Protocol, Self
 
-from bench import ledger
-from bench.plan import Pack, seed_folder
-from bench.progress import Board
-from results.format import CorruptFile
+from savo_bench.bench import ledger
+from savo_bench.bench.plan import Pack, seed_folder
+from savo_bench.bench.progress import Board
+from savo_bench.results.format import CorruptFile
 
 Claim = Callable[[Pack], Pack | None]  # a pack without the seeds that need no training any more, None if none is left
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")  # read when torch and numpy load

@@ -17,11 +17,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import show, worker
-from bench.launch import THREAD_VARIABLES, Claim, Problems, Stop, Stopped, record
-from bench.plan import Pack
-from bench.progress import Board
-from results.format import slug
+from savo_bench.bench import show, worker
+from savo_bench.bench.launch import THREAD_VARIABLES, Claim, Problems, Stop, Stopped, record
+from savo_bench.bench.plan import Pack
+from savo_bench.bench.progress import Board
+from savo_bench.results.format import slug
 
 POLL = 0.1  # seconds between two looks at the workers
 _TAIL = 4_096  # bytes of a log that are searched for its last line
@@ -160,7 +160,7 @@ def _start(queued: Pack, pack: Pack, slot: int) -> _Worker:
         try:
             process = subprocess.Popen(
                 # -P: no folder beyond this process's own import path, which the environment names
-                [sys.executable, "-P", "-m", "bench.worker"],
+                [sys.executable, "-P", "-m", "savo_bench.bench.worker"],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from small_runs import assert_same_run
 
-from bench import checkpoint
-from results.format import SeedFolder, seed_folders
+from savo_bench.bench import checkpoint
+from savo_bench.results.format import SeedFolder, seed_folders
 
 pytestmark = [pytest.mark.slurm, pytest.mark.usefixtures("cluster")]
 
@@ -31,7 +31,7 @@ import_ = builtins.__import__
 
 def importing(name, *arguments, **more):
     module = import_(name, *arguments, **more)
-    training = getattr(sys.modules.get("bench.train"), "Training", None)
+    training = getattr(sys.modules.get("savo_bench.bench.train"), "Training", None)
     if training and "slow" not in training.__dict__:
         training.slow, advance = True, training.advance
         training.advance = lambda self: (time.sleep(0.03), advance(self))[1]
@@ -46,7 +46,7 @@ def slow(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Environment variables with which trainings are slow."""
     folder = tmp_path_factory.mktemp("slow")
     (folder / "sitecustomize.py").write_text(SLOW)
-    return {"PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"}
+    return {"PYTHONPATH": f"{folder}{os.pathsep}{ROOT / 'src'}"}
 
 
 @pytest.fixture(scope="session")
@@ -66,8 +66,8 @@ def bench(*arguments: str | Path, **environment: str) -> tuple[int, str]:
 
 def started(*arguments: str | Path, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "bench.cli", *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **environment},
+        [sys.executable, "-m", "savo_bench.bench.cli", *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1", **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -175,8 +175,19 @@ def test_a_grid_is_one_throttled_array_of_packs_and_equals_a_local_run(slow, tmp
 
 def test_a_wrong_partition_is_slurms_message_in_one_line(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-m", "bench.cli", "run", *ONE, *ON_SLURM, "--partition", "nope", "--runs", tmp_path],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        [
+            sys.executable,
+            "-m",
+            "savo_bench.bench.cli",
+            "run",
+            *ONE,
+            *ON_SLURM,
+            "--partition",
+            "nope",
+            "--runs",
+            tmp_path,
+        ],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
         capture_output=True,
         text=True,
         check=False,

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from algos import Entry
-from algos.actor_critic import Proposals
-from algos.agent import Call, Noise
-from algos.td3 import TD3, TD3Config
+from savo_bench.algos import Entry
+from savo_bench.algos.actor_critic import Proposals
+from savo_bench.algos.agent import Call, Noise
+from savo_bench.algos.td3 import TD3, TD3Config
 
 
 @dataclass(frozen=True, kw_only=True)

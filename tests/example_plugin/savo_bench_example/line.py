@@ -3,7 +3,7 @@
 import gymnasium as gym
 import numpy as np
 
-from envs import environment
+from savo_bench.envs import environment
 
 
 class Line(gym.Env[np.ndarray, np.ndarray]):
