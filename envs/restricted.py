@@ -19,7 +19,7 @@ import gymnasium as gym
 import numpy as np
 
 from savo_bench.envs.locomotion import Version, base
-from savo_bench.envs.registry import box_scale, environment, float32_box
+from savo_bench.envs.registry import Metric, box_scale, environment, float32_box
 from savo_bench.envs.simulator import close, picture
 from savo_bench.envs.values import integer, number
 
@@ -173,7 +173,7 @@ def _register(task: _Task) -> None:
         id=f"SavoBench/Restricted{task.task}-v0",
         tags=("restricted",),
         max_episode_steps=1000,  # Gymnasium's limit of every base, v4 and v5
-        metrics={"valid": "mean"},
+        metrics={"valid": Metric("mean", "invalid actions", "%", complement=True)},
         summary=f"{task.task} whose {task.actions}-D actions count only in small balls",
     )
     def restricted(
