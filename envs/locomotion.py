@@ -1,4 +1,4 @@
-"""Gymnasium's MuJoCo locomotion tasks as they are: the bases of the restricted tasks, and controls beside them."""
+"""Gymnasium's MuJoCo locomotion tasks, unchanged: the bases of the restricted tasks, and controls to compare with."""
 
 import warnings
 from typing import Any, Literal, get_args
@@ -24,8 +24,8 @@ CONTROLS = {
 # Gymnasium's v5 adds 78 contact forces to Ant's 27 observations; without them it is as v4, which the paper used.
 _KEYWORDS: dict[str, dict[str, Any]] = {"Ant-v5": {"include_cfrc_ext_in_observation": False}}
 
-# Ours: where Gymnasium's camera shows a part of the single pendulum's rail, round where the cart begins, and the double
-# one as a dot. This one stands still and sees the whole rail, with the poles up or down; degrees and metres.
+# Ours, in degrees and metres: a fixed camera that shows the pendulums' whole rail, with the poles up or down.
+# Gymnasium's shows only a part of the single pendulum's rail, and the double pendulum as a dot.
 _CAMERAS: dict[str, dict[str, Any]] = {
     "InvertedPendulum": {"elevation": -25.0, "distance": 3.0, "lookat": np.array((0.0, 0.0, 0.2))},
     "InvertedDoublePendulum": {"elevation": -25.0, "distance": 3.2, "lookat": np.array((0.0, 0.0, 0.4))},
@@ -33,7 +33,7 @@ _CAMERAS: dict[str, dict[str, Any]] = {
 
 
 def base(task: str, version: str, render_mode: str | None = None) -> gym.Env:
-    """Gymnasium's environment itself, without wrappers and without a time limit, `base("Hopper", "v5")`.
+    """Make Gymnasium's environment without wrappers and without a time limit, `base("Hopper", "v5")`.
 
     Raises:
         ValueError: There is no such version.
@@ -42,7 +42,7 @@ def base(task: str, version: str, render_mode: str | None = None) -> gym.Env:
     if version not in versions:
         raise ValueError(f"version={version!r}: must be {' or '.join(versions)}")
     with warnings.catch_warnings():
-        # Whoever asks for v4 knows that it is deprecated.
+        # v4 is used only if a user asks for it.
         warnings.filterwarnings("ignore", r".*is out of date", DeprecationWarning)
         return _make(f"{task}-{version}", render_mode=render_mode).unwrapped
 
@@ -55,9 +55,9 @@ def _make(id: str, *, render_mode: str | None = None) -> gym.Env:
 
 
 def _aim(env: Any, task: str) -> None:
-    """See that the camera shows what there is to see.
+    """Set the camera: the model's own one that follows the body, if there is one, or one of `_CAMERAS`.
 
-    Gymnasium 1.4 takes a camera that stands still, also where the model has one that follows, and walkers leave it.
+    Gymnasium 1.4 always takes a fixed camera, so walkers leave its pictures.
     """
     renderer = env.mujoco_renderer
     for camera in map(env.model.camera, range(env.model.ncam)):

@@ -1,11 +1,11 @@
-"""A mine field with tools: cross it, and clear the way with the right one of 50 tools, or with two in a row.
+"""A mine field with tools: cross it, and remove each mine in the way with one of 50 tools, or with two in a row.
 
-A tool turns a mine of one type into another type or into none, and it acts on the cell in front. The catalogue of
-actions is 4 moves and 50 tools; their vectors say which way a move goes and what a tool turns into what.
+A tool acts on the cell in front: it turns a mine of one type into a mine of another type, or removes it. The catalogue
+of actions has 4 moves and 50 tools. The vector of a move gives its direction, that of a tool its two types.
 
-Numbers and rules are those of the SAVO authors' code (`USC-Lira/Q3C@4a5456b`, `large_rl/envs/`). Ours is how an
-observation is written: position and heading are scaled to [0, 1], and the last of the 16 flags of the cell in front
-says that there is no mine, whether it was removed, never was there, or a wall is (which the free flags tell).
+Numbers and rules are those of the SAVO authors' code (`USC-Lira/Q3C@4a5456b`, `large_rl/envs/`). Ours is the form of
+the observation: position and heading are scaled to [0, 1], and the last of the 16 flags of the cell in front means that
+there is no mine. It is also set for a wall; the flags of free neighbours tell walls from free cells.
 """
 
 import functools
@@ -20,15 +20,15 @@ from numpy.typing import NDArray
 from savo_bench.envs.registry import Metric, environment
 from savo_bench.envs.values import integer, picture_mode
 
-SIZE = 8  # code: cells in a row, inside the walls
+SIZE = 8  # code: cells in a row, without the walls
 MINE_PROBABILITY = 0.7  # code
 UPPER, LOWER = range(7), range(7, 15)  # code: the types of layer 0 and of layer 1
-NO_MINE = 15  # code: the type of what is removed
+NO_MINE = 15  # code: the type of a cell without a mine
 WALL = 16  # ours
 MOVES = 4  # code: right, down, left, up
 TOOLS = 50  # code
-TOOL_REWARD = 0.05  # code: for a tool that fits
-REMOVAL_REWARD = 0.05  # code: besides, for a mine that is gone
+TOOL_REWARD = 0.05  # code: for a tool that changes the cell in front
+REMOVAL_REWARD = 0.05  # code: added if the mine is removed
 APPROACH_REWARD = 0.2  # code: per cell of Manhattan distance to the goal
 GOAL_REWARD = 30.0  # code: times 1 - .9 t/101 at step t
 GOAL_DECAY = 0.9 / 101  # code
@@ -36,19 +36,19 @@ STEPS = 100  # code
 LAYOUT_SEED = 0  # ours
 CELL_PIXELS = 32  # ours
 
-WIDTH = SIZE + 2  # cells are numbered row by row, with the walls round them
+WIDTH = SIZE + 2  # with the walls; cells are numbered row by row
 START, GOAL = WIDTH + 1, SIZE * WIDTH + SIZE
-AHEAD = (1, WIDTH, -1, -WIDTH)  # from a cell to its neighbour, by heading
-OBSERVATION = 3 + MOVES + NO_MINE + 1  # x, y, heading; free neighbours; what is in front
+AHEAD = (1, WIDTH, -1, -WIDTH)  # by heading, the difference of a neighbour's number
+OBSERVATION = 3 + MOVES + NO_MINE + 1  # x, y, heading; free neighbours; the type in front
 
 
 class Layout(NamedTuple):
-    """What stays the same from episode to episode.
+    """The part of the field that is the same in every episode.
 
     Attributes:
         mines: The cells that hold a mine at reset.
-        tools: (start, end), the types that each tool turns into each other. The first 15 are the guaranteed ones.
-        item_vectors: (54, 4) float32 in [-1, 1], the moves before the tools; nobody can write to it.
+        tools: Per tool (start, end): it turns type start into type end. The first 15 are the guaranteed ones.
+        item_vectors: (54, 4) float32 in [-1, 1], read-only; first the moves, then the tools.
     """
 
     mines: tuple[int, ...]
@@ -58,7 +58,7 @@ class Layout(NamedTuple):
 
 @functools.cache
 def layout(seed: int, /) -> Layout:
-    """Draw the mines' places and the tools: the same object whenever a process asks for it again."""
+    """Draw the mines' places and the tools. A second call in a process returns the same object."""
     rng = np.random.default_rng(seed)
     places = [cell for cell, kind in enumerate(_EMPTY) if kind != WALL and cell not in (START, GOAL)]
     mines = tuple(cell for cell in places if rng.random() < MINE_PROBABILITY)
@@ -76,16 +76,16 @@ def layout(seed: int, /) -> Layout:
 
 
 class MineWorld(gym.Env[np.ndarray, np.int64]):
-    """Observes (23,) and acts by an index of 4 moves and 50 tools.
+    """The environment. The observation is (23,), an action is an index: 0..3 a move, 4..53 a tool.
 
-    A move turns the agent, and takes it forward if the cell ahead is free then. `info["success"]` says whether the
-    goal is reached; then the episode terminates.
+    A move turns the agent, then moves it forward if the cell ahead is free. `info["success"]` says whether the goal is
+    reached; the episode then terminates.
 
     Attributes:
-        item_vectors: (54, 4) float32; the same object for every copy in a process.
-        layout: What stays the same.
-        cells: The type in each cell, row by row with the walls: 0..14 a mine, 15 none, 16 a wall.
-        position, heading, elapsed: The agent's cell, its heading 0..3, and how many steps were taken.
+        item_vectors: (54, 4) float32; the same object in all environments of a process.
+        layout: Places of the mines, and tools.
+        cells: The type of each cell, row by row with the walls: 0..14 a mine, 15 no mine, 16 a wall.
+        position, heading, elapsed: The agent's cell, its heading 0..3, and the number of steps of the episode.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012 - Gymnasium's own form
@@ -100,7 +100,7 @@ class MineWorld(gym.Env[np.ndarray, np.int64]):
         self.position, self.heading, self.elapsed = START, 0, 0
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
-        """Draw the mines' types."""
+        """Draw the mines' types. Returns (observation, {})."""
         super().reset(seed=seed, options=options)
         self.cells = list(_EMPTY)
         mines = self.layout.mines
@@ -113,7 +113,7 @@ class MineWorld(gym.Env[np.ndarray, np.int64]):
         """Move or use a tool.
 
         Raises:
-            ValueError: There is no such action.
+            ValueError: There is no action with this index.
         """
         index = operator.index(action)
         if not 0 <= index < MOVES + TOOLS:
@@ -138,10 +138,10 @@ class MineWorld(gym.Env[np.ndarray, np.int64]):
         return self._observation(), reward, reached, False, {"success": reached}
 
     def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]
-        """The field as a picture (320, 320, 3), or None without a `render_mode`.
+        """Return a picture of the field (320, 320, 3), or None without a `render_mode`.
 
-        Walls are dark and the goal is green. Mines of layer 0 are red squares, those of layer 1 blue ones; the pale
-        bars in them number the type within its layer. The agent is the triangle that points where it heads.
+        Walls are dark and the goal is green. Mines are squares, red in layer 0 and blue in layer 1. The number of pale
+        bars in a square gives the type within its layer. The agent is a triangle that points to its heading.
         """
         if self.render_mode is None:
             return None
@@ -168,16 +168,16 @@ class MineWorld(gym.Env[np.ndarray, np.int64]):
         for heading, step in enumerate(AHEAD):
             if cells[position + step] == NO_MINE:
                 obs[3 + heading] = 1
-        obs[3 + MOVES + min(cells[position + AHEAD[self.heading]], NO_MINE)] = 1  # a wall is no mine
+        obs[3 + MOVES + min(cells[position + AHEAD[self.heading]], NO_MINE)] = 1  # a wall sets the flag of no mine
         return obs
 
 
 def plan(world: MineWorld) -> list[int]:
-    """The actions that bring the most reward from here on: a scripted expert, which sees every mine's type.
+    """Return the actions with the highest return from here on: a scripted expert, which knows every mine's type.
 
-    Dijkstra's search over positions and headings. A step costs what it takes off the reward at the goal, and a tool
-    brings its own back, though never as much: nothing off the way is worth doing. The way to a cell with a mine is a
-    turn, the tools that remove it, and a move; as every mine can be removed, there always is a way.
+    Dijkstra's search over positions and headings. The cost of a step is the decrease of the reward at the goal, minus
+    the reward of a tool, which is always smaller: no detour is worth it. To enter a cell with a mine takes a turn, the
+    tools that remove the mine, and a move. Every mine can be removed, so there always is a way.
     """
     tools = world.layout.tools
     removals = _removals(tools)
@@ -196,9 +196,9 @@ def plan(world: MineWorld) -> list[int]:
                 continue
             removal = removals[kind]
             way = (*removal, turn) if turn == heading or not removal else (turn, *removal, turn)
-            brought = sum(_tool_reward(tools[action - MOVES][1]) for action in removal)
-            price = GOAL_REWARD * GOAL_DECAY * len(way) - brought
-            heapq.heappush(queue, (cost + price, position + step, turn, actions + way))
+            tool_rewards = sum(_tool_reward(tools[action - MOVES][1]) for action in removal)
+            way_cost = GOAL_REWARD * GOAL_DECAY * len(way) - tool_rewards
+            heapq.heappush(queue, (cost + way_cost, position + step, turn, actions + way))
 
 
 @environment(
@@ -214,10 +214,10 @@ def mineworld(*, layout_seed: int = LAYOUT_SEED, render_mode: str | None = None)
 
 
 def _removals(tools: tuple[tuple[int, int], ...]) -> dict[int, tuple[int, ...]]:
-    """For each type the fewest actions that remove it, none for what is no mine."""
+    """By type, the shortest list of tools that removes such a mine; empty for no mine."""
     removals: dict[int, tuple[int, ...]] = {NO_MINE: ()}
     found = [NO_MINE]
-    for kind in found:  # it grows: from what is removed back to what turns into that
+    for kind in found:  # it grows inside the loop: backwards from "no mine" to the types that turn into it
         for action, (start, end) in enumerate(tools, MOVES):
             if end == kind and start not in removals:
                 removals[start] = (action, *removals[kind])
@@ -230,7 +230,7 @@ def _tool_reward(end: int) -> float:
 
 
 def _distance(cell: int) -> int:
-    """Manhattan distance to the goal; nothing lies beyond the goal's row and column but walls."""
+    """The Manhattan distance to the goal; only walls lie beyond the goal's row and column."""
     return (GOAL // WIDTH - cell // WIDTH) + (GOAL % WIDTH - cell % WIDTH)
 
 
@@ -248,7 +248,7 @@ _GOAL_COLOUR, _AGENT_COLOUR = (92, 168, 96), (34, 34, 40)
 
 
 def _draw_mine(tile: NDArray[np.uint8], kind: int) -> None:
-    """Draw into the tile: a square with as many bars as its number in its layer, from 1, in two rows of four."""
+    """Draw a square into the tile, with one bar for the first type of its layer, two for the second, and so on."""
     tile[3:-4, 3:-4] = _UPPER_COLOUR if kind in UPPER else _LOWER_COLOUR
     for bar in range((kind - UPPER.start if kind in UPPER else kind - LOWER.start) + 1):
         row, column = divmod(bar, 4)
@@ -256,7 +256,7 @@ def _draw_mine(tile: NDArray[np.uint8], kind: int) -> None:
 
 
 def _arrows() -> list[NDArray[np.bool_]]:
-    """Which pixels of a tile belong to the agent, by heading."""
+    """By heading, the pixels of a tile that show the agent."""
     away, across = np.mgrid[:CELL_PIXELS, :CELL_PIXELS]
     middle = (CELL_PIXELS - 2) / 2
     up = (away >= 6) & (away <= 25) & (2.2 * np.abs(across - middle) <= away - 6)

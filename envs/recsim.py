@@ -1,15 +1,15 @@
-"""A simulated recommender: one item of a large catalogue per step, a user who clicks, drifts and runs out of budget.
+"""A simulated recommender: one item of a large catalogue per step, and a user with an interest and a budget.
 
-There are 30 categories, and as many dimensions: e of an item and u of the user are points of [-1, 1]^30. The user
-clicks with a probability that grows with u·e. A click moves u towards e or away from it and costs budget, the less the
-better the item's quality is; low quality ends the visit early. An agent sees u and noisy item vectors: it never sees
-e, quality or budget, and neighbours in its catalogue are only roughly those of the user.
+There are 30 categories and 30 dimensions: an item's hidden vector e and the user's interest u lie in [-1, 1]^30. The
+probability of a click grows with u·e. A click moves u towards e or away from it, and it costs budget: the better the
+item's quality, the less. The episode ends when the budget is spent. An agent observes u and noisy item vectors. It does
+not observe e, quality or budget, so items that are neighbours in its catalogue are only roughly neighbours in e.
 
 Numbers and rules are those of the SAVO authors' code (`USC-Lira/Q3C@4a5456b`, `large_rl/envs/`). Differs from it:
-- The code draws the same user at every reset of a copy, from a fixed random state and always from the first cluster.
-  Here each reset draws cluster and user from `np_random`.
-- The catalogue is drawn once from a seed of its own and shared by all runs.
-- The five added dimensions of the shown vectors hold the same noise as the others, scaled with them.
+- The code draws the same user at every reset, from a fixed random state and always from the first category. Here each
+  reset draws category and user from `np_random`.
+- The catalogue is drawn once, from a seed of its own, and shared by all runs.
+- The five added dimensions of the shown vectors hold the same noise as the others, and are scaled in the same way.
 """
 
 import functools
@@ -24,30 +24,30 @@ from numpy.typing import NDArray
 from savo_bench.envs.registry import Metric, environment
 from savo_bench.envs.values import integer
 
-CATEGORIES = 30  # code: as many dimensions; centroids are the rows of the identity matrix
-NEGATED = 15  # code: from this row on the centroids are negated
+CATEGORIES = 30  # code: and 30 dimensions; centroids are the rows of the identity matrix
+NEGATED = 15  # code: the centroids from this row on are negated
 SPREAD = 0.35  # code: standard deviation of the blobs of items and of users
 VECTOR_NOISE = 1.0  # code: standard deviation of the noise in the shown vectors
-NOISE_DIMENSIONS = 5  # code: shown dimensions with nothing but noise
+NOISE_DIMENSIONS = 5  # code: dimensions of the shown vectors that hold only noise
 QUALITY_MEANS = np.concatenate([np.linspace(-3, 0, 21), np.linspace(0, 3, 9)])  # code: one per category
 QUALITY_SPREAD = 0.1  # code
 ITEM_LENGTH = 4.0  # code: budget units that an item takes
 BUDGET = 20.0  # code
 NO_CLICK_COST = 0.5  # code
-DISLIKE = 1.5  # code: what a negative u·e is lowered by before it counts
-NO_CLICK_MASS = 2.0  # code: the score of not clicking, beside softplus(u·e) for clicking
+DISLIKE = 1.5  # code: subtracted from a negative u·e
+NO_CLICK_MASS = 2.0  # code: the score of no click; that of a click is softplus(u·e)
 STEPS = 20  # code
-ITEMS = 10_000  # ours: the comparison's size; sizes to sweep are 500, 5_000, 100_000 and 500_000
-MAX_ITEMS = 5_000_000  # ours: they take 1.3 GB; more is a typing error
+ITEMS = 10_000  # ours: the size in comparisons
+MAX_ITEMS = 5_000_000  # ours: they take 1.3 GB; more is probably a typing error
 CATALOGUE_SEED = 0  # ours
 
 
 class Catalogue(NamedTuple):
-    """Everything about N items; arrays that nobody can write to.
+    """N items. The arrays are read-only.
 
     Attributes:
-        vectors: (N, 35) float32 in [-1, 1], what agents see: e with noise, and five dimensions of noise.
-        hidden: (N, 30) float32 in [-1, 1], e, what the user reacts to.
+        vectors: (N, 35) float32 in [-1, 1], the vectors that agents see: e with noise, and five dimensions of noise.
+        hidden: (N, 30) float32 in [-1, 1], the vectors e that decide clicks.
         category: (N,) in 0..29.
         quality: (N,) float64.
     """
@@ -60,7 +60,7 @@ class Catalogue(NamedTuple):
 
 @functools.cache
 def catalogue(items: int, seed: int, /) -> Catalogue:
-    """Draw a catalogue: the same object whenever a process asks for it again. Categories are of equal size.
+    """Draw a catalogue with categories of equal size. A second call in a process returns the same object.
 
     It works in place and in float32: 500 000 items take 140 MB, and little more while they are drawn.
     """
@@ -82,36 +82,39 @@ def catalogue(items: int, seed: int, /) -> Catalogue:
 
 
 def click_probability(affinity: Any) -> Any:
-    """P(click) at u·e = `affinity`, elementwise: s / (s + 2) with s = softplus(u·e), lowered by 1.5 where negative."""
+    """Return P(click) of u·e = `affinity`, elementwise: s / (s + 2), s = softplus(u·e), or of u·e − 1.5 if u·e < 0."""
     score = np.logaddexp(0.0, np.where(affinity < 0, affinity - DISLIKE, affinity))
     return score / (score + NO_CLICK_MASS)
 
 
 def drift(interest: NDArray[np.float32], hidden: NDArray[np.float32], *, towards: bool) -> NDArray[np.float32]:
-    """The interest (30,) after a click on an item (30,): strong interests move most, the weakest not at all."""
+    """Return the interest u (30,) after a click on an item with e (30,), moved towards e or away from it.
+
+    A dimension moves in proportion to |u|, scaled to [0, 1]: the strongest most, the weakest not at all.
+    """
     strength = np.abs(interest)
     weakest = strength.min()
     strength -= weakest
     spread = strength.max()
     change = hidden - interest
-    if spread > 0:  # else all are as strong as the weakest
+    if spread > 0:  # otherwise all dimensions are equally strong, and none moves
         strength /= spread
     change *= strength
     moved = interest + change if towards else interest - change
-    return np.minimum(np.maximum(moved, -1, out=moved), 1, out=moved)  # np.clip takes three times as long
+    return np.minimum(np.maximum(moved, -1, out=moved), 1, out=moved)  # three times as fast as np.clip
 
 
 class RecSim(gym.Env[np.ndarray, np.int64]):
-    """Observes u (30,) and acts by an item's index; the reward is 1 for a click.
+    """The environment. The observation is u (30,), an action is an item's index, and the reward is 1 for a click.
 
-    An item of length L = min(budget, 4) and quality q that is clicked changes the budget by -L + c L q, where c in
-    [0, 1] is the user's; no click takes .5. The visit is over when nothing is left. `info` says whether there was a
-    click, the item's quality, and the budget.
+    A click on an item of length L = min(budget, 4) and quality q changes the budget by -L + c L q, where c in [0, 1]
+    belongs to the user. No click costs .5. The episode terminates when the budget is 0 or less. `info` holds "click",
+    "quality" (of the item) and "budget".
 
     Attributes:
-        item_vectors: (N, 35) float32, what agents see of the items; the same object for every copy in a process.
-        catalogue, catalogue_seed: The items with all that is hidden, and the seed from which they were drawn.
-        interest, budget, gain, elapsed: u (30,), the budget, the user's c, and how many steps were taken.
+        item_vectors: (N, 35) float32, the vectors that agents see; the same object in all environments of a process.
+        catalogue, catalogue_seed: The items with their hidden properties, and the seed that they were drawn from.
+        interest, budget, gain, elapsed: u (30,), the budget, the user's c, and the number of steps of the episode.
     """
 
     def __init__(self, items: int = ITEMS, catalogue_seed: int = CATALOGUE_SEED) -> None:
@@ -125,7 +128,7 @@ class RecSim(gym.Env[np.ndarray, np.int64]):
         self.budget, self.gain, self.elapsed = BUDGET, 0.0, 0
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
-        """Draw a user: category, interest, c."""
+        """Draw a user: category, interest, c. Returns (observation, {})."""
         super().reset(seed=seed, options=options)
         centre = int(self.np_random.integers(CATEGORIES))
         interest = SPREAD * self.np_random.standard_normal(CATEGORIES)
@@ -136,10 +139,10 @@ class RecSim(gym.Env[np.ndarray, np.int64]):
         return self.interest.copy(), {}
 
     def step(self, action: np.int64) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        """Recommend an item; its cost does not depend on how many there are.
+        """Recommend an item by its index. The time of a step does not depend on the number of items.
 
         Raises:
-            ValueError: There is no such item.
+            ValueError: There is no item with this index.
         """
         item = operator.index(action)
         if not 0 <= item < len(self.item_vectors):
@@ -160,27 +163,27 @@ class RecSim(gym.Env[np.ndarray, np.int64]):
 
 
 def click_greedy(env: RecSim) -> int:
-    """The item that the user clicks most probably, by the true e; blind to what a click costs."""
+    """Return the item with the highest probability of a click, from the true e; it ignores the budget."""
     return int(np.argmax(env.catalogue.hidden @ env.interest))  # P(click) grows with u·e
 
 
 def privileged(env: RecSim) -> int:
-    """The item that would bring most clicks if it were shown from now on; sees e, quality, budget and c.
+    """Return the item that would get most clicks if it were shown at all remaining steps; knows e, quality, budget, c.
 
-    The plan ignores drift and is made anew at each step, so it is no upper bound.
+    It plans at every step, and the plan ignores drift. So it is a good policy, but no upper bound.
     """
     items = env.catalogue
     return _plan(items.hidden @ env.interest, items.quality, env.gain, env.budget, STEPS - env.elapsed)
 
 
 def generalising(env: RecSim) -> int:
-    """As `privileged`, by the best linear guess of e and quality from the shown vectors; c and budget are not seen.
+    """Return `privileged`'s choice from linear estimates of e and quality, without knowing c and budget.
 
-    What an agent can come to that tells items apart by their vectors' linear part alone and learns nothing of single
-    items.
+    The estimates are the best linear ones from the shown vectors. So this is what an agent can reach that generalises
+    linearly over item vectors and learns nothing about single items.
     """
     hidden, quality = _guess(len(env.item_vectors), env.catalogue_seed)
-    mean_gain = 0.5  # of c, which is uniform in [0, 1]
+    mean_gain = 0.5  # the mean of c, which is uniform in [0, 1]
     return _plan(hidden @ env.interest, quality, mean_gain, BUDGET, STEPS - env.elapsed)
 
 
@@ -192,18 +195,17 @@ def generalising(env: RecSim) -> int:
     metrics={"click": Metric("mean", "click rate", "%"), "quality": Metric("mean", "quality of shown items")},
 )
 def recsim(*, items: int = ITEMS, catalogue_seed: int = CATALOGUE_SEED) -> gym.Env:
-    """Simulated recommender: one item of 10 000 per step, a reward per click, a budget that clicks use up."""
+    """Simulated recommender: one item of 10 000 per step, a reward per click, clicks cost budget."""
     return RecSim(items, catalogue_seed)
 
 
 def _plan(affinity: Any, quality: Any, gain: float, budget: float, steps: int) -> int:
-    """The item that brings most clicks if it is shown from now on, of N with u·e (N,) and quality (N,).
+    """The item with most expected clicks if it is shown at all remaining steps, of N with u·e (N,) and quality (N,).
 
-    Clicks are counted over the steps that are left, with a budget that changes at each as it is expected to, until it
-    is spent.
+    The budget changes by its expectation at each step, and there are no clicks when it is spent.
     """
     probability = click_probability(affinity)
-    growth = probability * (gain * quality - 1)  # of the budget, by clicks on an item of length 1
+    growth = probability * (gain * quality - 1)  # expected change of the budget by a click, per unit of length
     idle = (1 - probability) * NO_CLICK_COST
     left = np.full_like(probability, budget)
     clicks = np.zeros_like(probability)
@@ -215,7 +217,7 @@ def _plan(affinity: Any, quality: Any, gain: float, budget: float, steps: int) -
 
 @functools.cache
 def _guess(items: int, seed: int, /) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The least-squares estimates of e (N, 30) and quality (N,) from a catalogue's shown vectors and a constant."""
+    """Least-squares estimates of e (N, 30) and quality (N,) from a catalogue's shown vectors and a constant."""
     known = catalogue(items, seed)
     shown = np.column_stack([known.vectors, np.ones(items)])
     hidden, quality = (shown @ np.linalg.lstsq(shown, truth, rcond=None)[0] for truth in (known.hidden, known.quality))
@@ -224,12 +226,12 @@ def _guess(items: int, seed: int, /) -> tuple[NDArray[np.float64], NDArray[np.fl
 
 @functools.cache
 def _signs() -> NDArray[np.float32]:
-    """What the centroid of category k holds in dimension k (30,); it is zero elsewhere."""
+    """Per category k, the centroid's value in dimension k, ±1 (30,); its other values are 0."""
     return np.where(np.arange(CATEGORIES) < NEGATED, 1, -1).astype(np.float32)
 
 
 def _stretch(table: NDArray[np.float32]) -> None:
-    """Scale each column to [-1, 1], in place; one without spread becomes -1."""
+    """Scale each column to [-1, 1], in place; a constant column becomes -1."""
     table -= table.min(axis=0)
     spread = table.max(axis=0)
     table /= np.where(spread > 0, spread, 1)

@@ -1,14 +1,14 @@
-"""Restricted locomotion: only actions inside one of many small balls count, the others are replaced.
+"""Restricted locomotion: an action counts only inside one of many small balls; other actions are replaced.
 
-The Q-function over actions of such a task is full of local optima, which is what SAVO is made for. An action u, scaled
-to [0, 1]^n, is valid if and only if some centre lies closer to it than the radius r. The centres are drawn uniformly,
-once, from a seed of their own, so that all runs face the same landscape.
+So the Q-function over actions has many local optima, the problem that SAVO addresses. An action u, scaled to [0, 1]^n,
+is valid if and only if the nearest centre is closer than the radius r. The centres are drawn uniformly, once, from a
+seed of their own, so they are the same in all runs.
 
 From the SAVO paper (arXiv:2410.11833v2) and its authors' code. Differs from the code:
 - The base tasks are Gymnasium's v5; `version="v4"` gives the older ones.
-- The radius is the exact one; the authors' table is off at n = 4 and their approximation at n >= 12.
-- An invalid step's reward stays as it is. The code overwrites it with -10; whether the paper did is unknown:
-  `penalty=-10` does it.
+- The radius is exact. The authors' table is wrong at n = 4, and their approximation at n >= 12.
+- The reward of an invalid step is not changed. The code replaces it by -10, as `penalty=-10` does here; whether the
+  paper did so is unknown.
 """
 
 import math
@@ -26,20 +26,20 @@ from savo_bench.envs.values import integer, number
 CENTRES_SEED = 123  # code: USC-Lira/Q3C@4a5456b
 BALLS_PER_DIMENSION = 33  # code: USC-Lira/Q3C@4a5456b
 UNIT_VOLUME = 0.6 / 33  # code: USC-Lira/Q3C@4a5456b, the volume of a ball at volume=1; the unit cube has 1
-MAX_BALLS = 1_000_000  # ours: a step then takes milliseconds; more is a typing error
-MAX_VOLUME = 1e6  # ours: a ball covers the cube long before; more is a typing error
-MAX_EXTRA_DIMS = 10_000  # ours: the replay buffer grows with them; more is a typing error
+MAX_BALLS = 1_000_000  # ours: a step then takes milliseconds; more is probably a typing error
+MAX_VOLUME = 1e6  # ours: a smaller ball covers the whole cube; more is probably a typing error
+MAX_EXTRA_DIMS = 10_000  # ours: the replay buffer grows with them; more is probably a typing error
 
 
 def ball_radius(volume: float, n: int) -> float:
-    """The radius of the n-ball of this volume, V = π^(n/2) r^n / Γ(n/2 + 1), for any n."""
+    """Return the radius r of an n-ball of this volume, V = π^(n/2) r^n / Γ(n/2 + 1), for any n."""
     return math.exp((math.log(volume) + math.lgamma(n / 2 + 1) - n / 2 * math.log(math.pi)) / n)
 
 
 class Restricted(gym.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray], gym.utils.RecordConstructorArgs):
-    """Replaces invalid actions and says so in `info["valid"]`; acts in [-1, 1]^A, observes float32.
+    """Replaces invalid actions. Actions are in [-1, 1]^A, observations float32; `info["valid"]` is a bool.
 
-    It draws nothing: the random state of an episode is the base's.
+    It draws no random numbers: the random state of an episode is that of the base task.
     """
 
     def __init__(
@@ -57,13 +57,14 @@ class Restricted(gym.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray], gy
         """Restrict a base task.
 
         Args:
-            env: The base, with a bounded Box of n actions.
-            balls: How many balls there are.
-            volume: The volume of each, in units of .6/33 of the cube. More balls cover more unless it is lowered.
+            env: The base task, with a bounded Box of n actions and a Box of observations.
+            balls: The number of balls.
+            volume: The volume of each ball, in units of .6/33 of the unit cube. More balls cover more of the cube,
+                unless the volume is reduced.
             centres_seed: The seed of their centres.
-            penalty: The reward of an invalid step; None leaves the reward as it is.
-            extra_dims: Action dimensions behind the n real ones. They do nothing.
-            replacement: What an invalid action is replaced by, in every dimension, in the simulator's units.
+            penalty: The reward of an invalid step; with None the reward is not changed.
+            extra_dims: The number of action dimensions after the n real ones. They have no effect.
+            replacement: The value that replaces an invalid action, in every dimension, in the simulator's units.
             first_step_free: Whether the first step of an episode always counts as valid.
 
         Raises:
@@ -99,8 +100,8 @@ class Restricted(gym.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray], gy
 
         self.centres = np.random.RandomState(centres_seed).random((balls, self._n))  # (balls, n), in [0, 1]^n
         self.radius = ball_radius(UNIT_VOLUME * volume, self._n)
-        # The test of a step is made in [-1, 1]^n, where agents act: everything is twice as large there. One row per
-        # dimension, as numpy adds up rows faster than columns.
+        # A step compares in [-1, 1]^n, the range of an agent's actions, where all lengths are twice as large. There is
+        # one row per dimension, because numpy adds rows faster than columns.
         self._rows = np.ascontiguousarray(2 * self.centres.T - 1)  # (n, balls)
         self._reach = (2 * self.radius) ** 2
 
@@ -108,17 +109,21 @@ class Restricted(gym.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray], gy
         self.observation_space = float32_box(env.observation_space)
 
     def is_valid(self, action: np.ndarray) -> bool:
-        """Whether an action (n,) or (A,) in [-1, 1] lies in a ball."""
+        """Return whether an action (n,) or (A,) in [-1, 1] lies in a ball."""
         gaps = self._rows - action[: self._n, None]  # (n, balls)
         gaps *= gaps
         return bool(np.add.reduce(gaps, axis=0).min() < self._reach)
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, Any, bool, bool, dict[str, Any]]:
-        """Execute the action where it is valid, else its replacement."""
+        """Execute the action (A,) if it is valid, else its replacement.
+
+        Raises:
+            ValueError: The action is not finite.
+        """
         action = action[: self._n]
         valid = self.is_valid(action)
         if not valid:
-            # A NaN is in no ball: without this line a broken network would go on as an agent that does nothing.
+            # NaN is in no ball: without this check a broken network would look like an agent with invalid actions.
             if not np.isfinite(action).all():
                 raise ValueError(f"action={action}: must be finite")
             valid = self._first_step
@@ -131,24 +136,28 @@ class Restricted(gym.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray], gy
         return obs.astype(np.float32), reward, terminated, truncated, info
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
-        """Reset the base; the wrapper's only state is that a first step follows."""
+        """Reset the base task."""
         obs, info = self.env.reset(seed=seed, options=options)
         self._first_step = self._first_step_free
         return obs.astype(np.float32), info
 
     def render(self) -> Any:
-        """The base's picture, or `envs.simulator.NoRenderer`."""
+        """Return the base task's picture.
+
+        Raises:
+            NoRenderer: No picture can be drawn on this machine.
+        """
         return picture(self.env)
 
     def close(self) -> None:
-        """Close the base."""
+        """Close the base task."""
         close(self.env)
 
 
 @dataclass(frozen=True)
 class _Task:
     name: str
-    task: str  # Gymnasium's name without the version
+    task: str  # Gymnasium's id without the version
     actions: int  # n
     volume: float
     replacement: float

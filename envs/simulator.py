@@ -1,6 +1,7 @@
-"""What all MuJoCo tasks share: a quiet start, and pictures that say in one line what they lack.
+"""What all MuJoCo tasks share: loading without warnings, and pictures with one-line errors.
 
-Training needs no renderer: none is made before the first picture, and a broken setting of one is put aside.
+Training needs no renderer. None is made before the first picture, and a MUJOCO_GL that does not work is ignored with a
+warning.
 """
 
 import ctypes.util
@@ -15,22 +16,22 @@ import gymnasium as gym
 
 from savo_bench.envs.values import picture_mode, reason_of
 
-RENDERER = "MUJOCO_GL"  # MuJoCo's and Gymnasium's variable: egl, osmesa or glfw
-SCREENS = ("DISPLAY", "WAYLAND_DISPLAY")  # X11's and Wayland's variables
-SCREENLESS = {"egl": "EGL", "osmesa": "OSMesa"}  # renderers that need no screen, the faster first, and their libraries
+RENDERER = "MUJOCO_GL"  # environment variable of MuJoCo and Gymnasium: egl, osmesa or glfw
+SCREENS = ("DISPLAY", "WAYLAND_DISPLAY")  # environment variables of X11 and Wayland
+SCREENLESS = {"egl": "EGL", "osmesa": "OSMesa"}  # renderers that need no screen, the fastest first → their libraries
 
 
 class NoRenderer(RuntimeError):
-    """A picture was asked for and nothing here can draw it; the message is one line that says what may mend it."""
+    """No picture can be drawn on this machine; the message is one line that says what to install."""
 
 
 def make(id: str, *, render_mode: str | None = None, **keywords: Any) -> gym.Env:
-    """A registered MuJoCo task that draws `rgb_array` and nothing else.
+    """Make a registered MuJoCo task whose only `render_mode` is "rgb_array".
 
-    The tasks themselves also open windows, and without a screen GLFW then ends the process instead of raising.
+    The tasks themselves can also open windows. Without a screen GLFW then ends the process instead of raising.
 
     Raises:
-        ValueError: Another way of drawing is asked for.
+        ValueError: Another `render_mode`.
     """
     with quiet_loading():
         env = gym.make(id, disable_env_checker=True, render_mode=picture_mode(render_mode), **keywords)
@@ -40,10 +41,10 @@ def make(id: str, *, render_mode: str | None = None, **keywords: Any) -> gym.Env
 
 @contextmanager
 def quiet_loading() -> Iterator[None]:
-    """Keep MuJoCo from warning of model files that are not ours.
+    """Silence MuJoCo's warnings about model files, which come from other packages.
 
-    MuJoCo 4 finds an attribute of Gymnasium's cheetah deprecated: it says so on stderr and in a file MUJOCO_LOG.TXT
-    in the working directory, at every load. Warnings of the simulation itself come later and stay.
+    MuJoCo 4 calls an attribute of Gymnasium's cheetah deprecated, at every load, on stderr and in a file MUJOCO_LOG.TXT
+    in the working directory. Later warnings, of the simulation itself, are still shown.
     """
     simulator = _simulator()
     before = simulator.get_mju_user_warning()
@@ -55,21 +56,21 @@ def quiet_loading() -> Iterator[None]:
 
 
 def picture(env: gym.Env) -> Any:
-    """What `env.render()` returns.
+    """Return `env.render()`.
 
     Raises:
         NoRenderer: No picture can be drawn on this machine.
     """
     _choose_renderer()
     hook = sys.unraisablehook
-    # Gymnasium's and GLFW's half-made windows complain once more as they are deleted, and GLFW warns of the screen.
+    # Windows of Gymnasium and GLFW that were not completed raise again when they are deleted, and GLFW warns.
     sys.unraisablehook = lambda _: None
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="glfw")
-            _take_over(env.unwrapped)
+            _make_context_current(env.unwrapped)
             return env.render()
-    except Exception as error:  # MuJoCo, Gymnasium, PyOpenGL and GLFW each raise their own kinds
+    except Exception as error:  # MuJoCo, Gymnasium, PyOpenGL and GLFW raise different types
         reason = reason_of(error)
     finally:
         sys.unraisablehook = hook
@@ -81,21 +82,21 @@ def picture(env: gym.Env) -> Any:
 
 
 def close(env: gym.Env) -> None:
-    """Close an environment, with all that its pictures were drawn with.
+    """Close an environment and free its MuJoCo rendering context.
 
-    MuJoCo frees that some time later otherwise, in whatever canvas is then the current one: another environment's
-    pictures go black.
+    Otherwise MuJoCo frees it later, while the OpenGL context of another environment is current, whose pictures then
+    become black.
     """
-    viewer = _take_over(env.unwrapped)
+    viewer = _make_context_current(env.unwrapped)
     if viewer is not None and hasattr(viewer, "con"):
         viewer.con.free()
     env.close()
 
 
-def _take_over(task: Any) -> Any:
-    """Make a MuJoCo task's own canvas the one that is drawn on, and return its viewer; None if it has none yet.
+def _make_context_current(task: Any) -> Any:
+    """Make the OpenGL context of a MuJoCo task current, and return its viewer; None if it has no viewer yet.
 
-    Gymnasium leaves the last one that was made in its place: of two environments one would show the other.
+    Gymnasium does not: with two environments, one would return the other's pictures.
     """
     viewer = getattr(getattr(task, "mujoco_renderer", None), "viewer", None)
     if viewer is not None:
@@ -104,9 +105,9 @@ def _take_over(task: Any) -> Any:
 
 
 def _choose_renderer() -> None:
-    """Without a screen, and where nobody has chosen, take a renderer that needs none: Gymnasium would take GLFW.
+    """Without a screen and with MUJOCO_GL unset, set it to a renderer that needs no screen; Gymnasium would use GLFW.
 
-    Gymnasium reads the variable, and MuJoCo loads what it names, at the first picture and no earlier.
+    Gymnasium reads the variable, and MuJoCo loads the renderer, at the first picture and not before.
     """
     if sys.platform != "linux" or os.environ.get(RENDERER) or any(map(os.environ.get, SCREENS)):
         return
@@ -116,7 +117,7 @@ def _choose_renderer() -> None:
 
 
 def _simulator() -> Any:
-    """MuJoCo, also where the environment asks for a renderer that is not there: importing it would then fail."""
+    """Import MuJoCo, also where MUJOCO_GL names a renderer that is missing, with which the import fails."""
     try:
         import mujoco
     except Exception:
@@ -125,5 +126,5 @@ def _simulator() -> Any:
             raise
         import mujoco
 
-        warnings.warn(f"{RENDERER}={asked}: not usable here; going on without it", RuntimeWarning, stacklevel=2)
+        warnings.warn(f"{RENDERER}={asked}: not usable here; ignored", RuntimeWarning, stacklevel=2)
     return mujoco  # a compiled module without type stubs

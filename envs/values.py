@@ -1,4 +1,4 @@
-"""What is said in one line: of a wrong keyword its name, value and what is allowed, and the reason of an exception."""
+"""Checks of keyword values, with one-line errors that give name, value and what is allowed; exceptions as one line."""
 
 import math
 import operator
@@ -8,10 +8,10 @@ import numpy as np
 
 
 def integer(keyword: str, value: Any, low: int, high: int) -> int:
-    """The value as an int in low..high; a bool is none.
+    """Return the value as an int in low..high. A bool is not accepted.
 
     Raises:
-        ValueError: It is not one.
+        ValueError: It is not a whole number in this range.
     """
     try:
         index = operator.index(value)
@@ -23,10 +23,10 @@ def integer(keyword: str, value: Any, low: int, high: int) -> int:
 
 
 def number(keyword: str, value: Any) -> float:
-    """The value as a finite float; a bool is none.
+    """Return the value as a finite float. A bool is not accepted.
 
     Raises:
-        ValueError: It is not one.
+        ValueError: It is not a finite number.
     """
     if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not math.isfinite(value):
         raise ValueError(f"{keyword}={value!r}: must be a finite number")
@@ -34,10 +34,10 @@ def number(keyword: str, value: Any) -> float:
 
 
 def picture_mode(render_mode: str | None) -> str | None:
-    """The value, which is the one way of drawing that all environments of ours have, or None.
+    """Return the value, "rgb_array" or None.
 
     Raises:
-        ValueError: It is another.
+        ValueError: It is another `render_mode`.
     """
     if render_mode not in (None, "rgb_array"):
         raise ValueError(f"render_mode={render_mode!r}: must be rgb_array")
@@ -45,6 +45,6 @@ def picture_mode(render_mode: str | None) -> str | None:
 
 
 def reason_of(error: Exception) -> str:
-    """What an exception says, its kind if nothing: one line, printable also where it quotes a binary file."""
+    """Return an exception's message, or its type if it has none, as one line of printable characters."""
     said = " ".join(str(error).split()) or type(error).__name__
     return "".join(letter if letter.isprintable() else "?" for letter in said)
