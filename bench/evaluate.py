@@ -50,7 +50,8 @@ class Evaluator:
     """The evaluation environments of a pack: `episodes` for each seed, made once and kept."""
 
     def __init__(self, make: Callable[[], gym.Env], environment: Environment, seeds: Sequence[int], episodes: int):
-        self.seeds, self.episodes, self.metrics = seeds, episodes, environment.metrics
+        self.seeds, self.episodes = seeds, episodes
+        self.metrics = {name: metric.how for name, metric in environment.metrics.items()}
         self.envs = [[make() for _ in range(episodes)] for _ in seeds]
 
     def header(self) -> list[str]:
