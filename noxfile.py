@@ -6,16 +6,16 @@ from pathlib import Path
 
 import nox
 
-nox.options.sessions = ["lint", "types", "tests", "results-only", "rliable", "slurm", "smoke", "gate"]
+nox.options.sessions = ["lint", "types", "tests", "laws", "results-only", "rliable", "slurm", "smoke", "gate"]
 nox.options.reuse_venv = "yes"
 
 # Everything is installed in the versions that the project was tested with.
 PINNED = ("-c", "constraints.txt")
-# What tests the package results and nothing else.
-RESULTS_TESTS = [
-    f"tests/test_{name}.py"
-    for name in ("format", "frame", "metrics", "inference", "reference", "diagnosis", "page", "report", "regression")
-]
+# As many processes as cores; 8 at most, as each holds torch and a simulator in memory.
+PARALLEL = ("-n", "auto", "--maxprocesses", "8", "--dist", "worksteal")
+PYTEST = ("pytest", "pytest-timeout")  # what pyproject.toml's settings of pytest need
+# Imports of our packages that are not inside a function.
+OUR_PACKAGE = re.compile(r"^(?:from|import) savo_bench(?:\.| import )(\w+)", re.MULTILINE)
 # A fenced bash block of the README with this comment on the line before it is run by `smoke`, in the order of the page.
 MARKED_BLOCK = re.compile(r"^<!-- ci -->\n```bash\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -37,23 +37,36 @@ def types(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     session.install(*PINNED, "-e", ".[dev,benchmarks,film,movielens,approximate]")
-    session.run("pytest", *session.posargs, env={"OMP_NUM_THREADS": "1"})
+    session.run("pytest", *PARALLEL, *session.posargs, env={"OMP_NUM_THREADS": "1"})
+
+
+@nox.session
+def laws(session: nox.Session) -> None:
+    """The three laws of a run, and what goes wrong in training, on real trainings: minutes."""
+    session.install(*PINNED, "-e", ".[dev]")
+    session.run("pytest", "-m", "laws", *PARALLEL, *session.posargs, env={"OMP_NUM_THREADS": "1"})
+
+
+def results_tests() -> list[str]:
+    """The test files that test the package results and import no other package of ours."""
+    files = sorted(Path("tests").glob("test_*.py"))
+    return [str(file) for file in files if set(OUR_PACKAGE.findall(file.read_text(encoding="utf-8"))) == {"results"}]
 
 
 @nox.session(name="results-only")
 def results_only(session: nox.Session) -> None:
     """Read and report runs on a machine that has neither torch nor a simulator nor anything else but these."""
-    session.install(*PINNED, "pandas", "seaborn", "numpy", "scipy", "pytest")
+    session.install(*PINNED, "pandas", "seaborn", "numpy", "scipy", "jinja2", "markdown-it-py", *PYTEST)
     unwanted = ("torch", "mujoco", "gymnasium", "typer", "rich")
     session.run("python", "-c", f"import importlib.util as u; assert not [n for n in {unwanted} if u.find_spec(n)]")
-    session.run("pytest", *RESULTS_TESTS, *session.posargs, env={"OMP_NUM_THREADS": "1"})
+    session.run("pytest", *results_tests(), *session.posargs, env={"OMP_NUM_THREADS": "1"})
 
 
 @nox.session
 def rliable(session: nox.Session) -> None:
     """Compare metrics and intervals with rliable's, which needs old versions of others and is no dependency."""
     # arch 8 has lost what rliable 1.2.0 imports of it, and pandas 3 what that arch needs
-    session.install("rliable==1.2.0", "arch<8", "pandas<3", "pytest")
+    session.install("rliable==1.2.0", "arch<8", "pandas<3", *PYTEST)
     session.run("pytest", "tests/rliable_agreement.py", *session.posargs, env={"OMP_NUM_THREADS": "1"})
 
 
@@ -64,7 +77,10 @@ def slurm(session: nox.Session) -> None:
     Where CI is set, it fails there.
     """
     session.install(*PINNED, "-e", ".[dev,benchmarks]")
-    session.run("pytest", "-m", "slurm", "tests/slurm", *session.posargs, env={"OMP_NUM_THREADS": "1"})
+    # The first test installs and starts it.
+    session.run(
+        "pytest", "-m", "slurm", "--timeout", "1800", "tests/slurm", *session.posargs, env={"OMP_NUM_THREADS": "1"}
+    )
 
 
 @nox.session
@@ -86,14 +102,14 @@ def gate(session: nox.Session) -> None:
 @nox.session(reuse_venv=False)
 def smoke(session: nox.Session) -> None:
     """Do what the README says, as a user would: a fresh environment, an ordinary install, its commands verbatim."""
-    # In a copy of what git knows or would add, as installing and the commands write where they are called.
+    # In a copy of the files that git knows or would add, because installing and the commands write into their folder.
     listed = session.run("git", "ls-files", "-z", "-co", "--exclude-standard", external=True, silent=True)
     copy = Path(session.create_tmp(), "checkout")
     shutil.rmtree(copy, ignore_errors=True)
     for name in filter(None, str(listed).split("\0")):
-        if Path(name).is_file():  # not so for one that was deleted and not yet committed
+        if Path(name).exists():  # a file that was deleted and not yet committed does not
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(name, copy / name)
+            shutil.copy(name, copy / name, follow_symlinks=False)
     session.chdir(copy)
 
     blocks = MARKED_BLOCK.findall(Path("README.md").read_text(encoding="utf-8"))
