@@ -3,7 +3,7 @@
 import gymnasium as gym
 import numpy as np
 
-from savo_bench.envs import environment
+from savo_bench.envs import Metric, environment
 
 
 class Line(gym.Env[np.ndarray, np.ndarray]):
@@ -38,7 +38,7 @@ class Line(gym.Env[np.ndarray, np.ndarray]):
     id="SavoBenchExample/Line-v0",
     tags=("example",),
     max_episode_steps=100,
-    metrics={"near": "mean"},
+    metrics={"near": Metric("mean", "time near 0", "%")},
     benchmark=False,
 )
 def line(*, friction: float = 0.1) -> gym.Env:
