@@ -37,6 +37,8 @@ EVALUATION = (
 )
 _HIDDEN = (RENDER_MODE, EVALUATION)
 
+USUAL_STEP_SECONDS = 1 / 7_000  # ours: Hopper's, measured and rounded; for environments that do not say theirs
+
 Factory = TypeVar("Factory", bound=Callable[..., gym.Env])
 FromKeywords = Callable[[Mapping[str, Any]], str | None]
 Reduction = Literal["mean", "max", "sum"]
@@ -84,6 +86,7 @@ class Environment:
         data: Given the keywords, returns a name for the data on this machine that it is made from, which differs for
             other data; None if code and keywords determine it. Raises ValueError if it is unavailable.
         pictures: Whether its factory takes a `render_mode`.
+        step_seconds: The time of a step, roughly, for the estimate of a run's time.
     """
 
     name: str
@@ -96,6 +99,7 @@ class Environment:
     unavailable: FromKeywords = _none
     data: FromKeywords = _none
     pictures: bool = False
+    step_seconds: float = USUAL_STEP_SECONDS
 
     def identity(self, keywords: Mapping[str, Any]) -> dict[str, Any]:
         """Name, id, keywords and data, in JSON's types: results with different identities are never mixed.
@@ -133,6 +137,7 @@ def environment(
     summary: str = "",
     unavailable: FromKeywords = _none,
     data: FromKeywords = _none,
+    step_seconds: float = USUAL_STEP_SECONDS,
 ) -> Callable[[Factory], Factory]:
     """Register the decorated factory here and, under `id`, with Gymnasium.
 
@@ -146,6 +151,7 @@ def environment(
         summary: One line; by default the first line of the factory's docstring.
         unavailable: See `Environment`. The factory raises the same line as a ValueError.
         data: See `Environment`.
+        step_seconds: See `Environment`.
 
     A factory that takes `evaluation: bool = False` may return another environment for evaluations, with the same
     spaces.
@@ -158,7 +164,19 @@ def environment(
         if id in gym.registry:
             raise ValueError(f"id={id!r}: is registered with Gymnasium already; choose another")
         opened = functools.partial(gym.make, id, disable_env_checker=True)
-        _add(name, id, tags, metrics or {}, benchmark, summary, factory, opened, unavailable, data)
+        _add(
+            factory,
+            opened,
+            name,
+            id,
+            summary,
+            metrics or {},
+            tags=tuple(tags),
+            benchmark=benchmark,
+            unavailable=unavailable,
+            data=data,
+            step_seconds=step_seconds,
+        )
         # One entry point for all, as a string: so every spec can be pickled and written as JSON.
         gym.register(id, "savo_bench.envs.registry:_build", max_episode_steps=max_episode_steps, kwargs={"name": name})
         return factory
@@ -166,12 +184,20 @@ def environment(
     return register
 
 
-def adopt(name: str, *, id: str, tags: tuple[str, ...], open: Callable[..., gym.Env], summary: str = "") -> None:
+def adopt(
+    name: str,
+    *,
+    id: str,
+    tags: tuple[str, ...],
+    open: Callable[..., gym.Env],
+    summary: str = "",
+    step_seconds: float = USUAL_STEP_SECONDS,
+) -> None:
     """List an environment that Gymnasium or another package has registered under `id`.
 
     It does not belong to the benchmark. `open` returns it with its time limit.
     """
-    _add(name, id, tags, {}, False, summary, open, open)
+    _add(open, open, name, id, summary, {}, tags=tuple(tags), benchmark=False, step_seconds=step_seconds)
 
 
 def get(name: str) -> Environment:
@@ -326,32 +352,33 @@ def _build(name: str, **keywords: Any) -> gym.Env:
 
 
 def _add(
+    factory: Callable[..., gym.Env],
+    open: Callable[..., gym.Env],
     name: str,
     id: str,
-    tags: tuple[str, ...],
-    metrics: Mapping[str, Metric | Reduction],
-    benchmark: bool,
     summary: str,
-    factory: Callable[..., gym.Env],
-    opened: Callable[..., gym.Env],
-    unavailable: FromKeywords = _none,
-    data: FromKeywords = _none,
+    metrics: Mapping[str, Metric | Reduction],
+    **known: Any,
 ) -> None:
-    """Check an environment and add it to the registry."""
+    """Check an environment and add it to the registry; `known` are other fields of `Environment`."""
     if name in _entries:
         raise ValueError(f"name={name!r}: is registered already, as {_entries[name].environment.id}; choose another")
-    known_metrics = {key: _metric(key, metric) for key, metric in metrics.items()}
     parameters = inspect.signature(factory, eval_str=True).parameters
     for parameter in parameters.values():
         if parameter.kind not in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD):
             raise ValueError(f"{name}: {parameter} in its factory: every keyword must be named")
         if parameter.default is parameter.empty:
             raise ValueError(f"{name}: keyword {parameter.name!r} of its factory: must have a default")
-    keywords = {key: parameter for key, parameter in parameters.items() if key not in _HIDDEN}
-    if not summary:
-        summary = (inspect.getdoc(factory) or name).splitlines()[0].removesuffix(".")
-    known = (name, id, tuple(tags), keywords, known_metrics, benchmark, summary, unavailable, data)
-    _entries[name] = _Entry(Environment(*known, pictures=RENDER_MODE in parameters), factory, opened)
+    described = Environment(
+        name=name,
+        id=id,
+        keywords={key: parameter for key, parameter in parameters.items() if key not in _HIDDEN},
+        metrics={key: _metric(key, metric) for key, metric in metrics.items()},
+        summary=summary or (inspect.getdoc(factory) or name).splitlines()[0].removesuffix("."),
+        pictures=RENDER_MODE in parameters,
+        **known,
+    )
+    _entries[name] = _Entry(described, factory, open)
 
 
 def _metric(key: str, given: Metric | Reduction) -> Metric:
