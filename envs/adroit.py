@@ -35,7 +35,7 @@ class Adroit(gym.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray], gym.ut
 
         Args:
             env: The task itself.
-            site: Where the reward must be corrected: the MuJoCo site of the object that the palm should be near to.
+            site: Where the reward must be corrected: the MuJoCo site of the object that the palm should be close to.
             body: The same for an object that is a MuJoCo body. Without site and body the reward is not changed.
         """
         gym.utils.RecordConstructorArgs.__init__(self, site=site, body=body)
