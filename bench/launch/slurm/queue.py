@@ -1,12 +1,13 @@
-"""What SLURM knows of the seeds: the arrays that were submitted for a name, joined with its queue.
+"""What SLURM knows of the seeds: the arrays that were submitted for a name, joined with what squeue says.
 
     runs/<name>/slurm/<id>/submission.json   an array: the name and the number of its job, and the seeds of every task
     runs/<name>/slurm/<id>/                  beside it submitit's own: batch script, pickled packs, output
     runs/<name>/slurm/lock                   held while somebody submits
 
-A submission is written before its array is handed to SLURM and is found in the queue by a job's name that no other job
-has, so that a process that dies between the two leaves nothing unknown behind. Done is what a seed's files say; the
-queue only tells what waits from what was lost. Where it cannot be asked, nothing is claimed and nothing is submitted.
+A submission is written before its array is handed to SLURM. It is found in the queue by a job's name that no other job
+has. So even if the process dies between the two, nothing unknown is in the queue. Whether a seed is done is read from
+its files; the queue tells only what waits from what was lost. If the queue cannot be asked, no state is claimed and
+nothing is submitted.
 """
 
 import contextlib
@@ -20,12 +21,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from savo_bench.bench import ledger
+from savo_bench.bench import grid, ledger
 from savo_bench.bench.errors import UserError
 from savo_bench.bench.ledger import CellState, SeedState
 from savo_bench.bench.plan import Pack
 from savo_bench.results.format import CorruptFile, SeedFolder, read_json, write_json
 
+NAME = "slurm"  # of the launcher
 FOLDER = "slurm"
 POLL = 5.0  # seconds between two looks at the queue; ours: a controller that thousands share is asked sparingly
 PATIENCE = 30.0  # seconds until a command of SLURM counts as hung; ours
@@ -86,7 +88,7 @@ class Task:
 
     @property
     def id(self) -> str:
-        """As scancel takes it: 12_3, or 12 for an array of one."""
+        """Its number as scancel takes it: 12_3, or 12 for an array of one."""
         job = self.job or "?"
         return f"{job}_{self.index}" if len(self.submission.tasks) > 1 else job
 
@@ -106,9 +108,6 @@ class Task:
         log = self.submission.folder / f"{self.id}_0_log.err"
         output = f"; its output is in {log}" if log.exists() else ""
         return f"job {self.id} {ENDED[self.state]}{output}"
-
-
-# ---- records
 
 
 def record(root: Path, packs: Sequence[Pack]) -> Submission:
@@ -154,7 +153,7 @@ def submissions(root: Path) -> list[Submission]:
 
 @contextlib.contextmanager
 def submitting(root: Path, waiting: Callable[[], None]) -> Iterator[None]:
-    """Hold the right to submit for a name; `waiting` is called again and again while another process holds it."""
+    """Hold the right to submit for a name; while another process holds it, `waiting` is called again and again."""
     folder = root / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     while (lock := ledger.acquire(folder / "lock")) is None:
@@ -165,14 +164,11 @@ def submitting(root: Path, waiting: Callable[[], None]) -> Iterator[None]:
         os.close(lock)
 
 
-# ---- the queue
-
-
-class Jobs:
-    """The tasks of a name, asked of SLURM no more often than every few seconds."""
+class SlurmQueue(grid.Queue):
+    """The tasks of the seeds in runs/<name>, asked of SLURM no more often than every few seconds."""
 
     def __init__(self, root: Path, every: float = POLL) -> None:
-        """Of runs/<name>, which need not exist yet."""
+        """Take runs/<name>, which need not exist yet, and the seconds between two questions."""
         self.root, self.every = root, every
         self.tasks: list[Task] = []  # of the submissions that have seeds which are not done
         self.problem: str | None = None  # why SLURM could not be asked
@@ -180,7 +176,7 @@ class Jobs:
         self._names: frozenset[str] = frozenset()
 
     def join(self, cells: Sequence[CellState]) -> list[CellState]:
-        """The same cells with what the queue adds: which seeds are queued, which will come back, which were lost.
+        """The same cells with what squeue adds: which seeds are queued, which will come back, which were lost.
 
         Raises:
             UserError: a record of a submission is unreadable.
@@ -216,18 +212,18 @@ class Jobs:
             return replace(known, state="running", reason=f"job {task.id} is {doing}")
         seed = ledger.state(seed.folder)  # once more, as the task may have ended after the first look
         owner = seed.owner or {}
-        if seed.state == "running" and owner.get("launcher") == "slurm" and not ledger.locked(seed.folder.lock):
+        if seed.state == "running" and owner.get("launcher") == NAME and not ledger.locked(seed.folder.lock):
             return replace(seed, state="interrupted", reason=task.verdict)  # its last heartbeat is still fresh
         if seed.state in ("missing", "interrupted"):
             return replace(seed, reason=task.verdict)
         return seed
 
     def unknown(self) -> list[str]:
-        """Submissions of which nobody can say whether they still wait or run."""
+        """Jobs of which nobody can say whether they still wait or run."""
         return sorted({task.submission.job or task.submission.name for task in self.tasks}) if self.problem else []
 
     def notes(self) -> list[str]:
-        """What the states cannot say."""
+        """A line if SLURM could not be asked."""
         jobs = self.unknown()
         return [f"{self.problem}; what became of job {', '.join(jobs)} is not known"] if jobs else []
 
@@ -308,7 +304,7 @@ def _ended(jobs: Iterable[str]) -> dict[str, str]:
 
 
 def call(*command: str) -> str:
-    """What a command of SLURM prints.
+    """Run a command of SLURM; returns what it prints.
 
     Raises:
         SlurmProblem: it is not there, fails or hangs.
@@ -329,7 +325,7 @@ def call(*command: str) -> str:
 
 
 def one_line(command: str, said: str) -> str:
-    """What a command of SLURM complained of, in one line: its own name, told once."""
+    """What a command of SLURM complained of, in one line with its name once."""
     lines = [re.sub(rf"^{re.escape(command)}: (error|fatal): ", "", line).strip() for line in said.splitlines()]
     lines = [line for line in lines if line]
     return f"{command}: {'; '.join(lines)}" if lines else ""
