@@ -74,7 +74,7 @@ class Options:
 
     own: Any = None  # the options of the launcher alone, as its own class; None: all by default
     file_settings: tuple[Setting, ...] = ()  # of the file's table [set]
-    command: str = ""  # the command line that asked for it
+    command: str | None = None  # the command line itself, for run.json
 
     @property
     def root(self) -> Path:
@@ -82,7 +82,7 @@ class Options:
         return self.runs / self.name
 
 
-def make(given: Mapping[str, Any], launchers: Mapping[str, type], command: str = "") -> Options:
+def make(given: Mapping[str, Any], launchers: Mapping[str, type], command: str | None = None) -> Options:
     """Merge the defaults, a TOML file and the command line, each winning over the one before.
 
     Args:
