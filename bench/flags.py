@@ -8,7 +8,7 @@ is `--mem 4G` on the command line and `mem = "4G"` in a file. A field without a 
 import inspect
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -88,10 +88,17 @@ def from_command_line(options: type, given: Mapping[str, Any]) -> dict[str, Any]
     return found
 
 
-def from_table(options: type, table: Mapping[str, Any], where: str, tables: tuple[str, ...] = ()) -> dict[str, Any]:
+def from_table(
+    options: type, table: Mapping[str, Any], where: str, prefix: str = "", tables: Iterable[str] = ()
+) -> dict[str, Any]:
     """The fields that a table of a TOML file gives.
 
-    `where` begins the message about a wrong one; `tables` are names that the table may also hold, but not here.
+    Args:
+        options: the dataclass
+        table: the keys, with hyphens or underscores, and their values
+        where: the beginning of the message about a wrong one
+        prefix: the name of the table and a dot, nothing for the file itself
+        tables: what the file may hold beside these keys, for the message
 
     Raises:
         UserError: a key is unknown or a value is not allowed.
@@ -102,12 +109,13 @@ def from_table(options: type, table: Mapping[str, Any], where: str, tables: tupl
     for key, value in table.items():
         name = key.replace("-", "_")
         if name not in known:
-            raise UserError(f"{where}{key} is unknown: {grammar.nearest(name, [*known, *tables])}")
+            near = grammar.nearest(name, [*known, *tables])
+            raise UserError(f"{where}key {prefix + key!r} is unknown: {near}")
         try:
             read = known[name].read
             found[name] = read(value) if read else _convert(value, hints[name])
         except ValueError as error:
-            raise UserError(f"{where}{key} = {value!r}: {error}") from None
+            raise UserError(f"{where}{prefix}{key} = {value!r}: {error}") from None
     return found
 
 

@@ -144,11 +144,11 @@ def _read(
     where = f"--config {path}: "
     settings = _table(document, "set", where)
     own = {
-        launcher: flags.from_table(options, _table(document, launcher, where), f"{where}{launcher}.")
+        launcher: flags.from_table(options, _table(document, launcher, where), where, f"{launcher}.")
         for launcher, options in launchers.items()
     }
     tables = ("set", *(name for name, options in launchers.items() if flags.flags(options)))
-    return flags.from_table(Options, document, where, tables), own, tuple(_flatten(settings))
+    return flags.from_table(Options, document, where, tables=tables), own, tuple(_flatten(settings))
 
 
 def _table(document: dict[str, Any], name: str, where: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Grids of the stand-in's cells, and what tests of launchers ask about them."""
 
 import io
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -57,3 +58,14 @@ def alive(pid: int) -> bool:
     except OSError:
         return False
     return state != "Z"  # ended; nobody has asked how
+
+
+def read_until(process: subprocess.Popen[str], text: str) -> str:
+    """What a process prints, up to the first line that begins with a text."""
+    assert process.stdout is not None
+    read = ""
+    for line in process.stdout:
+        read += line
+        if line.startswith(text):
+            return read
+    raise AssertionError(read)

@@ -4,11 +4,10 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 
 import pytest
 from fake_training import attempts
-from small_grids import cell_of, grid_of, run, wait_until
+from small_grids import cell_of, grid_of, read_until, run, wait_until
 
 from savo_bench.bench import ledger
 from savo_bench.bench.errors import UserError
@@ -91,14 +90,3 @@ def test_a_disk_that_fills_up_under_the_grid_is_one_line(root, monkeypatch):
     with pytest.raises(UserError, match="somewhere: No space left on device") as caught:
         run(grid_of(root))
     assert caught.value.exit_code == 1
-
-
-def read_until(process: subprocess.Popen[str], text: str) -> str:
-    """What a process prints, up to the first line that begins with a text."""
-    assert process.stdout is not None
-    read = ""
-    for line in process.stdout:
-        read += line
-        if line.startswith(text):
-            return read
-    raise AssertionError(read)

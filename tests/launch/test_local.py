@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 from fake_training import FakeConfig, attempts
-from small_grids import alive, cell_of, grid_of, pids, run, states, wait_until
+from small_grids import alive, cell_of, grid_of, pids, read_until, run, states, wait_until
 
 from savo_bench.bench import ledger
 from savo_bench.bench.launch import local
+from savo_bench.bench.launch.stop import SAME_STOP
 from savo_bench.bench.plan import Budget, Cell, Pack, seed_folder
 from savo_bench.results.format import SeedFolder
 
@@ -91,7 +92,8 @@ def test_ctrl_c_saves_says_how_to_go_on_and_the_same_command_does(root, drive, o
     process = drive("seconds=0.05, steps=40", f"seeds=2, on={on!r}")
     begun = 2 if on == "local" else 1
     wait_until(lambda: len(attempts(root)) == begun)
-    time.sleep(0.3)
+    every = [seed_folder(root, cell_of(steps=40), seed) for seed in range(begun)]
+    wait_until(lambda: all(ledger.state(folder).step > 0 for folder in every))
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the whole group
     output, _ = process.communicate(timeout=20)
     assert process.returncode == 130
@@ -121,12 +123,12 @@ def test_a_second_ctrl_c_kills(root, drive):
     process = drive("seconds=0.05, steps=4000, deaf=True")
     wait_until(lambda: len(attempts(root)) == 2)
     os.killpg(process.pid, signal.SIGINT)
-    time.sleep(1.0)
-    assert process.poll() is None
+    read = read_until(process, "stopping: ")
+    time.sleep(2 * SAME_STOP)  # what comes sooner is the same stop
     os.killpg(process.pid, signal.SIGINT)
     output, _ = process.communicate(timeout=20)
     assert process.returncode == 130
-    assert "Ctrl-C again kills" in output
+    assert "Ctrl-C again kills" in read
     assert "after the last checkpoints is lost" in output
     assert not any(map(alive, pids(root)))
 

@@ -4,7 +4,7 @@ import os
 import signal
 import time
 
-from savo_bench.bench.launch.stop import Stop
+from savo_bench.bench.launch.stop import SAME_STOP, Stop
 
 
 def test_two_signals_at_once_are_one_stop():
@@ -12,7 +12,7 @@ def test_two_signals_at_once_are_one_stop():
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGTERM)
         assert (stop.number, stop.count) == (signal.SIGINT, 1)
-        time.sleep(0.4)
+        time.sleep(1.5 * SAME_STOP)
         os.kill(os.getpid(), signal.SIGINT)
         assert stop.count == 2
 
