@@ -360,23 +360,30 @@ finally:
     assert done.returncode == 0, done.stderr
 
 
+SOURCE = Path(__file__).parent.parent / "src"
+
+
 def test_the_real_command_without_arguments_shows_its_verbs():
     done = subprocess.run(
         [sys.executable, "-m", "savo_bench.bench.cli"],
         capture_output=True,
         text=True,
         check=False,
-        cwd=Path(__file__).parent.parent,
-        env={**os.environ, "NO_COLOR": "1"},
+        env={**os.environ, "PYTHONPATH": str(SOURCE), "NO_COLOR": "1"},
     )
-    for verb in ("list", "run", "status", "report", "check"):
+    for verb in ("list", "run", "status", "report", "check", "play"):
         assert verb in done.stdout
     assert "Traceback" not in done.stderr
 
 
 def test_a_closed_pipe_is_no_traceback():
-    command = f"{sys.executable} -m bench.cli list | head -1"
     done = subprocess.run(
-        command, shell=True, capture_output=True, text=True, cwd=Path(__file__).parent.parent, check=False
+        f"{sys.executable} -m savo_bench.bench.cli list | head -1",
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(SOURCE)},
     )
+    assert done.stdout
     assert done.stderr == ""

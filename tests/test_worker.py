@@ -1,5 +1,6 @@
 """A pack in a process of its own."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -11,7 +12,11 @@ from savo_bench.bench import worker
 
 
 def test_a_worker_that_is_stopped_before_it_trains_has_nothing_to_save():
-    process = subprocess.Popen([sys.executable, "-m", "savo_bench.bench.worker"], stdin=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "savo_bench.bench.worker"],
+        stdin=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
     wait_until(lambda: int(signal_mask(process.pid, "SigCgt")) & 1 << signal.SIGTERM - 1 != 0)
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=10) == worker.INTERRUPTED
