@@ -16,7 +16,6 @@ from savo_bench.bench.errors import UserError
 
 UsageError: Any = typer.BadParameter.__base__  # click's or, since typer brings its own parser, typer's
 
-
 Name = Annotated[str, typer.Argument(help="A set of cells: the folder under --runs.", show_default=True)]
 Runs = Annotated[Path, typer.Option(help="The folder of all runs.")]
 
@@ -29,7 +28,7 @@ def list_(what: Annotated[str, typer.Argument(help="algos, envs or profiles; all
 
 
 def run(context: typer.Context, **_: Any) -> int:
-    """Train what is asked for and not done yet. The same command again goes on where it was stopped."""
+    """Train what is asked for and not done yet. The same command again resumes where it was stopped."""
     from savo_bench.bench.commands import run as verb
 
     given = {
@@ -109,7 +108,7 @@ def play(
     ] = 25.0,  # ours: smooth, and a fifth of what Hopper's 125 steps per second would cost to draw
     out: Annotated[Path | None, typer.Option(help="A .gif or .mp4. Without it film.mp4 or .gif by the policy.")] = None,
 ) -> None:
-    """Film the policy of a finished seed, and print what its episodes brought. Exit code 1 if that cannot be done."""
+    """Film the policy of a finished seed, and print the returns of its episodes. Exit code 1 if that cannot be done."""
     from savo_bench.bench.play import play
 
     root = ledger.root(runs, name)

@@ -179,6 +179,14 @@ def test_tables_keep_names_and_numbers_whole_on_a_terminal_of_80_columns(bench, 
     assert "core time" in planned
 
 
+def test_what_is_written_on_the_command_line_wins_over_the_file_even_if_it_is_the_default(bench):
+    Path("grid.toml").write_text("seeds = 3\nprofile = 'paper'\n")
+    _, out, _ = bench("run", *GRID[:4], "--config", "grid.toml", "--dry-run")
+    assert "3 seeds in" in out
+    _, out, _ = bench("run", *GRID[:4], "--config", "grid.toml", "--seeds", "1", "--profile", "quick", "--dry-run")
+    assert "1 seed in" in out
+
+
 def test_a_run_that_only_warms_up_says_so(bench):
     _, out, _ = bench("run", *GRID, "--steps", "100", "--dry-run")
     assert "note: td3 takes 500 random steps first, so 100 steps train nothing" in out

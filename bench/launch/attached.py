@@ -48,8 +48,8 @@ class Attached(Launcher):
     def stopped(self, stopped: Stopped) -> str:
         """Whether everything is saved, and how to resume."""
         if stopped.killed:
-            return "stopped: what came after the last checkpoints is lost; run the same command again to go on"
-        return "stopped: everything is saved; run the same command again to go on"
+            return "stopped: what came after the last checkpoints is lost; run the same command again to resume"
+        return "stopped: everything is saved; run the same command again to resume"
 
     def _train_all(self, grid: Grid, console: Console, stop: Stop) -> Problems:
         """Train, wait for the seeds that other processes train, and train those too if their process dies."""

@@ -88,7 +88,7 @@ def test_a_logs_name_fits_a_file_system():
 
 
 @pytest.mark.parametrize("on", ["local", "inline"])
-def test_ctrl_c_saves_says_how_to_go_on_and_the_same_command_does(root, drive, on):
+def test_ctrl_c_saves_says_how_to_resume_and_the_same_command_does(root, drive, on):
     process = drive("seconds=0.05, steps=40", f"seeds=2, on={on!r}")
     begun = 2 if on == "local" else 1
     wait_until(lambda: len(attempts(root)) == begun)
@@ -97,7 +97,7 @@ def test_ctrl_c_saves_says_how_to_go_on_and_the_same_command_does(root, drive, o
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the whole group
     output, _ = process.communicate(timeout=20)
     assert process.returncode == 130
-    assert "stopped: everything is saved; run the same command again to go on" in output
+    assert "stopped: everything is saved; run the same command again to resume" in output
     assert "Traceback" not in output
     assert not any(map(alive, pids(root)))
     planned = grid_of(root, cell_of(steps=40))

@@ -3,9 +3,11 @@
     launcher.py    what `bench run --on slurm` does
     options.py     --partition, --time and the others
     submit.py      arrays, and what sbatch is told
-    queue.py       records of what was submitted, and what squeue says of it
+    records.py     what was submitted
+    queue.py       what squeue says of it
     follow.py      `--wait`
     task.py        what a task does on its node
+    commands.py    calling squeue and the others
 
 What may happen to a task, and what it does:
 

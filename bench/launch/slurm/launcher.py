@@ -12,7 +12,8 @@ from savo_bench.bench.grid import Grid, announcement, conclude, nothing_to_do
 from savo_bench.bench.launch.launcher import Launcher, check_writable
 from savo_bench.bench.launch.slurm.follow import follow
 from savo_bench.bench.launch.slurm.options import SlurmOptions
-from savo_bench.bench.launch.slurm.queue import NAME, SlurmQueue, submitting
+from savo_bench.bench.launch.slurm.queue import NAME, SlurmQueue
+from savo_bench.bench.launch.slurm.records import submitting
 from savo_bench.bench.launch.slurm.submit import cancel_line, submit
 from savo_bench.bench.launch.stop import Stop, Stopped
 from savo_bench.bench.options import Options
@@ -74,7 +75,7 @@ class Slurm(Launcher):
 
     def stopped(self, stopped: Stopped) -> str:  # noqa: ARG002
         """What happens to the tasks."""
-        return "stopped following; what was submitted goes on, and `bench status` shows it"
+        return "stopped following; what was submitted continues, and `bench status` shows it"
 
     def _submit(self, grid: Grid, queue: SlurmQueue, console: Console, wait: Callable[[], None]) -> int | None:
         """Submit what nobody has in hand; returns the exit code, None if tasks are to be followed."""

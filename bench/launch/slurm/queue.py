@@ -1,36 +1,22 @@
-"""What SLURM knows of the seeds: the arrays that were submitted for a name, joined with what squeue says.
+"""What SLURM knows of the seeds under a name: the records of what was submitted, joined with what squeue says.
 
-    runs/<name>/slurm/<id>/submission.json   an array: the name and the number of its job, and the seeds of every task
-    runs/<name>/slurm/<id>/                  beside it submitit's own: batch script, pickled packs, output
-    runs/<name>/slurm/lock                   held while somebody submits
-
-A submission is written before its array is handed to SLURM. It is found in the queue by a job's name that no other job
-has. So even if the process dies between the two, nothing unknown is in the queue. Whether a seed is done is read from
-its files; the queue tells only what waits from what was lost. If the queue cannot be asked, no state is claimed and
-nothing is submitted.
+Whether a seed is done is read from its files; the queue tells only what waits from what was lost. If the queue cannot
+be asked, no state is claimed and nothing is submitted.
 """
 
-import contextlib
-import os
 import re
-import secrets
-import subprocess
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
 
 from savo_bench.bench import grid, ledger
-from savo_bench.bench.errors import UserError
+from savo_bench.bench.launch.slurm.commands import SlurmProblem, call
+from savo_bench.bench.launch.slurm.records import FOLDER, Planned, Submission, submissions
 from savo_bench.bench.ledger import CellState, SeedState
-from savo_bench.bench.plan import Pack
-from savo_bench.results.format import CorruptFile, SeedFolder, read_json, write_json
 
 NAME = "slurm"  # of the launcher
-FOLDER = "slurm"
 POLL = 5.0  # seconds between two looks at the queue; ours: a controller that thousands share is asked sparingly
-PATIENCE = 30.0  # seconds until a command of SLURM counts as hung; ours
 
 # States of squeue's manual page in which a job does not come back by itself.
 ENDED = {
@@ -47,28 +33,6 @@ ENDED = {
     "": "is gone from the queue",
 }
 WAITING = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD")
-
-
-class SlurmProblem(Exception):
-    """A command of SLURM failed, or is not there; the message is one line."""
-
-
-class Planned(NamedTuple):
-    """The seeds of one task, by the labels of their cell."""
-
-    environment: str
-    variant: str
-    seeds: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Submission:
-    """An array as it was submitted."""
-
-    folder: Path
-    name: str  # of the job
-    job: str | None  # its number, once SLURM gave it one
-    tasks: tuple[Planned, ...]
 
 
 @dataclass(frozen=True)
@@ -110,60 +74,6 @@ class Task:
         return f"job {self.id} {ENDED[self.state]}{output}"
 
 
-def record(root: Path, packs: Sequence[Pack]) -> Submission:
-    """Write down an array of packs that is going to be submitted."""
-    token = secrets.token_hex(4)
-    tasks = tuple(Planned(pack.cell.env_label, pack.cell.variant, pack.seeds) for pack in packs)
-    submission = Submission(root / FOLDER / token, f"bench-{root.name}-{token}", None, tasks)
-    submission.folder.mkdir(parents=True)
-    _write(submission)
-    return submission
-
-
-def numbered(submission: Submission, job: str) -> Submission:
-    """Add the number that SLURM gave."""
-    submission = replace(submission, job=job)
-    _write(submission)
-    return submission
-
-
-def _write(submission: Submission) -> None:
-    known = {"name": submission.name, "job": submission.job, "tasks": [task._asdict() for task in submission.tasks]}
-    write_json(submission.folder / "submission.json", {"submitted": time.time(), **known})
-
-
-def submissions(root: Path) -> list[Submission]:
-    """Everything that was submitted for a name, oldest first.
-
-    Raises:
-        UserError: a record is unreadable, so that nobody can say which seeds a job has.
-    """
-    found = []
-    for path in (root / FOLDER).glob("*/submission.json"):
-        try:
-            known = read_json(path)
-            tasks = tuple(
-                Planned(task["environment"], task["variant"], tuple(task["seeds"])) for task in known["tasks"]
-            )
-            found.append((known["submitted"], Submission(path.parent, known["name"], known["job"], tasks)))
-        except (CorruptFile, KeyError, TypeError) as error:
-            raise UserError(f"{path}: unreadable ({error}); once its job has ended, delete {path.parent}") from None
-    return [submission for _, submission in sorted(found, key=lambda pair: pair[0])]
-
-
-@contextlib.contextmanager
-def submitting(root: Path, waiting: Callable[[], None]) -> Iterator[None]:
-    """Hold the right to submit for a name; while another process holds it, `waiting` is called again and again."""
-    folder = root / FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
-    while (lock := ledger.acquire(folder / "lock")) is None:
-        waiting()
-    try:
-        yield
-    finally:
-        os.close(lock)
-
-
 class SlurmQueue(grid.Queue):
     """The tasks of the seeds in runs/<name>, asked of SLURM no more often than every few seconds."""
 
@@ -184,12 +94,12 @@ class SlurmQueue(grid.Queue):
         if not (self.root / FOLDER).is_dir():
             return list(cells)
         undone = {seed.folder.path for cell in cells for seed in cell.seeds if seed.state != "done"}
-        self._look([each for each in submissions(self.root) if undone & set(_folders(self.root, each))])
+        self._look([each for each in submissions(self.root) if undone & each.folders(self.root)])
         latest: dict[Path, Task] = {}
         for task in self.tasks:
             if task.job is None:  # whoever wanted to submit it died before it did
                 continue
-            for folder in _task_folders(self.root, task.planned):
+            for folder in task.planned.folders(self.root):
                 if folder not in latest or not latest[folder].active:
                     latest[folder] = task
         return [
@@ -244,15 +154,6 @@ class SlurmQueue(grid.Queue):
         self._asked = time.monotonic()
 
 
-def _folders(root: Path, submission: Submission) -> Iterator[Path]:
-    for planned in submission.tasks:
-        yield from _task_folders(root, planned)
-
-
-def _task_folders(root: Path, planned: Planned) -> list[Path]:
-    return [SeedFolder.of(root, planned.environment, planned.variant, seed).path for seed in planned.seeds]
-
-
 def _tasks(submitted: Sequence[Submission]) -> list[Task]:
     """Every task of some submissions as SLURM has it.
 
@@ -301,31 +202,3 @@ def _ended(jobs: Iterable[str]) -> dict[str, str]:
         if re.fullmatch(r"\d+(_\d+)?", task) and state in ENDED:
             states[task] = state
     return states
-
-
-def call(*command: str) -> str:
-    """Run a command of SLURM; returns what it prints.
-
-    Raises:
-        SlurmProblem: it is not there, fails or hangs.
-    """
-    try:
-        done: Any = subprocess.run(
-            command, capture_output=True, text=True, timeout=PATIENCE, check=False, stdin=subprocess.DEVNULL
-        )
-    except FileNotFoundError:
-        raise SlurmProblem(f"{command[0]} is not installed here") from None
-    except OSError as error:
-        raise SlurmProblem(f"{command[0]} cannot be run: {error.strerror}") from None
-    except subprocess.TimeoutExpired:
-        raise SlurmProblem(f"{command[0]} gave no answer within {PATIENCE:g} seconds") from None
-    if done.returncode:
-        raise SlurmProblem(one_line(command[0], done.stderr) or f"{command[0]} failed with code {done.returncode}")
-    return done.stdout
-
-
-def one_line(command: str, said: str) -> str:
-    """What a command of SLURM complained of, in one line with its name once."""
-    lines = [re.sub(rf"^{re.escape(command)}: (error|fatal): ", "", line).strip() for line in said.splitlines()]
-    lines = [line for line in lines if line]
-    return f"{command}: {'; '.join(lines)}" if lines else ""

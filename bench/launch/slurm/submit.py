@@ -12,9 +12,9 @@ from typing import Any
 
 from savo_bench.bench.errors import UserError
 from savo_bench.bench.launch.launcher import THREAD_VARIABLES
-from savo_bench.bench.launch.slurm import queue
+from savo_bench.bench.launch.slurm.commands import SlurmProblem, call, one_line
 from savo_bench.bench.launch.slurm.options import SlurmOptions
-from savo_bench.bench.launch.slurm.queue import SlurmProblem, Submission
+from savo_bench.bench.launch.slurm.records import Submission, numbered, record
 from savo_bench.bench.launch.slurm.task import Train
 from savo_bench.bench.plan import Pack
 
@@ -32,7 +32,7 @@ def submit(root: Path, packs: Sequence[Pack], asked: SlurmOptions) -> list[Submi
     submitted: list[Submission] = []
     for start in range(0, len(packs), limit):
         part = [dataclasses.replace(pack, root=pack.root.absolute()) for pack in packs[start : start + limit]]
-        planned = queue.record(root, part)
+        planned = record(root, part)
         try:
             # The throttle is one array's own: the next one waits for the end of the one before.
             job = _submit(planned, part, asked, after=submitted[-1].job if submitted else None)
@@ -40,7 +40,7 @@ def submit(root: Path, packs: Sequence[Pack], asked: SlurmOptions) -> list[Submi
             shutil.rmtree(planned.folder)
             before = f"; submitted before: job {', '.join(str(each.job) for each in submitted)}" if submitted else ""
             raise UserError(f"{error}{before}") from None
-        submitted.append(queue.numbered(planned, job))
+        submitted.append(numbered(planned, job))
     return submitted
 
 
@@ -62,7 +62,7 @@ def _submit(planned: Submission, packs: Sequence[Pack], asked: SlurmOptions, aft
         with contextlib.redirect_stderr(io.StringIO()):  # submitit prints there what it also raises
             submitted = executor.map_array(Train(), packs)
     except FailedJobError as error:
-        raise SlurmProblem(queue.one_line("sbatch", str(error)) or "sbatch failed without a word") from None
+        raise SlurmProblem(one_line("sbatch", str(error)) or "sbatch failed without a word") from None
     return str(submitted[0].job_id).partition("_")[0]
 
 
@@ -97,7 +97,7 @@ def parameters(name: str, device: str, asked: SlurmOptions, after: str | None = 
 def largest_array() -> int:
     """The largest number of tasks that an array may have on this cluster."""
     try:
-        shown = queue.call("scontrol", "show", "config")
+        shown = call("scontrol", "show", "config")
     except SlurmProblem:
         return ARRAY
     match = re.search(r"^MaxArraySize\s*=\s*(\d+)", shown, re.MULTILINE)

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from savo_bench.bench import worker
 from savo_bench.bench.launch.problems import record
-from savo_bench.bench.launch.slurm.queue import PATIENCE
+from savo_bench.bench.launch.slurm.commands import PATIENCE
 from savo_bench.bench.plan import Pack
 
 

@@ -10,7 +10,7 @@ from fake_training import FakeConfig
 
 from savo_bench.bench import launch, ledger
 from savo_bench.bench.grid import Grid
-from savo_bench.bench.launch.slurm import queue
+from savo_bench.bench.launch.slurm import records
 from savo_bench.bench.launch.slurm.launcher import Slurm
 from savo_bench.bench.launch.slurm.queue import SlurmQueue
 from savo_bench.bench.options import Options
@@ -34,7 +34,7 @@ def planned(root: Path, seeds: int = 2, **given: Any) -> Grid:
 
 def list_queue(root: Path, folder: Path, *lines: str) -> None:
     """Let squeue list tasks, written `state|index|reason`, of the one submission."""
-    (submission,) = queue.submissions(root)
+    (submission,) = records.submissions(root)
     listed = [f"1|{index}|{state}|{reason}|{submission.name}" for state, index, reason in (x.split("|") for x in lines)]
     (folder / "listed").write_text("\n".join([*listed, "7|0|RUNNING|None|somebody-elses"]))
     say(folder, "squeue", f"cat {folder}/listed")

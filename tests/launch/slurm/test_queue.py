@@ -6,7 +6,7 @@ from small_grids import run
 from stand_ins import CELL, begun, joined, list_queue, planned, say
 
 from savo_bench.bench import grid, ledger
-from savo_bench.bench.launch.slurm import queue
+from savo_bench.bench.launch.slurm import records
 from savo_bench.bench.plan import seed_folder
 
 
@@ -43,7 +43,7 @@ def test_a_submission_that_never_came_to_be_leaves_no_trace_in_the_states(comman
     root = tmp_path / "name"
     each = planned(root, 1)
     ledger.ask(root, each.cells, each.seeds)
-    queue.record(root, grid.announcement(each, each.look())[0])
+    records.record(root, grid.announcement(each, each.look())[0])
     assert commands.is_dir()
     assert joined(root) == [("missing", None)]
     assert "submitted 1 task" in run(planned(root, 1))[1]

@@ -8,7 +8,7 @@ from small_grids import run
 from stand_ins import planned, say
 
 from savo_bench.bench.errors import UserError
-from savo_bench.bench.launch.slurm import queue, submit
+from savo_bench.bench.launch.slurm import records, submit
 from savo_bench.bench.launch.slurm.options import SlurmOptions
 
 
@@ -60,7 +60,7 @@ def test_a_large_grid_is_several_arrays_one_after_the_other(tmp_path):
     root = tmp_path / "name"
     _, output = run(planned(root, 7))
     assert "submitted 7 tasks as job 1, 2, 3; `scancel 1 2 3` cancels" in output
-    assert [len(each.tasks) for each in queue.submissions(root)] == [3, 3, 1]
+    assert [len(each.tasks) for each in records.submissions(root)] == [3, 3, 1]
     (second,) = (root / "slurm").glob("*/2_submission.sh")
     assert "#SBATCH --dependency=afterany:1\n" in second.read_text()
 
@@ -70,7 +70,7 @@ def test_what_slurm_refuses_is_one_line_and_leaves_nothing(commands, tmp_path, c
     with pytest.raises(UserError, match=r"^sbatch: no such qos; failed$"):
         run(planned(tmp_path / "name"))
     assert capsys.readouterr().err == ""
-    assert queue.submissions(tmp_path / "name") == []
+    assert records.submissions(tmp_path / "name") == []
 
 
 def test_without_slurm_there_is_one_line(commands, tmp_path, monkeypatch):
