@@ -1,6 +1,6 @@
 """What a `bench run` shows while it trains: a live table on a terminal, plain lines anywhere else.
 
-It learns everything from the seeds' status files, so it is the same for every launcher.
+All numbers come from the seeds' status files, so every launcher shows the same.
 """
 
 import threading
@@ -43,18 +43,18 @@ class Running:
                 try:
                     status = folder.read_status()
                 except (CorruptFile, OSError):
-                    continue  # the ledger will say so
+                    continue  # `bench status` names it
                 if status is not None and status.get("heartbeat", 0.0) >= self.began - 1:  # not an older attempt's
                     self.statuses[seed] = status
         if self.first_step is None and self.statuses:
             self.first_step = self.step
 
     def state(self, seed: int) -> str:
-        """Running until its file says otherwise."""
+        """The state of a seed: running until its file says otherwise."""
         return self.statuses[seed]["state"] if seed in self.statuses else "running"
 
-    def ended(self, state: str) -> int:
-        """Number of seeds that are done, or failed."""
+    def count(self, state: str) -> int:
+        """Number of seeds in a state."""
         return sum(self.state(seed) == state for seed in self.folders)
 
     @property
@@ -92,8 +92,18 @@ class Running:
         return [status for status in self.statuses.values() if status["state"] != "failed"]
 
 
+Key = tuple[str, str, tuple[int, ...]]  # a queued pack: environment, variant, seeds
+
+
+def _key(queued: Pack) -> Key:
+    return queued.cell.env_label, queued.cell.variant, queued.seeds
+
+
 class Board:
-    """The progress of a grid. Launchers call `started` and `ended`; as a context it shows itself."""
+    """The progress of a grid. Launchers call `started` and `ended`; as a context manager it shows itself.
+
+    They name a pack by what it was when it was queued, since some of its seeds may be done when it starts.
+    """
 
     def __init__(
         self,
@@ -106,10 +116,20 @@ class Board:
         queue: Iterable[tuple[Pack, float]],
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Of so many seeds asked for, some done, some failed for good; `queue`: packs with expected seconds."""
+        """Begin with nothing running.
+
+        Args:
+            console: where to print
+            seeds: number of seeds asked for
+            done: how many of them are done
+            failed: how many of them nobody can train
+            workers: how many packs run at a time
+            queue: packs, each with the seconds it is expected to take
+            clock: gives the unix time
+        """
         self.console, self.seeds, self.done, self.failed, self.workers = console, seeds, done, failed, workers
-        self._queue = {id(pack): seconds for pack, seconds in queue}
-        self._running: dict[int, Running] = {}
+        self._queue = {_key(pack): seconds for pack, seconds in queue}
+        self._running: dict[Key, Running] = {}
         self._slowness = 1.0  # of this machine against the cost model's
         self._clock = clock
         self._lock = threading.Lock()
@@ -135,31 +155,31 @@ class Board:
         if self._live:
             self._live.stop()
 
-    def started(self, pack: Pack, key: int, since: float | None = None) -> None:
-        """A worker took a pack, or what is left of it; `key` is the id of the pack as it was queued.
+    def started(self, queued: Pack, pack: Pack, since: float | None = None) -> None:
+        """A worker started a queued pack; `pack` holds the seeds of it that still need training.
 
-        `since` is a unix time before it did, where it may have been some time ago.
+        `since` is a unix time before the start, if that may have been some time ago.
         """
         folders = {seed: seed_folder(pack.root, pack.cell, seed) for seed in pack.seeds}
         now = self._clock()
         began = now if since is None else since
         with self._lock:
-            expected = self._queue.pop(key, 0.0)
-            self._running[key] = Running(pack, expected, began=began, folders=folders, told=now)
+            expected = self._queue.pop(_key(queued), 0.0)
+            self._running[_key(queued)] = Running(pack, expected, began=began, folders=folders, told=now)
         if not self._live:
             self._line(f"started {_name(pack)}")
 
-    def dropped(self, key: int) -> None:
+    def dropped(self, queued: Pack) -> None:
         """A queued pack needs no training any more."""
         with self._lock:
-            self._queue.pop(key, None)
+            self._queue.pop(_key(queued), None)
 
-    def ended(self, key: int, problem: str | None = None) -> None:
-        """A worker is through with a pack; `problem` says why too early."""
+    def ended(self, queued: Pack, problem: str | None = None) -> None:
+        """A worker ended its work on a queued pack; `problem` says why it ended too early."""
         with self._lock:
-            running = self._running.pop(key)
+            running = self._running.pop(_key(queued))
             running.look()
-            done, failed = running.ended("done"), running.ended("failed")
+            done, failed = running.count("done"), running.count("failed")
             self.done += done
             self.failed += failed
             self._slowness = running.slowness or self._slowness
@@ -201,8 +221,6 @@ class Board:
         for text in lines:
             self._line(text)
 
-    # ---- the live table
-
     def render(self) -> Group:
         """The table of running packs, as many as fit, over the line about the whole grid."""
         narrow = self.console.width < NARROW
@@ -236,15 +254,15 @@ class Board:
 
     def _footer(self) -> Text:
         packs = self._running.values()
-        done = self.done + sum(running.ended("done") for running in packs)
-        failed = self.failed + sum(running.ended("failed") for running in packs)
+        done = self.done + sum(running.count("done") for running in packs)
+        failed = self.failed + sum(running.count("failed") for running in packs)
         text = Text(f"seeds: {done} done, ")
         text.append(f"{failed} failed", style="red" if failed else "")
         text.append(f", {self.seeds - done - failed} left · ETA {show.clock(self.eta())}")
         return text
 
     def eta(self) -> float | None:
-        """Seconds until the whole grid is through: the running packs' own, the rest by the cost model, corrected."""
+        """Seconds until the whole grid ends: running packs as measured, queued ones by the corrected cost model."""
         measured = [slowness for running in self._running.values() if (slowness := running.slowness)]
         slowness = sum(measured) / len(measured) if measured else self._slowness
         left = [self._left(running, slowness) for running in self._running.values()]
@@ -273,5 +291,5 @@ def _numbers(running: Running) -> tuple[str, str, str, str]:
 
 def _words(running: Running) -> str:
     step, rate, returned, eta = _numbers(running)
-    failed = running.ended("failed")
+    failed = running.count("failed")
     return f"step {step}, {rate} steps/s, return {returned}, ETA {eta}" + (f", {failed} failed" if failed else "")

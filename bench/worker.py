@@ -1,4 +1,4 @@
-"""One pack in a process of its own: `python -m bench.worker` reads a pickled Pack from its standard input.
+"""One pack in a process of its own: `python -m savo_bench.bench.worker` reads a pickled Pack from its standard input.
 
 Exit codes: 0 trained (single seeds may have failed, their files say so), 75 interrupted and saved, 1 crashed.
 """
@@ -23,7 +23,7 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def train(pack: "Pack") -> None:
-    """Train a pack in this process, on one thread if on a CPU: the packs are what runs side by side."""
+    """Train a pack in this process; on a CPU on one thread, since other packs run beside it."""
     import torch
 
     from savo_bench.bench.train import train_pack
@@ -34,7 +34,7 @@ def train(pack: "Pack") -> None:
 
 
 def interrupted() -> type[Exception]:
-    """What the training raises after it saved because of a signal."""
+    """The exception that the training raises after a signal made it save and stop."""
     from savo_bench.bench.train import Interrupted
 
     return Interrupted
@@ -56,9 +56,9 @@ def _nothing_to_save(*_: object) -> NoReturn:
 
 
 def main() -> int:
-    """Read a pack, train it, and say by the exit code how it ended."""
+    """Read a pack and train it; returns the exit code."""
     for number in STOPS:
-        signal.signal(number, _nothing_to_save)  # until the training installs its own, which save first
+        signal.signal(number, _nothing_to_save)  # until the training installs its own handlers, which save first
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)  # the launcher blocked them until there was a handler
     follow_parent()
     try:

@@ -179,6 +179,14 @@ def test_tables_keep_names_and_numbers_whole_on_a_terminal_of_80_columns(bench, 
     assert "core time" in planned
 
 
+def test_what_is_written_on_the_command_line_wins_over_the_file_even_if_it_is_the_default(bench):
+    Path("grid.toml").write_text("seeds = 3\nprofile = 'paper'\n")
+    _, out, _ = bench("run", *GRID[:4], "--config", "grid.toml", "--dry-run")
+    assert "3 seeds in" in out
+    _, out, _ = bench("run", *GRID[:4], "--config", "grid.toml", "--seeds", "1", "--profile", "quick", "--dry-run")
+    assert "1 seed in" in out
+
+
 def test_a_run_that_only_warms_up_says_so(bench):
     _, out, _ = bench("run", *GRID, "--steps", "100", "--dry-run")
     assert "note: td3 takes 500 random steps first, so 100 steps train nothing" in out
@@ -360,23 +368,30 @@ finally:
     assert done.returncode == 0, done.stderr
 
 
+SOURCE = Path(__file__).parent.parent / "src"
+
+
 def test_the_real_command_without_arguments_shows_its_verbs():
     done = subprocess.run(
         [sys.executable, "-m", "savo_bench.bench.cli"],
         capture_output=True,
         text=True,
         check=False,
-        cwd=Path(__file__).parent.parent,
-        env={**os.environ, "NO_COLOR": "1"},
+        env={**os.environ, "PYTHONPATH": str(SOURCE), "NO_COLOR": "1"},
     )
-    for verb in ("list", "run", "status", "report", "check"):
+    for verb in ("list", "run", "status", "report", "check", "play"):
         assert verb in done.stdout
     assert "Traceback" not in done.stderr
 
 
 def test_a_closed_pipe_is_no_traceback():
-    command = f"{sys.executable} -m bench.cli list | head -1"
     done = subprocess.run(
-        command, shell=True, capture_output=True, text=True, cwd=Path(__file__).parent.parent, check=False
+        f"{sys.executable} -m savo_bench.bench.cli list | head -1",
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(SOURCE)},
     )
+    assert done.stdout
     assert done.stderr == ""

@@ -1,7 +1,7 @@
-"""Launchers on this machine: `inline` trains in this process, `local` in a pool of worker processes.
+"""The launcher `local`: a pool of worker processes on this machine.
 
 A worker process has one core and one thread, or one GPU. It is in this process's group, so Ctrl-C reaches it as well;
-it saves and ends by itself. A worker that dies fails its own pack's attempt and nothing else.
+it saves and ends by itself. If a worker dies, only the attempt at its own pack fails.
 """
 
 import contextlib
@@ -17,8 +17,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from savo_bench.bench import show, worker
-from savo_bench.bench.launch import THREAD_VARIABLES, Claim, Problems, Stop, Stopped, record
+from savo_bench.bench import provenance, show, worker
+from savo_bench.bench.grid import Problems
+from savo_bench.bench.launch.attached import Attached, Claim
+from savo_bench.bench.launch.launcher import THREAD_VARIABLES
+from savo_bench.bench.launch.problems import record
+from savo_bench.bench.launch.stop import Stop, Stopped
 from savo_bench.bench.plan import Pack
 from savo_bench.bench.progress import Board
 from savo_bench.results.format import slug
@@ -27,32 +31,23 @@ POLL = 0.1  # seconds between two looks at the workers
 _TAIL = 4_096  # bytes of a log that are searched for its last line
 
 
-class Inline:
-    """One pack after the other in this process, for debugging: an error of the harness shows its traceback."""
+class Local(Attached):
+    """Trains packs in worker processes, as many at a time as there are cores or GPUs."""
 
-    def run(self, packs: Sequence[Pack], claim: Claim, board: Board, stop: Stop) -> Problems:
-        """Train the packs.
+    name = "local"
+    summary = "a pool of processes"
+
+    def workers(self, device: str) -> int:
+        """What `--workers` says, else one per core or GPU."""
+        return self.options.workers or (provenance.cores() if device == "cpu" else len(gpus()))
+
+    def train(self, packs: Sequence[Pack], workers: int, claim: Claim, board: Board, stop: Stop) -> Problems:
+        """Train the packs, some at a time.
 
         Raises:
-            Stopped: a signal came; everything is saved.
+            Stopped: a signal came; everything is saved, or the workers were killed by a second Ctrl-C.
         """
-        for queued in packs:
-            stop.check()
-            pack = claim(queued)
-            if pack is None:
-                board.dropped(id(queued))
-                continue
-            board.started(pack, id(queued))
-            try:
-                with stop.at_once():  # until the training installs its own handlers, which save first
-                    worker.train(pack)
-            except worker.interrupted() as error:
-                board.ended(id(queued), "interrupted, saved")
-                came = getattr(error, "signals", ()) or (signal.SIGINT,)
-                raise Stopped(stop.number or came[0]) from None
-            board.ended(id(queued))
-        stop.check()
-        return {}
+        return _Pool(workers).run(packs, claim, board, stop)
 
 
 @dataclass
@@ -66,20 +61,14 @@ class _Worker:
     log_start: int  # where this attempt's part of the log begins
 
 
-class Local:
-    """A pool of worker processes."""
+class _Pool:
+    """Worker processes, at most `workers` at a time, one in each slot."""
 
     def __init__(self, workers: int) -> None:
-        """Of at most so many at a time."""
-        self.workers = workers
         self._slots: list[_Worker | None] = [None] * workers
 
     def run(self, packs: Sequence[Pack], claim: Claim, board: Board, stop: Stop) -> Problems:
-        """Train the packs.
-
-        Raises:
-            Stopped: a signal came; everything is saved, or the workers were killed by a second Ctrl-C.
-        """
+        """Train the packs; Stopped is raised as by Local.train."""
         queue = deque(packs)
         problems: Problems = {}
         signalled = 0
@@ -98,7 +87,7 @@ class Local:
                     signalled = stop.count
                 time.sleep(POLL)
         finally:
-            self._send(signal.SIGTERM)  # only an error of ours leaves any; they save
+            self._send(signal.SIGTERM)  # workers are left only after an error of ours; they save
         if stop.number is not None:
             raise Stopped(stop.number, killed=signalled > 1)
         return problems
@@ -110,27 +99,27 @@ class Local:
             pack = claim(queued)
             if pack is not None:
                 started = _start(queued, pack, slot)
-                board.started(pack, id(queued))
+                board.started(queued, pack)
                 return started
-            board.dropped(id(queued))
+            board.dropped(queued)
         return None
 
     def _ended(self, ended: _Worker, board: Board, *, stopping: bool) -> Problems:
-        """Say how a worker ended; where it died, in its seeds' files."""
+        """Show how a worker ended; if it died, write that into its seeds' files."""
         code = ended.process.returncode
         if code in (worker.TRAINED, worker.INTERRUPTED):
-            board.ended(id(ended.queued), "interrupted, saved" if code == worker.INTERRUPTED else None)
+            board.ended(ended.queued, "interrupted, saved" if code == worker.INTERRUPTED else None)
             return {}
         if code < 0 and stopping:
-            board.ended(id(ended.queued), "killed")
+            board.ended(ended.queued, "killed")
             return {}
         problem = f"worker died (signal {-code})" if code < 0 else f"crashed: {_last_line(ended.log, ended.log_start)}"
         problems = record(ended.pack, problem)
-        board.ended(id(ended.queued), f"{problem}; its output is in {ended.log}")
+        board.ended(ended.queued, f"{problem}; its output is in {ended.log}")
         return problems
 
     def _forward(self, board: Board, *, kill: bool) -> None:
-        """Pass a signal on: whoever sent it may have meant this process only."""
+        """Pass a signal on, as it may have been sent to this process only."""
         running = [slot for slot in self._slots if slot is not None]
         if kill:
             board.note(f"killing {show.count(len(running), 'worker')}", "yellow")

@@ -1,74 +1,28 @@
-"""Launcher on a cluster: packs become the tasks of one throttled SLURM array, by way of submitit.
-
-A task trains its pack as every other launcher does, in its own process. What may come over it, and what it does:
-
-    SIGUSR2, some time before its time limit       saves, asks SLURM to requeue it, ends; later goes on
-    SIGTERM: preempted, requeued, cancelled        saves and ends; whoever sent it decides whether it comes back
-    its node fails                                 SLURM runs it again; it goes on from its last checkpoint
-    it is killed, or crashes                       `bench status` says so, and the next `bench run` submits it again
-
-The pickled pack names a run directory and never a checkpoint, so that the first pickle is as good as any later one.
-"""
+"""Handing packs to SLURM: arrays, and what sbatch is told."""
 
 import contextlib
 import dataclasses
 import io
-import os
 import re
 import shlex
 import shutil
-import signal
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from savo_bench.bench import jobs, worker
 from savo_bench.bench.errors import UserError
-from savo_bench.bench.jobs import SlurmProblem, Submission
-from savo_bench.bench.launch import THREAD_VARIABLES, record
-from savo_bench.bench.options import Slurm
+from savo_bench.bench.launch.launcher import THREAD_VARIABLES
+from savo_bench.bench.launch.slurm.commands import SlurmProblem, call, one_line
+from savo_bench.bench.launch.slurm.options import SlurmOptions
+from savo_bench.bench.launch.slurm.records import Submission, numbered, record
+from savo_bench.bench.launch.slurm.task import Train
 from savo_bench.bench.plan import Pack
 
 WARNING = 90  # seconds before the time limit in which a task saves: submitit's own
 ARRAY = 1_001  # SLURM's default for MaxArraySize
 
 
-class Train:
-    """What a task does: train its pack, and come back if it runs out of time.
-
-    submitit's own handler of SIGUSR2 would requeue in the middle of a step, and give up after some time-outs.
-    """
-
-    def __call__(self, pack: Pack) -> None:
-        """Train in the main thread of a task."""
-        for number in (signal.SIGTERM, signal.SIGUSR2):
-            signal.signal(number, self._leave)  # until the training installs its own, which only save
-        try:
-            worker.train(pack)
-        except worker.interrupted() as error:
-            came = getattr(error, "signals", ())
-            self._leave(signal.SIGUSR2 if signal.SIGUSR2 in came else signal.SIGTERM)
-        except Exception as error:
-            record(pack, f"crashed: {type(error).__name__}: {' '.join(str(error).split())}")
-            raise
-
-    def _leave(self, number: int, *_: object) -> NoReturn:
-        """End this attempt, after asking for another one if SLURM will not offer it."""
-        for each in (signal.SIGTERM, signal.SIGUSR2):
-            signal.signal(each, signal.SIG_IGN)  # SLURM repeats itself, and being requeued brings a SIGTERM
-        if number == signal.SIGUSR2:
-            subprocess.run(["scontrol", "requeue", _task_id()], check=True, timeout=jobs.PATIENCE)
-        raise SystemExit(worker.INTERRUPTED)
-
-
-def _task_id() -> str:
-    """This task, and not the whole array, whose number may be the same as this task's."""
-    array = os.environ.get("SLURM_ARRAY_JOB_ID")
-    return f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}" if array else os.environ["SLURM_JOB_ID"]
-
-
-def submit(root: Path, packs: Sequence[Pack], asked: Slurm) -> list[Submission]:
+def submit(root: Path, packs: Sequence[Pack], asked: SlurmOptions) -> list[Submission]:
     """Hand packs to SLURM, one task each: one array, or several in a row where the cluster's limit demands it.
 
     Raises:
@@ -78,7 +32,7 @@ def submit(root: Path, packs: Sequence[Pack], asked: Slurm) -> list[Submission]:
     submitted: list[Submission] = []
     for start in range(0, len(packs), limit):
         part = [dataclasses.replace(pack, root=pack.root.absolute()) for pack in packs[start : start + limit]]
-        planned = jobs.record(root, part)
+        planned = record(root, part)
         try:
             # The throttle is one array's own: the next one waits for the end of the one before.
             job = _submit(planned, part, asked, after=submitted[-1].job if submitted else None)
@@ -86,12 +40,12 @@ def submit(root: Path, packs: Sequence[Pack], asked: Slurm) -> list[Submission]:
             shutil.rmtree(planned.folder)
             before = f"; submitted before: job {', '.join(str(each.job) for each in submitted)}" if submitted else ""
             raise UserError(f"{error}{before}") from None
-        submitted.append(jobs.numbered(planned, job))
+        submitted.append(numbered(planned, job))
     return submitted
 
 
-def _submit(planned: Submission, packs: Sequence[Pack], asked: Slurm, after: str | None) -> str:
-    """Submit one array; its number.
+def _submit(planned: Submission, packs: Sequence[Pack], asked: SlurmOptions, after: str | None) -> str:
+    """Submit one array; returns the number of its job.
 
     Raises:
         SlurmProblem: SLURM refuses.
@@ -108,12 +62,12 @@ def _submit(planned: Submission, packs: Sequence[Pack], asked: Slurm, after: str
         with contextlib.redirect_stderr(io.StringIO()):  # submitit prints there what it also raises
             submitted = executor.map_array(Train(), packs)
     except FailedJobError as error:
-        raise SlurmProblem(jobs.one_line("sbatch", str(error)) or "sbatch failed without a word") from None
+        raise SlurmProblem(one_line("sbatch", str(error)) or "sbatch failed without a word") from None
     return str(submitted[0].job_id).partition("_")[0]
 
 
-def parameters(name: str, device: str, asked: Slurm, after: str | None = None) -> dict[str, Any]:
-    """What submitit's SlurmExecutor is told: the options that were given, and what resuming relies on.
+def parameters(name: str, device: str, asked: SlurmOptions, after: str | None = None) -> dict[str, Any]:
+    """The parameters of submitit's SlurmExecutor: the options that were given, and what resuming relies on.
 
     `after` is the number of a job that has to end first.
     """
@@ -141,9 +95,9 @@ def parameters(name: str, device: str, asked: Slurm, after: str | None = None) -
 
 
 def largest_array() -> int:
-    """How many tasks an array may have on this cluster."""
+    """The largest number of tasks that an array may have on this cluster."""
     try:
-        shown = jobs.call("scontrol", "show", "config")
+        shown = call("scontrol", "show", "config")
     except SlurmProblem:
         return ARRAY
     match = re.search(r"^MaxArraySize\s*=\s*(\d+)", shown, re.MULTILINE)

@@ -1,34 +1,22 @@
-"""What SLURM knows of the seeds: the arrays that were submitted for a name, joined with its queue.
+"""What SLURM knows of the seeds under a name: the records of what was submitted, joined with what squeue says.
 
-    runs/<name>/slurm/<id>/submission.json   an array: the name and the number of its job, and the seeds of every task
-    runs/<name>/slurm/<id>/                  beside it submitit's own: batch script, pickled packs, output
-    runs/<name>/slurm/lock                   held while somebody submits
-
-A submission is written before its array is handed to SLURM and is found in the queue by a job's name that no other job
-has, so that a process that dies between the two leaves nothing unknown behind. Done is what a seed's files say; the
-queue only tells what waits from what was lost. Where it cannot be asked, nothing is claimed and nothing is submitted.
+Whether a seed is done is read from its files; the queue tells only what waits from what was lost. If the queue cannot
+be asked, no state is claimed and nothing is submitted.
 """
 
-import contextlib
-import os
 import re
-import secrets
-import subprocess
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
 
-from savo_bench.bench import ledger
-from savo_bench.bench.errors import UserError
+from savo_bench.bench import grid, ledger
+from savo_bench.bench.launch.slurm.commands import SlurmProblem, call
+from savo_bench.bench.launch.slurm.records import FOLDER, Planned, Submission, submissions
 from savo_bench.bench.ledger import CellState, SeedState
-from savo_bench.bench.plan import Pack
-from savo_bench.results.format import CorruptFile, SeedFolder, read_json, write_json
 
-FOLDER = "slurm"
+NAME = "slurm"  # of the launcher
 POLL = 5.0  # seconds between two looks at the queue; ours: a controller that thousands share is asked sparingly
-PATIENCE = 30.0  # seconds until a command of SLURM counts as hung; ours
 
 # States of squeue's manual page in which a job does not come back by itself.
 ENDED = {
@@ -45,28 +33,6 @@ ENDED = {
     "": "is gone from the queue",
 }
 WAITING = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD")
-
-
-class SlurmProblem(Exception):
-    """A command of SLURM failed, or is not there; the message is one line."""
-
-
-class Planned(NamedTuple):
-    """The seeds of one task, by the labels of their cell."""
-
-    environment: str
-    variant: str
-    seeds: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Submission:
-    """An array as it was submitted."""
-
-    folder: Path
-    name: str  # of the job
-    job: str | None  # its number, once SLURM gave it one
-    tasks: tuple[Planned, ...]
 
 
 @dataclass(frozen=True)
@@ -86,7 +52,7 @@ class Task:
 
     @property
     def id(self) -> str:
-        """As scancel takes it: 12_3, or 12 for an array of one."""
+        """Its number as scancel takes it: 12_3, or 12 for an array of one."""
         job = self.job or "?"
         return f"{job}_{self.index}" if len(self.submission.tasks) > 1 else job
 
@@ -108,71 +74,11 @@ class Task:
         return f"job {self.id} {ENDED[self.state]}{output}"
 
 
-# ---- records
-
-
-def record(root: Path, packs: Sequence[Pack]) -> Submission:
-    """Write down an array of packs that is going to be submitted."""
-    token = secrets.token_hex(4)
-    tasks = tuple(Planned(pack.cell.env_label, pack.cell.variant, pack.seeds) for pack in packs)
-    submission = Submission(root / FOLDER / token, f"bench-{root.name}-{token}", None, tasks)
-    submission.folder.mkdir(parents=True)
-    _write(submission)
-    return submission
-
-
-def numbered(submission: Submission, job: str) -> Submission:
-    """Add the number that SLURM gave."""
-    submission = replace(submission, job=job)
-    _write(submission)
-    return submission
-
-
-def _write(submission: Submission) -> None:
-    known = {"name": submission.name, "job": submission.job, "tasks": [task._asdict() for task in submission.tasks]}
-    write_json(submission.folder / "submission.json", {"submitted": time.time(), **known})
-
-
-def submissions(root: Path) -> list[Submission]:
-    """Everything that was submitted for a name, oldest first.
-
-    Raises:
-        UserError: a record is unreadable, so that nobody can say which seeds a job has.
-    """
-    found = []
-    for path in (root / FOLDER).glob("*/submission.json"):
-        try:
-            known = read_json(path)
-            tasks = tuple(
-                Planned(task["environment"], task["variant"], tuple(task["seeds"])) for task in known["tasks"]
-            )
-            found.append((known["submitted"], Submission(path.parent, known["name"], known["job"], tasks)))
-        except (CorruptFile, KeyError, TypeError) as error:
-            raise UserError(f"{path}: unreadable ({error}); once its job has ended, delete {path.parent}") from None
-    return [submission for _, submission in sorted(found, key=lambda pair: pair[0])]
-
-
-@contextlib.contextmanager
-def submitting(root: Path, waiting: Callable[[], None]) -> Iterator[None]:
-    """Hold the right to submit for a name; `waiting` is called again and again while another process holds it."""
-    folder = root / FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
-    while (lock := ledger.acquire(folder / "lock")) is None:
-        waiting()
-    try:
-        yield
-    finally:
-        os.close(lock)
-
-
-# ---- the queue
-
-
-class Jobs:
-    """The tasks of a name, asked of SLURM no more often than every few seconds."""
+class SlurmQueue(grid.Queue):
+    """The tasks of the seeds in runs/<name>, asked of SLURM no more often than every few seconds."""
 
     def __init__(self, root: Path, every: float = POLL) -> None:
-        """Of runs/<name>, which need not exist yet."""
+        """Take runs/<name>, which need not exist yet, and the seconds between two questions."""
         self.root, self.every = root, every
         self.tasks: list[Task] = []  # of the submissions that have seeds which are not done
         self.problem: str | None = None  # why SLURM could not be asked
@@ -180,7 +86,7 @@ class Jobs:
         self._names: frozenset[str] = frozenset()
 
     def join(self, cells: Sequence[CellState]) -> list[CellState]:
-        """The same cells with what the queue adds: which seeds are queued, which will come back, which were lost.
+        """The same cells with what squeue adds: which seeds are queued, which will come back, which were lost.
 
         Raises:
             UserError: a record of a submission is unreadable.
@@ -188,12 +94,12 @@ class Jobs:
         if not (self.root / FOLDER).is_dir():
             return list(cells)
         undone = {seed.folder.path for cell in cells for seed in cell.seeds if seed.state != "done"}
-        self._look([each for each in submissions(self.root) if undone & set(_folders(self.root, each))])
+        self._look([each for each in submissions(self.root) if undone & each.folders(self.root)])
         latest: dict[Path, Task] = {}
         for task in self.tasks:
             if task.job is None:  # whoever wanted to submit it died before it did
                 continue
-            for folder in _task_folders(self.root, task.planned):
+            for folder in task.planned.folders(self.root):
                 if folder not in latest or not latest[folder].active:
                     latest[folder] = task
         return [
@@ -216,18 +122,18 @@ class Jobs:
             return replace(known, state="running", reason=f"job {task.id} is {doing}")
         seed = ledger.state(seed.folder)  # once more, as the task may have ended after the first look
         owner = seed.owner or {}
-        if seed.state == "running" and owner.get("launcher") == "slurm" and not ledger.locked(seed.folder.lock):
+        if seed.state == "running" and owner.get("launcher") == NAME and not ledger.locked(seed.folder.lock):
             return replace(seed, state="interrupted", reason=task.verdict)  # its last heartbeat is still fresh
         if seed.state in ("missing", "interrupted"):
             return replace(seed, reason=task.verdict)
         return seed
 
     def unknown(self) -> list[str]:
-        """Submissions of which nobody can say whether they still wait or run."""
+        """Jobs of which nobody can say whether they still wait or run."""
         return sorted({task.submission.job or task.submission.name for task in self.tasks}) if self.problem else []
 
     def notes(self) -> list[str]:
-        """What the states cannot say."""
+        """A line if SLURM could not be asked."""
         jobs = self.unknown()
         return [f"{self.problem}; what became of job {', '.join(jobs)} is not known"] if jobs else []
 
@@ -246,15 +152,6 @@ class Jobs:
             self.problem = str(error)
             self.tasks = [Task(each, index, each.job, "") for each in submitted for index in range(len(each.tasks))]
         self._asked = time.monotonic()
-
-
-def _folders(root: Path, submission: Submission) -> Iterator[Path]:
-    for planned in submission.tasks:
-        yield from _task_folders(root, planned)
-
-
-def _task_folders(root: Path, planned: Planned) -> list[Path]:
-    return [SeedFolder.of(root, planned.environment, planned.variant, seed).path for seed in planned.seeds]
 
 
 def _tasks(submitted: Sequence[Submission]) -> list[Task]:
@@ -305,31 +202,3 @@ def _ended(jobs: Iterable[str]) -> dict[str, str]:
         if re.fullmatch(r"\d+(_\d+)?", task) and state in ENDED:
             states[task] = state
     return states
-
-
-def call(*command: str) -> str:
-    """What a command of SLURM prints.
-
-    Raises:
-        SlurmProblem: it is not there, fails or hangs.
-    """
-    try:
-        done: Any = subprocess.run(
-            command, capture_output=True, text=True, timeout=PATIENCE, check=False, stdin=subprocess.DEVNULL
-        )
-    except FileNotFoundError:
-        raise SlurmProblem(f"{command[0]} is not installed here") from None
-    except OSError as error:
-        raise SlurmProblem(f"{command[0]} cannot be run: {error.strerror}") from None
-    except subprocess.TimeoutExpired:
-        raise SlurmProblem(f"{command[0]} gave no answer within {PATIENCE:g} seconds") from None
-    if done.returncode:
-        raise SlurmProblem(one_line(command[0], done.stderr) or f"{command[0]} failed with code {done.returncode}")
-    return done.stdout
-
-
-def one_line(command: str, said: str) -> str:
-    """What a command of SLURM complained of, in one line: its own name, told once."""
-    lines = [re.sub(rf"^{re.escape(command)}: (error|fatal): ", "", line).strip() for line in said.splitlines()]
-    lines = [line for line in lines if line]
-    return f"{command}: {'; '.join(lines)}" if lines else ""

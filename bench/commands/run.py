@@ -1,0 +1,99 @@
+"""`bench run`, from its options to its exit code: find the cells, check them, hand what is missing to a launcher."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from savo_bench.bench import cost, grammar, launch, ledger, plan, show
+from savo_bench.bench.errors import UserError
+from savo_bench.bench.grid import Grid, announcement, nothing_to_do
+from savo_bench.bench.launch.launcher import Launcher
+from savo_bench.bench.launch.stop import Stopped
+from savo_bench.bench.options import Options
+
+
+def execute(options: Options, console: Console) -> int:
+    """Do what the options ask for; returns the exit code.
+
+    Raises:
+        UserError: an option is not valid, a cell exists with another config, or nothing can be written.
+    """
+    launcher = launch.create(options)
+    grid = prepare(options, launcher)
+    return dry_run(grid, console) if options.dry_run else run(grid, launcher, console)
+
+
+def prepare(options: Options, launcher: Launcher) -> Grid:
+    """Resolve the options into cells and seeds, and check that they fit what is there.
+
+    Raises:
+        UserError: something is not valid, or a cell exists with another config.
+    """
+    cells = plan.cells(options)
+    device = launcher.device()
+    ledger.check_specs(options.root, cells)
+    return Grid(
+        options=options,
+        cells=cells,
+        seeds=grammar.seeds(options.seeds),
+        device=device,
+        workers=launcher.workers(device),
+        split=launcher.splits,
+        queues=launch.queues(options.root),
+        left_out=tuple(plan.unavailable(options)),
+    )
+
+
+def run(grid: Grid, launcher: Launcher, console: Console) -> int:
+    """Let a launcher train everything that was asked for and is not done; returns the exit code.
+
+    0: every seed is done, or the launcher has taken all of them and does not wait. 1: some seeds are not done, or an
+    environment is left out. 130, 143: stopped by Ctrl-C, by SIGTERM.
+
+    Raises:
+        UserError: nothing can be written, from the start or any more; the launcher cannot do its work.
+    """
+    if nothing_to_do(grid, grid.look(), console):
+        return grid.exit_code
+    try:
+        return launcher.launch(grid, console)
+    except Stopped as stopped:
+        show.line(console, launcher.stopped(stopped), "yellow")
+        return stopped.exit_code
+    except OSError as error:  # a full disk
+        where = error.filename or grid.root
+        raise UserError(f"{where}: {error.strerror}; what was saved is safe", exit_code=1) from None
+
+
+def dry_run(grid: Grid, console: Console) -> int:
+    """Print what `run` would do; returns the exit code."""
+    states = grid.look()
+    packs, lines = announcement(grid, states)
+    for text, style in lines:
+        show.line(console, text, style)
+    rows = []
+    for cell, state in zip(grid.cells, states, strict=True):
+        todo = [seed for seed in state.seeds if seed.trainable]
+        counts = state.count()
+        own = [pack for pack in packs if pack.cell is cell]
+        saved = {seed.seed: seed.saved for seed in todo}
+        numbers = {
+            "steps": show.thousands(cell.budget.steps),
+            "to do": str(len(todo)),
+            **{
+                word: str(counts[word])
+                for word in ("done", "failed", "running", "queued")
+                if any(c.count()[word] for c in states)
+            },
+            "packs": _packs([len(pack.seeds) for pack in own]),
+            "core time": show.span(sum(cost.pack_seconds(pack, saved[pack.seeds[0]]) for pack in own)) if own else "–",
+        }
+        rows.append((cell.env_label, cell.variant, numbers))
+    columns = list(rows[0][2])
+    console.print(show.cell_table(columns, [(*labels, list(row.values())) for *labels, row in rows], console.width))
+    return 0
+
+
+def _packs(sizes: Sequence[int]) -> str:
+    """Packs of 10, 10 and 5 seeds: 2×10 1×5."""
+    return " ".join(f"{sizes.count(size)}×{size}" for size in sorted(set(sizes), reverse=True)) or "–"

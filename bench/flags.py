@@ -1,0 +1,123 @@
+"""Options declared once, as annotated fields of a dataclass, for the command line and for TOML files alike.
+
+    mem: Annotated[str | None, Flag("Memory of a task, as 4G.")] = None
+
+is `--mem 4G` on the command line and `mem = "4G"` in a file. A field without a Flag is no option.
+"""
+
+import inspect
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from savo_bench.bench import grammar
+from savo_bench.bench.errors import UserError
+
+
+@dataclass(frozen=True)
+class Flag:
+    """How a field is written by users."""
+
+    help: str
+    name: str | None = None  # on the command line; None: the field's own, with hyphens
+    repeatable: bool = False  # on the command line, where its values are a list of texts
+    in_file: bool = True  # whether a TOML file may hold it
+    read: Callable[[Any], Any] | None = None  # turns that list, or a TOML value, into the field's; raises ValueError
+
+
+def flags(options: type) -> dict[str, Flag]:
+    """The flags of a dataclass of options, by the names of its fields."""
+    hints = typing.get_type_hints(options, include_extras=True)
+    marks = {name: getattr(hint, "__metadata__", ()) for name, hint in hints.items()}
+    return {name: mark for name, found in marks.items() for mark in found if isinstance(mark, Flag)}
+
+
+def parameters(
+    options: type, panel: str | None = None, texts: Mapping[str, str] | None = None
+) -> list[inspect.Parameter]:
+    """What Typer is to read in a command's signature for the options of a dataclass.
+
+    An option that was not given is None, a switch False.
+
+    Args:
+        options: the dataclass
+        panel: the heading of `--help` under which they stand
+        texts: help texts, by fields, that replace those of the flags
+    """
+    texts = texts or {}
+    hints = typing.get_type_hints(options)
+    made = []
+    for name, flag in flags(options).items():
+        switch = hints[name] is bool
+        kind = hints[name] if switch else (list[str] if flag.repeatable else hints[name]) | types.NoneType
+        option = typer.Option(flag.name or written(name), help=texts.get(name, flag.help), rich_help_panel=panel)
+        made.append(
+            inspect.Parameter(
+                name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=False if switch else None,
+                annotation=Annotated[kind, option],
+            )
+        )
+    return made
+
+
+def written(name: str) -> str:
+    """The option of the command line for a field: --eval-every for eval_every."""
+    return f"--{name.replace('_', '-')}"
+
+
+def from_command_line(options: type, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that the command line gives, of the values that it was parsed into.
+
+    Raises:
+        UserError: a value is not allowed.
+    """
+    found = {}
+    for name, flag in flags(options).items():
+        if name in given:
+            try:
+                found[name] = flag.read(given[name]) if flag.read else given[name]
+            except ValueError as error:
+                raise UserError(f"{flag.name or written(name)} {error}") from None
+    return found
+
+
+def from_table(
+    options: type, table: Mapping[str, Any], where: str, prefix: str = "", tables: Iterable[str] = ()
+) -> dict[str, Any]:
+    """The fields that a table of a TOML file gives.
+
+    Args:
+        options: the dataclass
+        table: the keys, with hyphens or underscores, and their values
+        where: the beginning of the message about a wrong one
+        prefix: the name of the table and a dot, nothing for the file itself
+        tables: what the file may hold beside these keys, for the message
+
+    Raises:
+        UserError: a key is unknown or a value is not allowed.
+    """
+    hints = typing.get_type_hints(options)
+    known = {name: flag for name, flag in flags(options).items() if flag.in_file}
+    found = {}
+    for key, value in table.items():
+        name = key.replace("-", "_")
+        if name not in known:
+            near = grammar.nearest(name, [*known, *tables])
+            raise UserError(f"{where}key {prefix + key!r} is unknown: {near}")
+        try:
+            read = known[name].read
+            found[name] = read(value) if read else _convert(value, hints[name])
+        except ValueError as error:
+            raise UserError(f"{where}{prefix}{key} = {value!r}: {error}") from None
+    return found
+
+
+def _convert(value: Any, annotation: Any) -> Any:
+    return Path(grammar.convert(value, str)) if annotation is Path else grammar.convert(value, annotation)

@@ -1,0 +1,119 @@
+"""The interface of launchers: what one says about itself, and what it does."""
+
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from rich.console import Console
+
+from savo_bench.bench import cost
+from savo_bench.bench.errors import UserError
+from savo_bench.bench.grid import Grid, Queue
+from savo_bench.bench.launch.stop import Stopped
+from savo_bench.bench.ledger import CellState
+from savo_bench.bench.options import Options
+from savo_bench.bench.plan import Pack
+from savo_bench.bench.progress import Board
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")  # read when torch and numpy load
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoOptions:
+    """The options of a launcher that has none of its own."""
+
+
+class Launcher(ABC):
+    """A place where packs are trained, chosen by `--on NAME`.
+
+    Wherever it runs a pack, it runs `savo_bench.bench.worker.train(pack)` in a process of its own, so the results do
+    not depend on the launcher. Only `name`, `summary` and `launch` must be given.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]  # a few words for the help of --on
+    options_type: ClassVar[type] = NoOptions  # a frozen dataclass whose fields have a savo_bench.bench.flags.Flag
+    splits: ClassVar[bool] = True  # whether packs are made smaller where workers would be idle otherwise
+
+    def __init__(self, options: Options) -> None:
+        """Take the options of `bench run`.
+
+        Raises:
+            UserError: they do not fit this launcher.
+        """
+        self.options = options
+        self.own: Any = self.options_type() if options.own is None else options.own  # of `options_type`
+
+    def device(self) -> str:
+        """Where the agents compute, "cpu" or "cuda". By default what `--device` and this machine say.
+
+        Raises:
+            UserError: it was asked for and is not there.
+        """
+        asked = self.options.device
+        if asked == "cpu":
+            return "cpu"
+        import torch
+
+        there = torch.cuda.is_available()
+        if asked == "cuda" and not there:
+            raise UserError(
+                "--device cuda: torch sees no GPU here; take --device cpu, or a torch that is built for CUDA"
+            )
+        return "cuda" if there else "cpu"
+
+    def workers(self, device: str) -> int:  # noqa: ARG002
+        """How many packs it trains at a time, for the estimate of `--dry-run`. By default 1."""
+        return 1
+
+    @classmethod
+    def queue(cls, root: Path) -> Queue:  # noqa: ARG003
+        """What it knows of the seeds in runs/<name>, for `bench status` and every `bench run`. By default nothing."""
+        return Queue()
+
+    @abstractmethod
+    def launch(self, grid: Grid, console: Console) -> int:
+        """Train what is not done, or hand it to somebody who does; wait for that if asked; returns the exit code.
+
+        Raises:
+            Stopped: a signal asked for it.
+            UserError: it cannot be done.
+        """
+
+    def stopped(self, stopped: Stopped) -> str:  # noqa: ARG002
+        """A line for the user after `launch` raised Stopped."""
+        return "stopped"
+
+
+def board(grid: Grid, states: Sequence[CellState], packs: Sequence[Pack], workers: int, console: Console) -> Board:
+    """The display of the progress of packs."""
+    every = [seed for cell in states for seed in cell.seeds]
+    return Board(
+        console,
+        seeds=grid.size,
+        done=sum(seed.state == "done" for seed in every),
+        failed=sum(seed.unreadable for seed in every),
+        workers=workers,
+        queue=[(pack, cost.pack_seconds(pack)) for pack in packs],
+    )
+
+
+def check_writable(root: Path) -> None:
+    """Check, before anything trains, that results can be written.
+
+    Raises:
+        UserError: the folder cannot be made or written to.
+    """
+    for folder in (root, *root.parents):
+        if folder.exists() and not folder.is_dir():
+            raise UserError(f"--runs: {folder} is a file, not a folder; choose another with --runs DIR")
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=root):
+            pass
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(f"--runs: cannot write to {root}: {reason}; choose another with --runs DIR") from None

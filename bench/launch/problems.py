@@ -1,0 +1,28 @@
+"""What is noted about the seeds of a pack whose training ended without a word of its own."""
+
+from savo_bench.bench import ledger
+from savo_bench.bench.grid import Problems
+from savo_bench.bench.plan import Pack, seed_folder
+from savo_bench.results.format import CorruptFile
+
+
+def record(pack: Pack, problem: str) -> Problems:
+    """Write into the status files of a dead process's seeds why they failed.
+
+    Returns:
+        The problem for each seed whose file could not be written, or that has none.
+    """
+    problems: Problems = {}
+    for seed in pack.seeds:
+        folder = seed_folder(pack.root, pack.cell, seed)
+        try:
+            if folder.read_status() is None:
+                problems[folder.path] = problem
+                continue
+            with ledger.holding(folder.lock) as mine:
+                status = folder.read_status()
+                if mine and status is not None and status["state"] == "running":
+                    folder.write_status({**status, "state": "failed", "reason": problem}, durable=True)
+        except (OSError, CorruptFile):
+            problems[folder.path] = problem
+    return problems

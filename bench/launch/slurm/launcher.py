@@ -1,0 +1,106 @@
+"""What `bench run --on slurm` does: submit what nobody has in hand, and follow it if asked."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+
+from savo_bench.bench import ledger, show
+from savo_bench.bench.errors import UserError
+from savo_bench.bench.grid import Grid, announcement, conclude, nothing_to_do
+from savo_bench.bench.launch.launcher import Launcher, check_writable
+from savo_bench.bench.launch.slurm.follow import follow
+from savo_bench.bench.launch.slurm.options import SlurmOptions
+from savo_bench.bench.launch.slurm.queue import NAME, SlurmQueue
+from savo_bench.bench.launch.slurm.records import submitting
+from savo_bench.bench.launch.slurm.submit import cancel_line, submit
+from savo_bench.bench.launch.stop import Stop, Stopped
+from savo_bench.bench.options import Options
+
+
+class Slurm(Launcher):
+    """Hands packs to SLURM. What is submitted is trained whether the command still runs or not."""
+
+    name = NAME
+    summary = "tasks of an array job"
+    options_type = SlurmOptions
+    splits = False  # a cluster has more CPUs than there are packs: a task gets as many seeds as it may
+
+    def __init__(self, options: Options) -> None:
+        super().__init__(options)
+        self.own: SlurmOptions = self.own
+        if options.workers is not None:
+            limit = "SLURM's tasks are limited by --array-parallelism instead"
+            raise UserError(f"--workers {options.workers}: {limit}")
+
+    def device(self) -> str:
+        """What the tasks will have. What this host has says nothing of the nodes."""
+        asked = self.options.device
+        return "cuda" if asked == "cuda" or (asked == "auto" and self.own.wants_gpu) else "cpu"
+
+    def workers(self, device: str) -> int:  # noqa: ARG002
+        """The largest number of tasks that run at a time."""
+        return self.own.array_parallelism
+
+    @classmethod
+    def queue(cls, root: Path) -> SlurmQueue:
+        """The tasks that SLURM has of runs/<name>."""
+        return SlurmQueue(root)
+
+    def launch(self, grid: Grid, console: Console) -> int:
+        """Submit everything that is neither done nor queued nor running; returns the exit code.
+
+        0: submitted, or, with `--wait`, done. 1: not every seed is done, or will be: a seed is unreadable, an
+        environment is left out.
+
+        Raises:
+            Stopped: a signal came, and the tasks are no longer followed.
+            UserError: SLURM refuses, or cannot say what it has already; nothing can be written.
+        """
+        check_writable(grid.root)
+        queue = grid.queues[NAME]
+        assert isinstance(queue, SlurmQueue)
+        with Stop() as stop:
+
+            def wait() -> None:
+                stop.check()
+                show.line(console, "waiting for another `bench run` that is submitting")
+
+            code = self._submit(grid, queue, console, wait)
+            if code is not None:
+                return code
+            follow(grid, queue, console, stop)
+        return conclude(grid, {}, console)
+
+    def stopped(self, stopped: Stopped) -> str:  # noqa: ARG002
+        """What happens to the tasks."""
+        return "stopped following; what was submitted continues, and `bench status` shows it"
+
+    def _submit(self, grid: Grid, queue: SlurmQueue, console: Console, wait: Callable[[], None]) -> int | None:
+        """Submit what nobody has in hand; returns the exit code, None if tasks are to be followed."""
+        with submitting(grid.root, wait):
+            states = grid.look()
+            if nothing_to_do(grid, states, console):
+                return grid.exit_code
+            if unknown := queue.unknown():
+                what = f"job {', '.join(unknown)} may still have seeds; nothing was submitted, try again"
+                raise UserError(f"{queue.problem}: {what}", exit_code=1)
+            packs, lines = announcement(grid, states)
+            for text, style in lines:
+                show.line(console, text, style)
+            ledger.ask(grid.root, grid.cells, grid.seeds)
+            submitted = submit(grid.root, packs, self.own) if packs else []
+        if submitted:
+            numbers = ", ".join(str(each.job) for each in submitted)
+            tasks = show.count(len(packs), "task")
+            show.line(console, f"submitted {tasks} as job {numbers}; `{cancel_line(submitted)}` cancels", "green")
+        else:
+            show.line(console, "nothing to submit: what can be trained is done, queued or running")
+        if self.options.wait:
+            return None
+        unreadable = [replace(cell, seeds=tuple(seed for seed in cell.seeds if seed.unreadable)) for cell in states]
+        for text, style in show.reasons(unreadable):
+            show.line(console, text, style)
+        show.line(console, "`bench status` says how they stand; --wait follows them")
+        return 1 if any(cell.seeds for cell in unreadable) else grid.exit_code

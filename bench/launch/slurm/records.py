@@ -1,0 +1,105 @@
+"""Records of what was submitted to SLURM for a name.
+
+    runs/<name>/slurm/<id>/submission.json   an array: the name and the number of its job, and the seeds of every task
+    runs/<name>/slurm/<id>/                  beside it submitit's own: batch script, pickled packs, output
+    runs/<name>/slurm/lock                   held while somebody submits
+
+A record is written before its array is handed to SLURM. The array is found in the queue by a job's name that no other
+job has. So even if the process dies between the two, nothing unknown is in the queue.
+"""
+
+import contextlib
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+from savo_bench.bench import ledger
+from savo_bench.bench.errors import UserError
+from savo_bench.bench.plan import Pack
+from savo_bench.results.format import CorruptFile, SeedFolder, read_json, write_json
+
+FOLDER = "slurm"
+
+
+class Planned(NamedTuple):
+    """The seeds of one task, by the labels of their cell."""
+
+    environment: str
+    variant: str
+    seeds: tuple[int, ...]
+
+    def folders(self, root: Path) -> list[Path]:
+        """The folders of the seeds in runs/<name>."""
+        return [SeedFolder.of(root, self.environment, self.variant, seed).path for seed in self.seeds]
+
+
+@dataclass(frozen=True)
+class Submission:
+    """An array as it was submitted."""
+
+    folder: Path
+    name: str  # of the job
+    job: str | None  # its number, once SLURM gave it one
+    tasks: tuple[Planned, ...]
+
+    def folders(self, root: Path) -> set[Path]:
+        """The folders of the seeds of all its tasks in runs/<name>."""
+        return {folder for planned in self.tasks for folder in planned.folders(root)}
+
+
+def record(root: Path, packs: Sequence[Pack]) -> Submission:
+    """Write down an array of packs that is going to be submitted."""
+    token = secrets.token_hex(4)
+    tasks = tuple(Planned(pack.cell.env_label, pack.cell.variant, pack.seeds) for pack in packs)
+    submission = Submission(root / FOLDER / token, f"bench-{root.name}-{token}", None, tasks)
+    submission.folder.mkdir(parents=True)
+    _write(submission)
+    return submission
+
+
+def numbered(submission: Submission, job: str) -> Submission:
+    """Add the number that SLURM gave."""
+    submission = replace(submission, job=job)
+    _write(submission)
+    return submission
+
+
+def _write(submission: Submission) -> None:
+    known = {"name": submission.name, "job": submission.job, "tasks": [task._asdict() for task in submission.tasks]}
+    write_json(submission.folder / "submission.json", {"submitted": time.time(), **known})
+
+
+def submissions(root: Path) -> list[Submission]:
+    """Everything that was submitted for a name, oldest first.
+
+    Raises:
+        UserError: a record is unreadable, so that nobody can say which seeds a job has.
+    """
+    found = []
+    for path in (root / FOLDER).glob("*/submission.json"):
+        try:
+            known = read_json(path)
+            tasks = tuple(
+                Planned(task["environment"], task["variant"], tuple(task["seeds"])) for task in known["tasks"]
+            )
+            found.append((known["submitted"], Submission(path.parent, known["name"], known["job"], tasks)))
+        except (CorruptFile, KeyError, TypeError) as error:
+            raise UserError(f"{path}: unreadable ({error}); once its job has ended, delete {path.parent}") from None
+    return [submission for _, submission in sorted(found, key=lambda pair: pair[0])]
+
+
+@contextlib.contextmanager
+def submitting(root: Path, waiting: Callable[[], None]) -> Iterator[None]:
+    """Hold the right to submit for a name; while another process holds it, `waiting` is called again and again."""
+    folder = root / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    while (lock := ledger.acquire(folder / "lock")) is None:
+        waiting()
+    try:
+        yield
+    finally:
+        os.close(lock)
