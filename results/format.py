@@ -9,7 +9,7 @@
         train.csv     sparse scalars of the training: step,seconds and whatever the algorithm reports
         policy.pt     the final networks, once done
         film.mp4      or film.gif, where one was asked for
-        checkpoint/   what a resume needs, while unfinished
+        checkpoint/   what a resume needs, while unfinished: state-<step>.pt, the two newest, and replay-<first>.bin
         lock          flock'ed by the process that trains the seed
 
 Files are replaced as a whole or grow by whole lines, so a reader at any moment, or after any crash, sees at worst one
@@ -439,6 +439,27 @@ class SeedFolder:
     def checkpoint(self) -> Path:
         """The folder of what a resume needs."""
         return self.path / "checkpoint"
+
+    def checkpoint_state(self, step: int) -> Path:
+        """The file of a checkpoint: everything that a resume from `step` needs but the replay."""
+        return self.checkpoint / f"state-{step:09d}.pt"
+
+    def staged_state(self, step: int) -> Path:
+        """The same file while it does not count yet."""
+        return self.checkpoint / f".state-{step:09d}.pt"
+
+    def checkpoint_steps(self) -> list[int]:
+        """The steps of the checkpoints that are there, newest first."""
+        names = (path.stem for path in self.checkpoint.glob("state-*.pt"))
+        return sorted((int(name.removeprefix("state-")) for name in names), reverse=True)
+
+    def replay_log(self, first: int) -> Path:
+        """The file of the replay log that begins with transition number `first`."""
+        return self.checkpoint / f"replay-{first:09d}.bin"
+
+    def replay_logs(self) -> dict[int, Path]:
+        """The files of the replay log that are there, by the number of their first transition."""
+        return {int(path.stem.removeprefix("replay-")): path for path in self.checkpoint.glob("replay-*.bin")}
 
     @property
     def lock(self) -> Path:
