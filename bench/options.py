@@ -89,6 +89,7 @@ class Options:
     slurm: Slurm = Slurm()
     file_settings: tuple[Setting, ...] = ()
     settings: tuple[Setting, ...] = ()
+    command: str | None = None  # the command line itself, for run.json
 
     @property
     def root(self) -> Path:
@@ -99,7 +100,7 @@ class Options:
 _TYPES: dict[str, Any] = {field.name: field.type for field in fields(Options)}
 _SLURM_TYPES: dict[str, Any] = {field.name: field.type for field in fields(Slurm)}
 # what a TOML file may hold, beside [set] and [slurm]
-_KEYS = [key for key in _TYPES if key not in ("file_settings", "settings", "slurm")]
+_KEYS = [key for key in _TYPES if key not in ("file_settings", "settings", "slurm", "command")]
 
 
 def make(config: Path | None, command_line: Mapping[str, Any], settings: Sequence[str]) -> Options:
