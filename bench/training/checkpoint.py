@@ -1,0 +1,141 @@
+"""The files of a checkpoint: how they are written, read back, and kept few.
+
+    checkpoint/state-000012345.pt     everything but the replay, at step 12345; the two newest are kept
+    checkpoint/replay-000000000.bin   packed float32 records, from that transition number on
+
+The replay is a log. A checkpoint appends only the new records, so its cost follows the new data, not the buffer. A
+state names how much of the log and of the CSV files belongs to it. What a crash left beyond that is cut on resume.
+A pack first stages the states of all its seeds and then commits them by renaming, so that they stand at the same step.
+A crash at any moment loses at most the time since the last checkpoint.
+"""
+
+import io
+import os
+import shutil
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from savo_bench.results.format import CorruptFile, SeedFolder, replacing
+
+SEGMENT = 100_000  # ours: records per log file; some 10 MB, so that what the buffer no longer holds can be deleted
+FLOAT32 = 4  # bytes
+
+
+def stage(folder: SeedFolder, step: int, state: Mapping[str, Any]) -> None:
+    """Write a state durably. It counts only after `commit`."""
+    save(folder.staged_state(step), state)
+
+
+def commit(folder: SeedFolder, step: int, oldest_record: int) -> None:
+    """Make a staged state the newest. Delete states before the last two, and log files that neither of them needs.
+
+    `oldest_record` is the number of the oldest transition in this state's buffer.
+    """
+    folder.staged_state(step).replace(folder.checkpoint_state(step))
+    for old in folder.checkpoint_steps()[2:]:
+        folder.checkpoint_state(old).unlink()
+    previous = folder.checkpoint_steps()[-1]
+    needed = oldest_record - (step - previous)  # the previous state's buffer begins earlier
+    for first, path in folder.replay_logs().items():
+        if first + SEGMENT <= needed:
+            path.unlink()
+
+
+def load(folder: SeedFolder, step: int) -> dict[str, Any]:
+    """The state of a step, after a check that it and its part of the log are whole.
+
+    Raises:
+        CorruptFile: the state is damaged, or the log does not hold what it names.
+    """
+    path = folder.checkpoint_state(step)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        state = None if damaged else torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch and zipfile raise many kinds for damaged files
+        raise CorruptFile(f"{path}: cannot be read ({' '.join(str(error).split())})") from None
+    if state is None:
+        raise CorruptFile(f"{path}: part {damaged} is damaged")
+    log: dict[str, int] = state["replay"]
+    for segment, _, end in _segments(folder, log["oldest"], log["added"]):
+        size = segment.stat().st_size if segment.exists() else 0
+        if size < end * log["width"] * FLOAT32:
+            raise CorruptFile(f"{segment}: {size} bytes long, shorter than {path.name} says")
+    return state
+
+
+def discard_after(folder: SeedFolder, step: int) -> None:
+    """Delete states newer than `step`, and files that a killed process left half-written."""
+    for newer in (found for found in folder.checkpoint_steps() if found > step):
+        folder.checkpoint_state(newer).unlink()
+    for path in folder.checkpoint.glob(".*"):
+        path.unlink()
+
+
+def remove(folder: SeedFolder) -> None:
+    """Delete the whole checkpoint. A finished seed no longer needs it."""
+    shutil.rmtree(folder.checkpoint, ignore_errors=True)
+
+
+def save(path: Path, value: Any) -> None:
+    """Write tensors and plain values durably, in a file for torch.load."""
+    buffer = io.BytesIO()  # torch writes the file's name into a file, but not into a buffer
+    torch.save(value, buffer)
+    with replacing(path) as file:
+        file.write(buffer.getbuffer())
+
+
+def sync(path: Path) -> None:
+    """Make what was written to a file durable."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def append_records(folder: SeedFolder, start: int, rows: np.ndarray) -> None:
+    """Make the log end with these records: rows (n, width) float32, the first of them transition number `start`."""
+    for path, begin, end in _segments(folder, start, start + len(rows)):
+        part, rows = rows[: end - begin], rows[end - begin :]
+        with path.open("r+b" if path.exists() else "w+b") as file:
+            file.truncate(begin * rows.shape[1] * FLOAT32)  # what a crash left beyond the last checkpoint
+            file.seek(0, io.SEEK_END)
+            file.write(np.ascontiguousarray(part).data)
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def read_records(folder: SeedFolder, start: int, stop: int, width: int) -> np.ndarray:
+    """Records start..stop - 1 of the log, (stop - start, width) float32. `load` has checked that they are there."""
+    parts = [
+        np.fromfile(path, np.float32, (end - begin) * width, offset=begin * width * FLOAT32)
+        for path, begin, end in _segments(folder, start, stop)
+    ]
+    return np.concatenate([np.empty(0, np.float32), *parts]).reshape(-1, width)
+
+
+def common_steps(available: Mapping[int, Sequence[int]]) -> list[tuple[int, list[int]]]:
+    """Group the seeds that can resume together: seed -> steps of its states, newest first -> [(step, seeds)].
+
+    The step that most seeds share comes first; of equals, the newest. Step 0 means from the start.
+    """
+    left = {seed: list(found) or [0] for seed, found in available.items()}
+    groups = []
+    while left:
+        counts: dict[int, int] = {}
+        for found in left.values():
+            for step in found:
+                counts[step] = counts.get(step, 0) + 1
+        step = max(counts, key=lambda candidate: (counts[candidate], candidate))
+        groups.append((step, [seed for seed, found in left.items() if step in found]))
+        left = {seed: found for seed, found in left.items() if step not in found}
+    return groups
+
+
+def _segments(folder: SeedFolder, start: int, stop: int) -> list[tuple[Path, int, int]]:
+    """Where records start..stop - 1 lie: (file, first record in it, the record after the last in it)."""
+    firsts = range(start - start % SEGMENT, stop, SEGMENT)
+    return [(folder.replay_log(first), max(start - first, 0), min(stop - first, SEGMENT)) for first in firsts]
