@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from savo_bench.bench import profiles, provenance, show
+from savo_bench.bench import profiles, show
 from savo_bench.bench.errors import UserError
 
 app = typer.Typer(
@@ -104,6 +104,7 @@ def run(
         "pack": pack,
         "checkpoint_every": checkpoint_every,
         "wait": wait or None,
+        "command": shlex.join(["bench", *sys.argv[1:]]),
         "slurm": {
             "partition": partition,
             "account": account,
@@ -205,7 +206,6 @@ def play(
 
 def main() -> None:
     """Run the command line; every mistake of the user ends in one line and exit code 2."""
-    os.environ[provenance.COMMAND] = shlex.join(["bench", *sys.argv[1:]])  # for the provenance, also of workers
     warnings.showwarning = _show_warning
     try:
         code = app(standalone_mode=False)

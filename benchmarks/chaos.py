@@ -120,7 +120,7 @@ class Watch:
 
 
 def steps(folder: SeedFolder) -> set[int]:
-    return {int(path.stem.removeprefix("state-")) for path in folder.checkpoint.glob("state-*.pt")}
+    return set(folder.checkpoint_steps())
 
 
 @dataclass
