@@ -98,8 +98,6 @@ class Training:
         """Which seeds have not failed: (S,) bool."""
         return np.array([run.failure is None for run in self.runs])
 
-    # -- one step
-
     def advance(self) -> None:
         """One environment step of every seed and, after the warm-up, one update."""
         began = time.perf_counter()
@@ -151,8 +149,6 @@ class Training:
         if self.step % self.log_every == 0 and self.agent.updates >= 2 * self.config.policy_delay:
             self.log()
 
-    # -- evaluation and log
-
     def evaluate_if_due(self) -> None:
         """Play the evaluation episodes of this step and write evals.csv. A stop leaves them to the next attempt."""
         at_step = self.step % self.budget.eval_every == 0 or self.step == self.budget.steps
@@ -180,8 +176,6 @@ class Training:
             if run.failure is None:
                 row = [self.step, run.seconds, run.episodes, *(float(value[index]) for value in columns.values())]
                 run.train_bytes = append_csv(run.folder.train_csv, header, [row])
-
-    # -- beginning, saving, ending
 
     def prepare(self) -> None:
         """Bring every seed to the first step of this attempt: by a reset, or from its checkpoint."""
@@ -223,8 +217,6 @@ class Training:
                 self.saver.save_policy(index, self.pack.cell.spec(run.seed))
                 self.status.write(run, "done", self.step)
                 checkpoint.remove(run.folder)
-
-    # -- failures
 
     @contextlib.contextmanager
     def guarded(self, run: SeedRun, where: str) -> Iterator[None]:
