@@ -67,7 +67,9 @@ class SeedState:
     @property
     def saved(self) -> int:
         """The step of its newest checkpoint, which a resume starts from; 0 without one."""
-        return max(self.folder.checkpoint_steps(), default=0)
+        return max(
+            (int(path.stem.removeprefix("state-")) for path in self.folder.checkpoint.glob("state-*.pt")), default=0
+        )
 
     @property
     def pack(self) -> tuple[int, ...]:

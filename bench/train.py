@@ -15,7 +15,7 @@ from savo_bench.bench.provenance import provenance
 from savo_bench.bench.training import checkpoint
 from savo_bench.bench.training.loop import Training
 from savo_bench.bench.training.signals import Interrupted, stop_on_signal
-from savo_bench.results.format import CorruptFile, SeedFolder, reaches
+from savo_bench.results.format import CorruptFile, SeedFolder, reaches, state_steps
 
 __all__ = ["Interrupted", "train_pack"]
 
@@ -64,9 +64,9 @@ def _usable_steps(folder: SeedFolder) -> list[int]:
     So are those that name more of a CSV file than is there.
     """
     usable = []
-    for step in folder.checkpoint_steps():
+    for step in state_steps(folder.checkpoint):
         try:
-            state = checkpoint.load(folder, step)
+            state = checkpoint.load(folder.checkpoint, step)
             reaches(folder.evals_csv, state["evals_bytes"])
             reaches(folder.train_csv, state["train_bytes"])
             usable.append(step)

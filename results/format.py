@@ -440,27 +440,6 @@ class SeedFolder:
         """The folder of what a resume needs."""
         return self.path / "checkpoint"
 
-    def checkpoint_state(self, step: int) -> Path:
-        """The file of a checkpoint: everything that a resume from `step` needs but the replay."""
-        return self.checkpoint / f"state-{step:09d}.pt"
-
-    def staged_state(self, step: int) -> Path:
-        """The same file while it does not count yet."""
-        return self.checkpoint / f".state-{step:09d}.pt"
-
-    def checkpoint_steps(self) -> list[int]:
-        """The steps of the checkpoints that are there, newest first."""
-        names = (path.stem for path in self.checkpoint.glob("state-*.pt"))
-        return sorted((int(name.removeprefix("state-")) for name in names), reverse=True)
-
-    def replay_log(self, first: int) -> Path:
-        """The file of the replay log that begins with transition number `first`."""
-        return self.checkpoint / f"replay-{first:09d}.bin"
-
-    def replay_logs(self) -> dict[int, Path]:
-        """The files of the replay log that are there, by the number of their first transition."""
-        return {int(path.stem.removeprefix("replay-")): path for path in self.checkpoint.glob("replay-*.bin")}
-
     @property
     def lock(self) -> Path:
         """The file whose flock the training process holds."""
@@ -569,6 +548,31 @@ def alive(status: Status, now: float | None = None) -> bool:
         except PermissionError:
             return True
     return True
+
+
+def state_file(checkpoint: Path, step: int) -> Path:
+    """The state of a step in a checkpoint folder."""
+    return checkpoint / f"state-{step:09d}.pt"
+
+
+def state_steps(checkpoint: Path) -> list[int]:
+    """The steps of the states in a checkpoint folder, newest first."""
+    return sorted((_number(path) for path in checkpoint.glob("state-*.pt")), reverse=True)
+
+
+def replay_file(checkpoint: Path, first: int) -> Path:
+    """The segment of the replay log that begins with transition number `first`."""
+    return checkpoint / f"replay-{first:09d}.bin"
+
+
+def replay_files(checkpoint: Path) -> dict[int, Path]:
+    """The segments of the replay log that are there, by the number of their first transition."""
+    return {_number(path): path for path in checkpoint.glob("replay-*.bin")}
+
+
+def _number(path: Path) -> int:
+    """The number in state-000012345.pt."""
+    return int(path.stem.rpartition("-")[2])
 
 
 class Asked(NamedTuple):

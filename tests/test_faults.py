@@ -18,7 +18,7 @@ from small_runs import assert_same_run, cell, one_thread, pack, status, stop_at
 from savo_bench.bench import ledger, train
 from savo_bench.bench.errors import UserError
 from savo_bench.bench.training import checkpoint
-from savo_bench.results.format import SeedFolder
+from savo_bench.results.format import SeedFolder, state_steps
 
 __all__ = ["at_step", "one_thread", "stop_at"]  # fixtures
 
@@ -92,7 +92,7 @@ def test_no_checkpoint_holds_a_network_that_is_not_finite(tmp_path, at_step):
     with pytest.raises(train.Interrupted):
         train.train_pack(hit)
     assert status(hit.folder(0))["state"] == "failed"
-    assert not SeedFolder(hit.folder(0)).checkpoint_steps()
+    assert not state_steps(SeedFolder(hit.folder(0)).checkpoint)
 
 
 def test_when_every_seed_has_failed_the_pack_ends(tmp_path, at_step):
@@ -112,7 +112,7 @@ def stopped_twice(tmp_path, stop_at):
         with pytest.raises(train.Interrupted):
             train.train_pack(stopped)
     stop_at(None)
-    assert SeedFolder(stopped.folder(3)).checkpoint_steps() == [220, 170]
+    assert state_steps(SeedFolder(stopped.folder(3)).checkpoint) == [220, 170]
     return calm, stopped
 
 
@@ -198,7 +198,7 @@ def test_a_full_disk_ends_the_attempt_and_keeps_what_was_saved(tmp_path, stop_at
         with pytest.raises(OSError, match="No space left"):
             train.train_pack(stopped)
     stop_at(None)
-    assert SeedFolder(stopped.folder(3)).checkpoint_steps() == [220, 170]
+    assert state_steps(SeedFolder(stopped.folder(3)).checkpoint) == [220, 170]
     train.train_pack(stopped)
     assert status(stopped.folder(3))["resumed_from"] == 220
     assert_same_run(calm.folder(3), stopped.folder(3))
@@ -239,7 +239,7 @@ def test_a_disk_that_is_really_full_loses_no_finished_result_and_no_checkpoint(t
     filling = pack(small_disk, cell("td3"), 3, checkpoint_every=1e-9)  # after every step
     with pytest.raises(OSError, match="No space left"):
         train.train_pack(filling)
-    saved = SeedFolder(filling.folder(3)).checkpoint_steps()[0]
+    saved = state_steps(SeedFolder(filling.folder(3)).checkpoint)[0]
     assert saved > 150
     assert_same_run(calm.folder(0), filling.folder(0))
     (small_disk / "filler").unlink()

@@ -16,7 +16,7 @@ from savo_bench.algos.catalogue import INVERTED_FROM
 from savo_bench.bench import train
 from savo_bench.bench.evaluate import Evaluator
 from savo_bench.bench.training import checkpoint
-from savo_bench.results.format import SeedFolder, read_csv
+from savo_bench.results.format import SeedFolder, read_csv, state_steps
 
 __all__ = ["one_thread", "stop_at"]  # fixtures
 pytestmark = pytest.mark.laws
@@ -99,7 +99,7 @@ def test_a_stop_during_an_evaluation_leaves_it_to_the_next_attempt(tmp_path, mon
     with pytest.raises(train.Interrupted) as interrupted:
         train.train_pack(stopped)
     assert interrupted.value.signals == (signal.SIGTERM,)
-    assert SeedFolder(stopped.folder(3)).checkpoint_steps() == [150]
+    assert state_steps(SeedFolder(stopped.folder(3)).checkpoint) == [150]
     assert not (stopped.folder(3) / "evals.csv").exists()
     monkeypatch.undo()
     train.train_pack(stopped)
@@ -156,7 +156,7 @@ def test_the_replay_log_survives_several_segments_and_a_full_ring(tmp_path, stop
     assert_same_run(calm.folder(3), stopped.folder(3))
 
 
-@pytest.mark.parametrize(("algorithm", "steps"), [("td3", 6000), ("savo", 1500)])
+@pytest.mark.parametrize(("algorithm", "steps"), [("td3", 4000), ("savo", 1200)])
 def test_a_run_killed_at_random_moments_ends_as_the_undisturbed_one(tmp_path, algorithm, steps):
     """The command line, its worker killed with -9 three times, each time after it has saved something of its own."""
     command = [sys.executable, "-m", "savo_bench.bench.cli", "run", "--algos", algorithm, "--envs", "restricted-hopper"]
@@ -175,8 +175,8 @@ def test_a_run_killed_at_random_moments_ends_as_the_undisturbed_one(tmp_path, al
     for _ in range(worker_hooks.KILLS):
         assert run("killed", env=killing) == 1
         assert status(folder.path)["resumed_from"] == saved
-        assert folder.checkpoint_steps()[0] > saved
-        saved = folder.checkpoint_steps()[0]
+        assert state_steps(folder.checkpoint)[0] > saved
+        saved = state_steps(folder.checkpoint)[0]
     assert run("killed", env=killing) == 0
     assert status(folder.path)["resumed_from"] == saved
     assert run("calm") == 0

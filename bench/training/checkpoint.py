@@ -3,10 +3,10 @@
     checkpoint/state-000012345.pt     everything but the replay, at step 12345; the two newest are kept
     checkpoint/replay-000000000.bin   packed float32 records, from that transition number on
 
-The replay is a log. A checkpoint appends only the new records, so its cost follows the new data, not the buffer. A
-state names how much of the log and of the CSV files belongs to it. What a crash left beyond that is cut on resume.
-A pack first stages the states of all its seeds and then commits them by renaming, so that they stand at the same step.
-A crash at any moment loses at most the time since the last checkpoint.
+The functions take a seed's folder checkpoint/. The replay is a log: a checkpoint appends only the new records, so its
+cost follows the new data, not the buffer. A state names how much of the log and of the CSV files belongs to it. What a
+crash left beyond that is cut on resume. A pack first stages the states of all its seeds and then commits them by
+renaming, so that they stand at the same step. A crash at any moment loses at most the time since the last checkpoint.
 """
 
 import io
@@ -20,39 +20,39 @@ from typing import Any
 import numpy as np
 import torch
 
-from savo_bench.results.format import CorruptFile, SeedFolder, replacing
+from savo_bench.results.format import CorruptFile, replacing, replay_file, replay_files, state_file, state_steps
 
-SEGMENT = 100_000  # ours: records per log file; some 10 MB, so that what the buffer no longer holds can be deleted
+SEGMENT = 100_000  # ours: records per segment; some 10 MB, so that what the buffer no longer holds can be deleted
 FLOAT32 = 4  # bytes
 
 
-def stage(folder: SeedFolder, step: int, state: Mapping[str, Any]) -> None:
+def stage(folder: Path, step: int, state: Mapping[str, Any]) -> None:
     """Write a state durably. It counts only after `commit`."""
-    save(folder.staged_state(step), state)
+    save(_staged(folder, step), state)
 
 
-def commit(folder: SeedFolder, step: int, oldest_record: int) -> None:
-    """Make a staged state the newest. Delete states before the last two, and log files that neither of them needs.
+def commit(folder: Path, step: int, oldest_record: int) -> None:
+    """Make a staged state the newest. Delete states before the last two, and log segments that neither of them needs.
 
     `oldest_record` is the number of the oldest transition in this state's buffer.
     """
-    folder.staged_state(step).replace(folder.checkpoint_state(step))
-    for old in folder.checkpoint_steps()[2:]:
-        folder.checkpoint_state(old).unlink()
-    previous = folder.checkpoint_steps()[-1]
+    _staged(folder, step).replace(state_file(folder, step))
+    for old in state_steps(folder)[2:]:
+        state_file(folder, old).unlink()
+    previous = state_steps(folder)[-1]
     needed = oldest_record - (step - previous)  # the previous state's buffer begins earlier
-    for first, path in folder.replay_logs().items():
+    for first, path in replay_files(folder).items():
         if first + SEGMENT <= needed:
             path.unlink()
 
 
-def load(folder: SeedFolder, step: int) -> dict[str, Any]:
+def load(folder: Path, step: int) -> dict[str, Any]:
     """The state of a step, after a check that it and its part of the log are whole.
 
     Raises:
         CorruptFile: the state is damaged, or the log does not hold what it names.
     """
-    path = folder.checkpoint_state(step)
+    path = state_file(folder, step)
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
@@ -69,17 +69,17 @@ def load(folder: SeedFolder, step: int) -> dict[str, Any]:
     return state
 
 
-def discard_after(folder: SeedFolder, step: int) -> None:
+def discard_after(folder: Path, step: int) -> None:
     """Delete states newer than `step`, and files that a killed process left half-written."""
-    for newer in (found for found in folder.checkpoint_steps() if found > step):
-        folder.checkpoint_state(newer).unlink()
-    for path in folder.checkpoint.glob(".*"):
+    for newer in (found for found in state_steps(folder) if found > step):
+        state_file(folder, newer).unlink()
+    for path in folder.glob(".*"):
         path.unlink()
 
 
-def remove(folder: SeedFolder) -> None:
+def remove(folder: Path) -> None:
     """Delete the whole checkpoint. A finished seed no longer needs it."""
-    shutil.rmtree(folder.checkpoint, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def save(path: Path, value: Any) -> None:
@@ -96,7 +96,7 @@ def sync(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def append_records(folder: SeedFolder, start: int, rows: np.ndarray) -> None:
+def append_records(folder: Path, start: int, rows: np.ndarray) -> None:
     """Make the log end with these records: rows (n, width) float32, the first of them transition number `start`."""
     for path, begin, end in _segments(folder, start, start + len(rows)):
         part, rows = rows[: end - begin], rows[end - begin :]
@@ -108,7 +108,7 @@ def append_records(folder: SeedFolder, start: int, rows: np.ndarray) -> None:
             os.fsync(file.fileno())
 
 
-def read_records(folder: SeedFolder, start: int, stop: int, width: int) -> np.ndarray:
+def read_records(folder: Path, start: int, stop: int, width: int) -> np.ndarray:
     """Records start..stop - 1 of the log, (stop - start, width) float32. `load` has checked that they are there."""
     parts = [
         np.fromfile(path, np.float32, (end - begin) * width, offset=begin * width * FLOAT32)
@@ -135,7 +135,13 @@ def common_steps(available: Mapping[int, Sequence[int]]) -> list[tuple[int, list
     return groups
 
 
-def _segments(folder: SeedFolder, start: int, stop: int) -> list[tuple[Path, int, int]]:
+def _staged(folder: Path, step: int) -> Path:
+    """Where a state waits until it counts. The name is hidden, so that no reader takes it for a state that does."""
+    path = state_file(folder, step)
+    return path.with_name(f".{path.name}")
+
+
+def _segments(folder: Path, start: int, stop: int) -> list[tuple[Path, int, int]]:
     """Where records start..stop - 1 lie: (file, first record in it, the record after the last in it)."""
     firsts = range(start - start % SEGMENT, stop, SEGMENT)
-    return [(folder.replay_log(first), max(start - first, 0), min(stop - first, SEGMENT)) for first in firsts]
+    return [(replay_file(folder, first), max(start - first, 0), min(stop - first, SEGMENT)) for first in firsts]

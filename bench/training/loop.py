@@ -216,7 +216,7 @@ class Training:
             if run.failure is None:
                 self.saver.save_policy(index, self.pack.cell.spec(run.seed))
                 self.status.write(run, "done", self.step)
-                checkpoint.remove(run.folder)
+                checkpoint.remove(run.folder.checkpoint)
 
     @contextlib.contextmanager
     def guarded(self, run: SeedRun, where: str) -> Iterator[None]:

@@ -37,7 +37,7 @@ class Saver:
         before = run.folder.read_status() if run.folder.status_json.exists() else None
         run.attempt = before.get("attempt", 0) + 1 if before else 1
         run.folder.checkpoint.mkdir(exist_ok=True)
-        checkpoint.discard_after(run.folder, step)
+        checkpoint.discard_after(run.folder.checkpoint, step)
         run.env.unwrapped.np_random = run.streams.environment
         if step:
             loop = self._restore(index, step)
@@ -51,12 +51,12 @@ class Saver:
     def _restore(self, index: int, step: int) -> dict[str, Any]:
         """Load a seed's checkpoint; returns the loop's part of it."""
         run = self.runs[index]
-        state = checkpoint.load(run.folder, step)
+        state = checkpoint.load(run.folder.checkpoint, step)
         load_seed_state(self.agent, index, state["agent"])
         run.streams.load_state(state["streams"])
         self.exploration.state[index] = state["noise"].numpy()
         log = state["replay"]
-        rows = checkpoint.read_records(run.folder, log["oldest"], log["added"], log["width"])
+        rows = checkpoint.read_records(run.folder.checkpoint, log["oldest"], log["added"], log["width"])
         self.replay.load_rows(index, rows, log["added"])
         self.logged = log["added"]
         run.evals_bytes, run.train_bytes = state["evals_bytes"], state["train_bytes"]
@@ -73,7 +73,7 @@ class Saver:
         oldest = max(0, self.replay.added - self.replay.capacity)
         start = max(self.logged, oldest)
         for index, run in active:
-            checkpoint.append_records(run.folder, start, self.replay.rows(index, start))
+            checkpoint.append_records(run.folder.checkpoint, start, self.replay.rows(index, start))
             for path in (run.folder.evals_csv, run.folder.train_csv):
                 if path.exists():
                     checkpoint.sync(path)
@@ -89,9 +89,9 @@ class Saver:
                 "train_bytes": run.train_bytes,
                 "seconds": run.seconds,
             }
-            checkpoint.stage(run.folder, step, state)
+            checkpoint.stage(run.folder.checkpoint, step, state)
         for _, run in active:
-            checkpoint.commit(run.folder, step, oldest)
+            checkpoint.commit(run.folder.checkpoint, step, oldest)
         self.logged = self.replay.added
 
     def save_policy(self, index: int, spec: Mapping[str, Any]) -> None:
