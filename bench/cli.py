@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from savo_bench.bench import flags, launch, ledger, options, provenance, show
+from savo_bench.bench import flags, launch, ledger, options, show
 from savo_bench.bench.errors import UserError
 
 UsageError: Any = typer.BadParameter.__base__  # click's or, since typer brings its own parser, typer's
@@ -156,7 +156,6 @@ def command_line() -> str:
 
 def main() -> None:
     """Run the command line; every mistake of the user ends in one line and exit code 2."""
-    os.environ[provenance.COMMAND] = command_line()  # for the provenance, also of workers
     warnings.showwarning = _show_warning
     try:
         code = app()(standalone_mode=False)

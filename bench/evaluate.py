@@ -1,7 +1,7 @@
-"""Deterministic episodes on separate environments, played for all seeds of a pack at once.
+"""Evaluation episodes: deterministic, on environments of their own, for all seeds of a pack at once.
 
-An evaluation is a function of the networks and of (seed, step): its environments and its noise are seeded from those,
-so it neither depends on the evaluations before it nor touches the training's streams.
+An evaluation is a function of the networks, the seed and the step. Its environments and its noise are seeded from seed
+and step, so it depends on no earlier evaluation and draws nothing from the training's streams.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ from savo_bench.envs.values import reason_of
 
 @dataclass
 class Episode:
-    """One episode as it is played: its return, length, and the environment's metrics."""
+    """One episode so far: its return, its length, and the environment's metrics at each step."""
 
-    rewards: float = 0.0
+    episode_return: float = 0.0
     length: int = 0
     metrics: dict[str, list[float]] = field(default_factory=dict)
 
     def add(self, reward: float, info: Mapping[str, Any], names: Mapping[str, str]) -> None:
-        """Count a step; `names` says which entries of info are recorded."""
-        self.rewards += reward
+        """Count a step. The keys of `names` are the entries of info to record."""
+        self.episode_return += reward
         self.length += 1
         for name in names:
             self.metrics.setdefault(name, []).append(float(info[name]))
 
     def summary(self, names: Mapping[str, str]) -> list[float]:
-        """Return, length and each metric, reduced over the episode as `names` says."""
+        """Return, length, and each metric of `names` reduced over the episode: name -> "mean", "max" or "sum"."""
         reduce: dict[str, Callable[[list[float]], float]] = {
             "mean": lambda values: float(np.mean(values)),
             "max": max,
             "sum": sum,
         }
-        return [self.rewards, self.length, *(reduce[how](self.metrics[name]) for name, how in names.items())]
+        return [self.episode_return, self.length, *(reduce[how](self.metrics[name]) for name, how in names.items())]
 
 
 class Evaluator:
@@ -61,11 +61,18 @@ class Evaluator:
     def run(
         self, agent: Agent, step: int, device: torch.device, active: Sequence[bool], stop: Callable[[], bool]
     ) -> list[list[list[float]] | str | None] | None:
-        """Play every active seed's episodes with the agent of this step.
+        """Play the episodes of every active seed with the agent of this step.
+
+        Args:
+            agent: acts without exploration.
+            step: environment steps of the training so far.
+            device: of the agent.
+            active: per seed, whether to play (S,).
+            stop: asked before every step; True ends the evaluation.
 
         Returns:
-            Per seed the rows of evals.csv, or why its evaluation failed, or None where it is not active. None in place
-            of all if `stop()` became true on the way.
+            Per seed the rows of evals.csv, the reason of its failure, or None where it is not active. None instead of
+            the list if `stop` returned True.
         """
         S, E = len(self.seeds), self.episodes
         rngs = [evaluation_stream(seed, step) for seed in self.seeds]
@@ -80,7 +87,7 @@ class Evaluator:
                     for e, env in enumerate(self.envs[s]):
                         obs[s, e], _ = env.reset(seed=int(env_seeds[e]))
                     running[s] = True
-                except Exception as error:  # an environment may raise anything; its seed alone fails
+                except Exception as error:  # an environment may raise anything; only its seed fails
                     failures[s] = describe("reset of an evaluation", error)
         shapes = agent.noise_shapes("evaluate")
         while running.any():
@@ -90,15 +97,10 @@ class Evaluator:
             actions = agent.act(torch.from_numpy(obs).to(device), noise, explore=False).executed.cpu().numpy()
             for s, e in zip(*running.nonzero(), strict=True):
                 if failures[s]:
-                    continue  # an episode before this one of the same step has failed
+                    continue  # an earlier episode of this seed has failed at this step
                 try:
-                    if not np.isfinite(actions[s, e]).all():
-                        raise FloatingPointError("the network's action is not finite")
-                    obs[s, e], reward, terminated, truncated, info = self.envs[s][e].step(actions[s, e].copy())
-                    if not (np.isfinite(obs[s, e]).all() and np.isfinite(reward)):
-                        raise FloatingPointError("the environment's observation or reward is not finite")
-                    episodes[s][e].add(float(reward), info, self.metrics)
-                    running[s, e] = not (terminated or truncated)
+                    obs[s, e], ended = self._play(episodes[s][e], self.envs[s][e], actions[s, e])
+                    running[s, e] = not ended
                 except Exception as error:  # as above
                     failures[s] = describe(f"evaluation at step {step}", error)
                     running[s] = False
@@ -106,6 +108,17 @@ class Evaluator:
             failures[s] or ([[step, e, *episodes[s][e].summary(self.metrics)] for e in range(E)] if active[s] else None)
             for s in range(S)
         ]
+
+    def _play(self, episode: Episode, env: gym.Env, action: np.ndarray) -> tuple[np.ndarray, bool]:
+        """Take one step; returns the observation (O,) and whether the episode has ended."""
+        if not np.isfinite(action).all():
+            raise FloatingPointError("the network's action is not finite")
+        obs, reward, terminated, truncated, info = env.step(action.copy())
+        obs = np.asarray(obs, np.float32)
+        if not (np.isfinite(obs).all() and np.isfinite(reward)):
+            raise FloatingPointError("the environment's observation or reward is not finite")
+        episode.add(float(reward), info, self.metrics)
+        return obs, terminated or truncated
 
     def close(self) -> None:
         """Close every environment."""
@@ -119,6 +132,6 @@ class Evaluator:
 
 
 def describe(where: str, error: Exception) -> str:
-    """One line for status.json: where it happened, what, and in which line of code."""
+    """One line for status.json: where in the run, which error, and in which line of code."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return f"{where}: {type(error).__name__}: {reason_of(error)} ({frame.filename.rpartition('/')[2]}:{frame.lineno})"

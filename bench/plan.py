@@ -81,6 +81,7 @@ class Pack:
     device: str  # "cpu" or "cuda"
     checkpoint_every: float  # seconds
     launcher: str
+    command: str | None = None  # the command line that asked for it, for run.json; None: that of this process
 
     def folder(self, seed: int) -> Path:
         """The folder of one seed."""
@@ -365,6 +366,7 @@ def packs(todo: Iterable[Todo], options: "Options", device: str, workers: int) -
                 device=device,
                 checkpoint_every=options.checkpoint_every,
                 launcher=options.on,
+                command=options.command,
             )
             found.append((cost.pack_seconds(pack, part[0].step), pack))
     return [pack for _, pack in sorted(found, key=lambda pair: -pair[0])]

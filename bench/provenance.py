@@ -1,4 +1,4 @@
-"""Where a run came from: code, packages, hardware and the command line. Recorded, and no part of a run's identity."""
+"""Where a run came from: code, packages, hardware, command line. It is recorded and is no part of a run's identity."""
 
 import datetime
 import functools
@@ -13,16 +13,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-# What can change a number or a time. Plug-ins that offer algorithms or environments are added.
+# Packages that can change a score or a time. Plug-ins with algorithms or environments are added to them.
 PACKAGES = ("savo-bench", "torch", "numpy", "gymnasium", "gymnasium-robotics", "mujoco")
 ENTRY_POINTS = ("savo_bench.algos", "savo_bench.envs")
-COMMAND = "SAVO_BENCH_COMMAND"  # environment variable: the `bench` command that a worker works for
 
 _CODE = Path(__file__).resolve().parent.parent
 
 
-def provenance(*, device: str, launcher: str, pack: Sequence[int]) -> dict[str, Any]:
-    """What run.json records beside the spec, as JSON's own types."""
+def provenance(*, device: str, launcher: str, pack: Sequence[int], command: str | None = None) -> dict[str, Any]:
+    """What run.json records beside the spec, as JSON's own types.
+
+    Args:
+        device: "cpu" or "cuda".
+        launcher: name of the launcher that started this process.
+        pack: the seeds that train together.
+        command: the command line that asked for the run; None takes that of this process.
+    """
     git, dirty = checkout(_CODE)
     return {
         "version": _version("savo-bench"),
@@ -36,7 +42,7 @@ def provenance(*, device: str, launcher: str, pack: Sequence[int]) -> dict[str, 
         "device": device,
         "gpu": _gpu() if device == "cuda" else None,
         "host": socket.gethostname(),
-        "command": os.environ.get(COMMAND) or shlex.join(sys.argv),
+        "command": command or shlex.join(sys.argv),
         "launcher": launcher,
         "pack": list(pack),
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -44,7 +50,7 @@ def provenance(*, device: str, launcher: str, pack: Sequence[int]) -> dict[str, 
 
 
 def cores() -> int:
-    """Cores that this process may use, which on a cluster are fewer than the machine has."""
+    """Cores that this process may use. On a cluster they can be fewer than the machine has."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -53,7 +59,7 @@ def cores() -> int:
 @functools.cache
 def checkout(code: Path) -> tuple[str | None, bool | None]:
     """(commit, whether tracked files differ from it) of a checkout; (None, None) for an installed package."""
-    # An installed package may lie in somebody else's repository (a virtual environment inside it): ask for our file.
+    # An installed package may lie in another repository, if that holds the virtual environment: ask for our own file.
     if _git(code, "ls-files", "--error-unmatch", "bench/provenance.py") is None:
         return None, None
     changes = _git(code, "status", "--porcelain", "--untracked-files=no")
@@ -61,10 +67,10 @@ def checkout(code: Path) -> tuple[str | None, bool | None]:
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
-    """What a git command says, None where it fails or git is not there."""
+    """The output of a git command; None if it fails or there is no git."""
     command = ["git", "-C", str(folder), *arguments]
     try:
-        # ours: ten seconds are plenty; a hung network disk must not stop the training
+        # ours: git answers in far less than ten seconds, and a hung network disk must not stop the training
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True, stdin=subprocess.DEVNULL)
     except (OSError, subprocess.SubprocessError):
         return None
@@ -73,7 +79,7 @@ def _git(folder: Path, *arguments: str) -> str | None:
 
 @functools.cache
 def packages() -> dict[str, str]:
-    """Versions of the packages that matter, as far as they are installed."""
+    """Versions of the installed ones of PACKAGES, and of plug-ins: name -> version."""
     names = dict.fromkeys(PACKAGES)
     for group in ENTRY_POINTS:
         names |= {point.dist.name: None for point in importlib.metadata.entry_points(group=group) if point.dist}

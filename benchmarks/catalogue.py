@@ -116,7 +116,7 @@ def training(algorithm: str, items: int, seeds: int, folder: str) -> float:
     one_core.pin(None)
     from savo_bench.bench import plan
     from savo_bench.bench.options import Options
-    from savo_bench.bench.train import Training
+    from savo_bench.bench.training.loop import Training
 
     settings = (("warmup_steps", str(WARMUP)),)
     options = Options(algos=algorithm, envs=f"recsim:items={items}", profile="quick", settings=settings)

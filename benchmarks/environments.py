@@ -26,7 +26,7 @@ from savo_bench import envs
 from savo_bench.bench import plan
 from savo_bench.bench.errors import UserError
 from savo_bench.bench.options import Options
-from savo_bench.bench.train import Training
+from savo_bench.bench.training.loop import Training
 
 OURS = ("recsim", "recsim-data", "mineworld")
 ADDED = 15.0  # µs a step, demanded of wrappers

@@ -78,7 +78,7 @@ def peak() -> float:
 def train(root: Path, steps: int, buffer_size: int, seeds: int) -> dict[str, float]:
     """Fill the buffers, train, and take checkpoints."""
     one_core.pin(None)
-    from savo_bench.bench.train import Training
+    from savo_bench.bench.training.loop import Training
 
     pack = pack_of(root, steps, buffer_size, seeds)
     for seed in pack.seeds:
@@ -107,14 +107,14 @@ def train(root: Path, steps: int, buffer_size: int, seeds: int) -> dict[str, flo
 def resume(root: Path, steps: int, buffer_size: int, seeds: int) -> dict[str, float]:
     """Go on from the newest checkpoint, and take another."""
     one_core.pin(None)
-    from savo_bench.bench import checkpoint
-    from savo_bench.bench.train import Training
-    from savo_bench.results.format import SeedFolder
+    from savo_bench.bench.training import checkpoint
+    from savo_bench.bench.training.loop import Training
+    from savo_bench.results.format import SeedFolder, state_steps
 
     pack = pack_of(root, steps, buffer_size, seeds)
     start = time.perf_counter()
     folders = [SeedFolder(pack.folder(seed)).checkpoint for seed in pack.seeds]
-    step = checkpoint.steps(folders[0])[0]
+    step = state_steps(folders[0])[0]
     for folder in folders:
         checkpoint.load(folder, step)  # as a worker does to see which states are sound
     loop = Training(pack, pack.seeds, step, threading.Event())

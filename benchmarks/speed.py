@@ -40,7 +40,7 @@ from savo_bench.algos.agent import Spaces
 from savo_bench.algos.td3 import TD3Config
 from savo_bench.bench.plan import Budget, Cell, Pack
 from savo_bench.bench.spaces import spaces_of
-from savo_bench.bench.train import Training
+from savo_bench.bench.training.loop import Training
 
 WARMUP = 1_000  # random steps before the first update, for both sides
 SETTLE = 60  # updates before the first measurement: kernels are chosen, memory is touched
@@ -313,7 +313,7 @@ from pathlib import Path
 import torch
 from savo_bench.algos.td3 import TD3Config
 from savo_bench.bench.plan import Budget, Cell, Pack
-from savo_bench.bench.train import Training
+from savo_bench.bench.training.loop import Training
 torch.set_num_threads(1)
 cell = Cell("hopper", {}, "td3", TD3Config(), {}, Budget("benchmark", 1_000, 1_000, 1))
 pack = Pack(cell, (0,), Path(sys.argv[1]), "cpu", 1e9, "inline")

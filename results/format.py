@@ -9,7 +9,7 @@
         train.csv     sparse scalars of the training: step,seconds and whatever the algorithm reports
         policy.pt     the final networks, once done
         film.mp4      or film.gif, where one was asked for
-        checkpoint/   what a resume needs, while unfinished
+        checkpoint/   what a resume needs, while unfinished: state-<step>.pt, the two newest, and replay-<first>.bin
         lock          flock'ed by the process that trains the seed
 
 Files are replaced as a whole or grow by whole lines, so a reader at any moment, or after any crash, sees at worst one
@@ -548,6 +548,31 @@ def alive(status: Status, now: float | None = None) -> bool:
         except PermissionError:
             return True
     return True
+
+
+def state_file(checkpoint: Path, step: int) -> Path:
+    """The state of a step in a checkpoint folder."""
+    return checkpoint / f"state-{step:09d}.pt"
+
+
+def state_steps(checkpoint: Path) -> list[int]:
+    """The steps of the states in a checkpoint folder, newest first."""
+    return sorted((_number(path) for path in checkpoint.glob("state-*.pt")), reverse=True)
+
+
+def replay_file(checkpoint: Path, first: int) -> Path:
+    """The segment of the replay log that begins with transition number `first`."""
+    return checkpoint / f"replay-{first:09d}.bin"
+
+
+def replay_files(checkpoint: Path) -> dict[int, Path]:
+    """The segments of the replay log that are there, by the number of their first transition."""
+    return {_number(path): path for path in checkpoint.glob("replay-*.bin")}
+
+
+def _number(path: Path) -> int:
+    """The number in state-000012345.pt."""
+    return int(path.stem.rpartition("-")[2])
 
 
 class Asked(NamedTuple):

@@ -1,4 +1,4 @@
-"""Small real trainings: what the tests of the laws and of the faults share."""
+"""Small real trainings, and what must be equal in two of them."""
 
 from pathlib import Path
 from typing import Any
@@ -7,12 +7,13 @@ import pytest
 import torch
 
 from savo_bench import algos, envs
-from savo_bench.bench import plan, profiles, train
+from savo_bench.bench import plan, profiles
 from savo_bench.bench.plan import Budget, Cell, Pack
+from savo_bench.bench.training.loop import Training
 from savo_bench.results.format import SeedFolder, read_json
 
 SMALL = {"hidden": (24, 17), "batch_size": 19, "warmup_steps": 60, "lr": 1e-3}  # odd sizes: no register is full
-# Every algorithm of the registry, the dear ones made smaller.
+# Every algorithm of the registry, the expensive ones made smaller.
 VARIANTS: dict[str, dict[str, Any]] = {name: {} for name in algos.names()} | {
     "savo": {"extra_actors": 2, "summary_hidden": 9},
     "savo-sac": {"extra_actors": 1, "summary_hidden": 9},
@@ -47,6 +48,7 @@ def status(folder: Path) -> dict[str, Any]:
 
 
 def assert_same_run(one: Path, other: Path) -> None:
+    """Two seed folders hold the same scores, networks and training curves, but for the clock."""
     assert (one / "evals.csv").read_bytes() == (other / "evals.csv").read_bytes()
     networks, others = (torch.load(path / "policy.pt") for path in (one, other))
     assert networks.keys() == others.keys()
@@ -56,7 +58,7 @@ def assert_same_run(one: Path, other: Path) -> None:
 
 
 def without_seconds(folder: Path) -> list[list[str]]:
-    """train.csv but for its second column, the clock's."""
+    """train.csv without its second column, the clock's."""
     lines = [line.split(",") for line in (folder / "train.csv").read_text().splitlines()]
     assert len(lines) > 10
     return [line[:1] + line[2:] for line in lines]
@@ -66,7 +68,7 @@ def without_seconds(folder: Path) -> list[list[str]]:
 def stop_at(monkeypatch):
     """Let a stop signal arrive at a step, as if a SIGTERM came in the middle of it."""
 
-    advance = train.Training.advance
+    advance = Training.advance
 
     def arrange(step: int | None) -> None:
         def stopping(self):
@@ -74,6 +76,6 @@ def stop_at(monkeypatch):
             if self.step == step:
                 self.stop.set()
 
-        monkeypatch.setattr(train.Training, "advance", stopping)
+        monkeypatch.setattr(Training, "advance", stopping)
 
     return arrange

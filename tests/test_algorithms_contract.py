@@ -372,8 +372,8 @@ ON_ITEMS_ALONE = ("snap_samples",)  # fields without a meaning in a box
 # test_replay_and_noise.py, the preset in test_plan.py, the search in test_catalogue.py.
 LOOP_FIELDS = {
     "preset": "bench/plan.py",
-    "buffer_size": "bench/train.py",
-    "warmup_steps": "bench/train.py",
+    "buffer_size": "bench/training/loop.py",
+    "warmup_steps": "bench/training/loop.py",
     "noise": "algos/noise.py",
     "noise_sigma": "algos/noise.py",
     "noise_theta": "algos/noise.py",

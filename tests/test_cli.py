@@ -10,7 +10,7 @@ from pathlib import Path
 import fake_training
 import pytest
 
-from savo_bench.bench import cli, provenance
+from savo_bench.bench import cli
 from savo_bench.envs import registry
 
 Bench = Callable[..., tuple[int, str, str]]
@@ -22,7 +22,6 @@ SCORED = (*GRID, "--eval-episodes", "1")  # as many as the stand-in plays, so th
 def bench(tmp_path, monkeypatch, capsys) -> Bench:
     """`bench(*arguments)` runs the command in an empty folder, with a stand-in for the training."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv(provenance.COMMAND, "")  # so that it is put back
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setitem(sys.modules, "savo_bench.bench.train", fake_training)
 

@@ -9,95 +9,26 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import gymnasium as gym
 import numpy as np
 import pytest
-import torch
+import worker_hooks
+from faulty_line import FAULTY, Line, at_step, break_environment, break_network
 from small_runs import assert_same_run, cell, one_thread, pack, status, stop_at
 
-from savo_bench import envs
-from savo_bench.bench import checkpoint, ledger, train
+from savo_bench.bench import ledger, train
 from savo_bench.bench.errors import UserError
-from savo_bench.results.format import SeedFolder
+from savo_bench.bench.training import checkpoint
+from savo_bench.results.format import SeedFolder, state_steps
 
-__all__ = ["one_thread", "stop_at"]  # fixtures
+__all__ = ["at_step", "one_thread", "stop_at"]  # fixtures
 
-FAULTY = "faulty-line"
-FAST = "restricted-inverted-pendulum"
-
-
-class Line(gym.Env):
-    """A point on a line that ought to be at 0. `fault` says what goes wrong in the seventh step after it is set."""
-
-    observation_space = gym.spaces.Box(-10, 10, (2,), np.float32)
-    action_space = gym.spaces.Box(-1, 1, (1,), np.float32)
-    fault: str | None = None
-
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed, options=options)
-        self.at = float(self.np_random.uniform(-1, 1))
-        self.steps = 0
-        return self.obs(), {}
-
-    def step(self, action):
-        self.at = float(np.clip(self.at + 0.1 * action[0], -10, 10))
-        self.steps += 1
-        fault = self.fault if self.steps == 7 else None
-        if fault == "raises":
-            raise RuntimeError("the simulator\nfell over")
-        if fault == "file":
-            raise FileNotFoundError(errno.ENOENT, "No such file or directory", "/nowhere/mesh.stl")
-        reward = float("nan") if fault == "reward" else -abs(self.at)
-        return self.obs(fault), reward, False, False, {}
-
-    def obs(self, fault=None):
-        return np.array([self.at, np.nan if fault == "obs" else self.steps], np.float32)
-
-
-if FAULTY not in envs.names():
-
-    @envs.environment(FAULTY, id="Test/FaultyLine-v0", tags=("faulty",), max_episode_steps=20, benchmark=False)
-    def faulty_line() -> gym.Env:
-        return Line()
-
-
-@pytest.fixture
-def at_step(monkeypatch):
-    """Do something to a training when it has reached a step."""
-
-    def arrange(step, action):
-        advance = train.Training.advance
-
-        def acting(self):
-            advance(self)
-            if self.step == step:
-                action(self)
-
-        monkeypatch.setattr(train.Training, "advance", acting)
-
-    return arrange
-
-
-def break_environment(seed: int, fault: str):
-    def action(training):
-        run = next(run for run in training.runs if run.seed == seed)
-        run.env.unwrapped.fault = fault
-
-    return action
-
-
-def break_network(seed: int, network: str = "actor"):
-    def action(training):
-        index = [run.seed for run in training.runs].index(seed)
-        training.agent.networks[network].flat[index].fill_(float("nan"))
-
-    return action
+pytestmark = pytest.mark.laws
 
 
 @pytest.mark.parametrize(
     ("fault", "reason"),
     [
-        ("raises", "RuntimeError: the simulator fell over (test_faults.py:"),
+        ("raises", "RuntimeError: the simulator fell over (faulty_line.py:"),
         ("file", "No such file or directory: '/nowhere/mesh.stl'"),
         ("obs", "FloatingPointError: the environment's observation is not finite"),
         ("reward", "FloatingPointError: the environment's reward is nan"),
@@ -123,26 +54,6 @@ def test_a_fault_in_the_middle_fails_its_seed_alone_with_the_reason(tmp_path, at
     train.train_pack(hit)
     assert_same_run(calm.folder(1), hit.folder(1))
     assert (hit.folder(0) / "evals.csv").stat().st_mtime_ns == before
-
-
-def test_a_fault_in_an_evaluation_fails_its_seed_alone(tmp_path, at_step):
-    played = []
-
-    def break_evaluation(training):
-        played.extend(training.evaluator.envs[1])
-        for env in played:
-            env.unwrapped.fault = "raises"
-
-    hit = pack(tmp_path, cell("td3", FAULTY), 0, 1)
-    at_step(299, break_evaluation)
-    train.train_pack(hit)
-    states = {seed: status(hit.folder(seed)) for seed in (0, 1)}
-    assert states[0]["state"] == "done"
-    assert states[1]["state"] == "failed"
-    assert states[1]["reason"].startswith("evaluation at step 300: RuntimeError: the simulator fell over")
-    assert (hit.folder(1) / "evals.csv").read_text().splitlines()[-1].startswith("150,1,")
-    assert played[0].unwrapped.steps == 7  # where it fell over
-    assert played[1].unwrapped.steps == 6  # its seed has failed: not played on
 
 
 @pytest.mark.parametrize(
@@ -181,7 +92,7 @@ def test_no_checkpoint_holds_a_network_that_is_not_finite(tmp_path, at_step):
     with pytest.raises(train.Interrupted):
         train.train_pack(hit)
     assert status(hit.folder(0))["state"] == "failed"
-    assert not checkpoint.steps(SeedFolder(hit.folder(0)).checkpoint)
+    assert not state_steps(SeedFolder(hit.folder(0)).checkpoint)
 
 
 def test_when_every_seed_has_failed_the_pack_ends(tmp_path, at_step):
@@ -201,7 +112,7 @@ def stopped_twice(tmp_path, stop_at):
         with pytest.raises(train.Interrupted):
             train.train_pack(stopped)
     stop_at(None)
-    assert checkpoint.steps(SeedFolder(stopped.folder(3)).checkpoint) == [220, 170]
+    assert state_steps(SeedFolder(stopped.folder(3)).checkpoint) == [220, 170]
     return calm, stopped
 
 
@@ -287,13 +198,10 @@ def test_a_full_disk_ends_the_attempt_and_keeps_what_was_saved(tmp_path, stop_at
         with pytest.raises(OSError, match="No space left"):
             train.train_pack(stopped)
     stop_at(None)
-    assert checkpoint.steps(SeedFolder(stopped.folder(3)).checkpoint) == [220, 170]
+    assert state_steps(SeedFolder(stopped.folder(3)).checkpoint) == [220, 170]
     train.train_pack(stopped)
     assert status(stopped.folder(3))["resumed_from"] == 220
     assert_same_run(calm.folder(3), stopped.folder(3))
-
-
-# ---- disks
 
 
 @pytest.fixture
@@ -331,7 +239,7 @@ def test_a_disk_that_is_really_full_loses_no_finished_result_and_no_checkpoint(t
     filling = pack(small_disk, cell("td3"), 3, checkpoint_every=1e-9)  # after every step
     with pytest.raises(OSError, match="No space left"):
         train.train_pack(filling)
-    saved = checkpoint.steps(SeedFolder(filling.folder(3)).checkpoint)[0]
+    saved = state_steps(SeedFolder(filling.folder(3)).checkpoint)[0]
     assert saved > 150
     assert_same_run(calm.folder(0), filling.folder(0))
     (small_disk / "filler").unlink()
@@ -361,9 +269,6 @@ def test_a_folder_that_vanishes_ends_the_attempt_and_the_next_one_starts_over(tm
     assert_same_run(calm.folder(3), hit.folder(3))
 
 
-# ---- other processes
-
-
 def test_a_seed_that_beats_on_another_host_is_left_alone_and_taken_over_when_it_stops(tmp_path, stop_at):
     both = pack(tmp_path, cell("td3"), 3)
     stop_at(170)
@@ -383,34 +288,34 @@ def test_a_seed_that_beats_on_another_host_is_left_alone_and_taken_over_when_it_
 
 
 def test_a_killed_parent_costs_neither_what_is_done_nor_what_was_saved(tmp_path):
-    command = ["run", "--algos", "td3", "--envs", FAST, "--seeds", "2", "--steps", "1500", "--eval-every", "500"]
-    command += ["--set", "hidden=16-16", "--set", "batch_size=16", "--set", "warmup_steps=100", "--eval-episodes", "1"]
-    command += ["--pack", "1", "--workers", "1", "--checkpoint-every", "0.5"]
+    command = ["run", "--algos", "td3", "--envs", "restricted-inverted-pendulum", "--seeds", "2", "--steps", "1500"]
+    command += ["--set", "hidden=16-16", "--set", "batch_size=16", "--set", "warmup_steps=100"]
+    command += ["--eval-every", "500", "--eval-episodes", "1", "--pack", "1", "--workers", "1"]
+    waiting = worker_hooks.environment(tmp_path / "hook", worker_hooks.wait_until_the_parent_is_dead)
 
     def start(runs: str) -> subprocess.Popen[bytes]:
-        code = Path(__file__).parents[1]
         line = [sys.executable, "-m", "savo_bench.bench.cli", *command, "--runs", str(tmp_path / runs)]
-        return subprocess.Popen(line, cwd=code, stdout=subprocess.DEVNULL)
+        return subprocess.Popen(line, stdout=subprocess.DEVNULL, env=waiting if runs == "hit" else None)
 
-    calm = start("calm")
+    root = tmp_path / "hit" / "default"
     variant = "td3__hidden-16-16__batch_size-16__warmup_steps-100"
-    done, hit = (SeedFolder(tmp_path / "hit" / "default" / FAST / variant / f"seed-000{seed}") for seed in (0, 1))
+    done, hit = (SeedFolder(root / "restricted-inverted-pendulum" / variant / f"seed-000{seed}") for seed in (0, 1))
     parent = start("hit")
-    while not checkpoint.steps(hit.checkpoint):
+    while not (root / "waiting").exists():  # the worker of the second seed makes it, and waits
         assert parent.poll() is None, "it ended before it could be killed"
         time.sleep(0.02)
     before = (done.path / "evals.csv").stat().st_mtime_ns
     parent.kill()
     parent.wait()
-    assert start("hit").wait() == 0  # waits for the orphan to save and end, then goes on
+    assert start("hit").wait() == 0  # it waits until the orphan has saved and ended, and then resumes
     assert (done.path / "evals.csv").stat().st_mtime_ns == before
-    assert status(hit.path)["resumed_from"] > 0
-    assert calm.wait() == 0
+    assert status(hit.path)["resumed_from"] >= worker_hooks.WAITING_STEP
+    assert start("calm").wait() == 0
     for folder in (done, hit):
         assert_same_run(tmp_path / "calm" / folder.path.relative_to(tmp_path / "hit"), folder.path)
 
 
-def test_a_pack_whose_commit_was_cut_short_goes_on_together(tmp_path, stop_at):
+def test_a_pack_whose_commit_was_cut_short_resumes_together(tmp_path, stop_at):
     """Killed between two renames, one seed is a checkpoint ahead: the pack takes the step that all have."""
     calm = pack(tmp_path / "calm", cell("td3"), 3, 4)
     train.train_pack(calm)
@@ -425,32 +330,3 @@ def test_a_pack_whose_commit_was_cut_short_goes_on_together(tmp_path, stop_at):
     for seed in (3, 4):
         assert status(both.folder(seed))["resumed_from"] == 170
         assert_same_run(calm.folder(seed), both.folder(seed))
-
-
-@pytest.mark.parametrize(
-    ("available", "groups"),
-    [
-        ({0: [], 1: []}, [(0, [0, 1])]),
-        ({0: [20, 10], 1: [20, 10]}, [(20, [0, 1])]),
-        ({0: [20, 10], 1: [10, 5]}, [(10, [0, 1])]),
-        ({0: [20, 10], 1: [40, 30], 2: [20]}, [(20, [0, 2]), (40, [1])]),
-        ({0: [20], 1: []}, [(20, [0]), (0, [1])]),
-    ],
-)
-def test_seeds_that_share_a_step_go_on_together(available, groups):
-    assert checkpoint.common_steps(available) == groups
-
-
-def test_only_the_states_and_segments_that_are_needed_are_kept(tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpoint, "SEGMENT", 10)
-    rows = np.arange(200, dtype=np.float32).reshape(100, 2)
-    for added in (25, 50, 75, 100):  # a buffer of 30
-        checkpoint.append_records(tmp_path, added - 25, rows[added - 25 : added])
-        oldest = max(0, added - 30)
-        state = {"replay": {"oldest": oldest, "added": added, "width": 2}, "x": torch.tensor([added])}
-        checkpoint.stage(tmp_path, added, state)
-        checkpoint.commit(tmp_path, added, oldest)
-        assert np.array_equal(checkpoint.read_records(tmp_path, oldest, added, 2), rows[oldest:added])
-    assert checkpoint.steps(tmp_path) == [100, 75]
-    assert checkpoint.load(tmp_path, 75)["x"] == 75
-    assert sorted(path.name for path in tmp_path.glob("replay-*"))[0] == "replay-000000040.bin"  # 75 - 30 = 45

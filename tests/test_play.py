@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from savo_bench import algos, envs
-from savo_bench.bench import cli, film, plan, profiles, provenance, train
+from savo_bench.bench import cli, film, plan, profiles, train
 from savo_bench.bench.errors import UserError
 from savo_bench.bench.plan import Budget, Cell
 from savo_bench.bench.play import Camera, perform
@@ -57,7 +57,6 @@ def bench(trained: Path, tmp_path, monkeypatch, capsys) -> Bench:
     """`bench("play", ...)` in a folder with a copy of these runs."""
     shutil.copytree(trained, tmp_path / "runs" / "default")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv(provenance.COMMAND, "")  # so that it is put back
     monkeypatch.setenv("COLUMNS", "200")
 
     def run(*arguments: str) -> tuple[int, str, str]:

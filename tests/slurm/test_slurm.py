@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 from small_runs import assert_same_run
 
-from savo_bench.bench import checkpoint
-from savo_bench.results.format import SeedFolder, seed_folders
+from savo_bench.results.format import SeedFolder, seed_folders, state_steps
 
 pytestmark = [pytest.mark.slurm, pytest.mark.usefixtures("cluster")]
 
@@ -31,7 +30,7 @@ import_ = builtins.__import__
 
 def importing(name, *arguments, **more):
     module = import_(name, *arguments, **more)
-    training = getattr(sys.modules.get("savo_bench.bench.train"), "Training", None)
+    training = getattr(sys.modules.get("savo_bench.bench.training.loop"), "Training", None)
     if training and "slow" not in training.__dict__:
         training.slow, advance = True, training.advance
         training.advance = lambda self: (time.sleep(0.03), advance(self))[1]
@@ -91,7 +90,7 @@ def seed(runs: Path, number: int) -> SeedFolder:
 
 def saved(folder: SeedFolder) -> bool:
     """Whether there is a checkpoint, after the first evaluation."""
-    return max(checkpoint.steps(folder.checkpoint), default=0) > 150
+    return max(state_steps(folder.checkpoint), default=0) > 150
 
 
 def of(folder: SeedFolder) -> dict:

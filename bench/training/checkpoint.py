@@ -1,11 +1,12 @@
-"""What a seed needs to go on, kept so that a crash at any moment loses at most the time since the last checkpoint.
+"""The files of a checkpoint: how they are written, read back, and kept few.
 
     checkpoint/state-000012345.pt     everything but the replay, at step 12345; the two newest are kept
-    checkpoint/replay-000000000.bin   packed float32 records from that transition number on
+    checkpoint/replay-000000000.bin   packed float32 records, from that transition number on
 
-The replay is a log: a checkpoint appends only what is new, so its cost follows the new data, not the buffer. A state
-names how much of the log and of the CSV files belongs to it; what a crash left beyond that is cut on resume.
-A pack first stages the states of all its seeds and then commits them by renaming, so they stand at the same step.
+The functions take a seed's folder checkpoint/. The replay is a log: a checkpoint appends only the new records, so its
+cost follows the new data, not the buffer. A state names how much of the log and of the CSV files belongs to it. What a
+crash left beyond that is cut on resume. A pack first stages the states of all its seeds and then commits them by
+renaming, so that they stand at the same step. A crash at any moment loses at most the time since the last checkpoint.
 """
 
 import io
@@ -19,44 +20,39 @@ from typing import Any
 import numpy as np
 import torch
 
-from savo_bench.results.format import CorruptFile, replacing
+from savo_bench.results.format import CorruptFile, replacing, replay_file, replay_files, state_file, state_steps
 
-SEGMENT = 100_000  # ours: records per log file; some 10 MB, so that what the buffer no longer holds can be deleted
+SEGMENT = 100_000  # ours: records per segment; some 10 MB, so that what the buffer no longer holds can be deleted
 FLOAT32 = 4  # bytes
 
 
-def steps(folder: Path) -> list[int]:
-    """The steps of the states in a checkpoint folder, newest first."""
-    return sorted((int(path.stem.removeprefix("state-")) for path in folder.glob("state-*.pt")), reverse=True)
-
-
 def stage(folder: Path, step: int, state: Mapping[str, Any]) -> None:
-    """Write a state durably, without yet making it the newest."""
+    """Write a state durably. It counts only after `commit`."""
     save(_staged(folder, step), state)
 
 
 def commit(folder: Path, step: int, oldest_record: int) -> None:
-    """Make a staged state the newest; drop states before the last two and log segments that neither of them needs.
+    """Make a staged state the newest. Delete states before the last two, and log segments that neither of them needs.
 
-    `oldest_record` is the number of the oldest transition that this state's buffer holds.
+    `oldest_record` is the number of the oldest transition in this state's buffer.
     """
-    _staged(folder, step).replace(_state(folder, step))
-    for old in steps(folder)[2:]:
-        _state(folder, old).unlink()
-    previous = steps(folder)[-1]
-    needed = oldest_record - (step - previous)  # the previous state's buffer reaches back further
-    for path in folder.glob("replay-*.bin"):
-        if _first_record(path) + SEGMENT <= needed:
+    _staged(folder, step).replace(state_file(folder, step))
+    for old in state_steps(folder)[2:]:
+        state_file(folder, old).unlink()
+    previous = state_steps(folder)[-1]
+    needed = oldest_record - (step - previous)  # the previous state's buffer begins earlier
+    for first, path in replay_files(folder).items():
+        if first + SEGMENT <= needed:
             path.unlink()
 
 
 def load(folder: Path, step: int) -> dict[str, Any]:
-    """The state of a step, after a look whether it and the log that it names are whole.
+    """The state of a step, after a check that it and its part of the log are whole.
 
     Raises:
         CorruptFile: the state is damaged, or the log does not hold what it names.
     """
-    path = _state(folder, step)
+    path = state_file(folder, step)
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
@@ -74,20 +70,20 @@ def load(folder: Path, step: int) -> dict[str, Any]:
 
 
 def discard_after(folder: Path, step: int) -> None:
-    """Forget states newer than `step`, and what a killed process left half-written."""
-    for newer in (found for found in steps(folder) if found > step):
-        _state(folder, newer).unlink()
+    """Delete states newer than `step`, and files that a killed process left half-written."""
+    for newer in (found for found in state_steps(folder) if found > step):
+        state_file(folder, newer).unlink()
     for path in folder.glob(".*"):
         path.unlink()
 
 
 def remove(folder: Path) -> None:
-    """Delete a checkpoint folder, which a finished seed no longer needs."""
+    """Delete the whole checkpoint. A finished seed no longer needs it."""
     shutil.rmtree(folder, ignore_errors=True)
 
 
 def save(path: Path, value: Any) -> None:
-    """Write tensors and plain values durably, as torch.load reads them."""
+    """Write tensors and plain values durably, in a file for torch.load."""
     buffer = io.BytesIO()  # torch writes the file's name into a file, but not into a buffer
     torch.save(value, buffer)
     with replacing(path) as file:
@@ -101,7 +97,7 @@ def sync(path: Path) -> None:
 
 
 def append_records(folder: Path, start: int, rows: np.ndarray) -> None:
-    """Make the log end with these records, rows (n, width) float32, the first of which is transition number `start`."""
+    """Make the log end with these records: rows (n, width) float32, the first of them transition number `start`."""
     for path, begin, end in _segments(folder, start, start + len(rows)):
         part, rows = rows[: end - begin], rows[end - begin :]
         with path.open("r+b" if path.exists() else "w+b") as file:
@@ -113,7 +109,7 @@ def append_records(folder: Path, start: int, rows: np.ndarray) -> None:
 
 
 def read_records(folder: Path, start: int, stop: int, width: int) -> np.ndarray:
-    """Records start..stop - 1 of the log, which `load` found to be there: (stop - start, width) float32."""
+    """Records start..stop - 1 of the log, (stop - start, width) float32. `load` has checked that they are there."""
     parts = [
         np.fromfile(path, np.float32, (end - begin) * width, offset=begin * width * FLOAT32)
         for path, begin, end in _segments(folder, start, stop)
@@ -121,16 +117,10 @@ def read_records(folder: Path, start: int, stop: int, width: int) -> np.ndarray:
     return np.concatenate([np.empty(0, np.float32), *parts]).reshape(-1, width)
 
 
-def _segments(folder: Path, start: int, stop: int) -> list[tuple[Path, int, int]]:
-    """Where records start..stop - 1 lie: (file, first record in it, the record after the last in it)."""
-    firsts = range(start - start % SEGMENT, stop, SEGMENT)
-    return [(folder / f"replay-{first:09d}.bin", max(start - first, 0), min(stop - first, SEGMENT)) for first in firsts]
-
-
 def common_steps(available: Mapping[int, Sequence[int]]) -> list[tuple[int, list[int]]]:
-    """Group seeds that can go on together: seed -> steps of its states, newest first -> [(step, seeds)].
+    """Group the seeds that can resume together: seed -> steps of its states, newest first -> [(step, seeds)].
 
-    The step that the most seeds share is taken first, of equals the newest; 0 means from the start.
+    The step that most seeds share comes first; of equals, the newest. Step 0 means from the start.
     """
     left = {seed: list(found) or [0] for seed, found in available.items()}
     groups = []
@@ -145,13 +135,13 @@ def common_steps(available: Mapping[int, Sequence[int]]) -> list[tuple[int, list
     return groups
 
 
-def _state(folder: Path, step: int) -> Path:
-    return folder / f"state-{step:09d}.pt"
-
-
 def _staged(folder: Path, step: int) -> Path:
-    return folder / f".state-{step:09d}.pt"
+    """Where a state waits until it counts. The name is hidden, so that no reader takes it for a state that does."""
+    path = state_file(folder, step)
+    return path.with_name(f".{path.name}")
 
 
-def _first_record(path: Path) -> int:
-    return int(path.stem.removeprefix("replay-"))
+def _segments(folder: Path, start: int, stop: int) -> list[tuple[Path, int, int]]:
+    """Where records start..stop - 1 lie: (file, first record in it, the record after the last in it)."""
+    firsts = range(start - start % SEGMENT, stop, SEGMENT)
+    return [(replay_file(folder, first), max(start - first, 0), min(stop - first, SEGMENT)) for first in firsts]

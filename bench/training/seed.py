@@ -1,0 +1,124 @@
+"""One seed of a pack: its environment, random streams, episode and failure.
+
+Its networks, optimisers and replay records are a slice of the tensors that all seeds of the pack share.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+
+from savo_bench.algos.streams import Streams
+from savo_bench.bench.evaluate import Episode
+from savo_bench.results.format import SeedFolder
+
+
+@dataclass
+class SeedRun:
+    """One seed in training."""
+
+    seed: int
+    folder: SeedFolder
+    env: gym.Env
+    streams: Streams
+    failure: str | None = None  # the reason; a failed seed is trained no further
+    obs: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))  # (O,) the current observation
+    reset_state: Mapping[str, Any] = field(default_factory=dict)  # the environment's random state before its last reset
+    actions: list[Any] = field(default_factory=list)  # taken since then, each (A,) or an item
+    episode: Episode = field(default_factory=Episode)
+    episodes: int = 0  # finished ones
+    last_return: float | None = None  # of the last evaluation; before the first one, of the last training episode
+    attempt: int = 1  # 1 for the first process that trains this seed
+    began: float = field(default_factory=time.monotonic)  # this attempt
+    earlier_seconds: float = 0.0  # training time of earlier attempts
+    evals_bytes: int = 0  # lengths of the CSV files, which the next checkpoint names
+    train_bytes: int = 0
+
+    @property
+    def seconds(self) -> float:
+        """Training time over all attempts. The seeds of a pack share the clock."""
+        return round(self.earlier_seconds + time.monotonic() - self.began, 3)
+
+    def reset(self) -> None:
+        """Begin an episode. The random state before it is kept, since a checkpoint needs it."""
+        generator = self.env.unwrapped.np_random
+        self.reset_state = copy.deepcopy(generator.bit_generator.state)
+        self.actions, self.episode = [], Episode()
+        obs, _ = self.env.reset()
+        self.obs = checked(obs)
+
+    def step(self, action: Any) -> tuple[np.ndarray, float, bool]:
+        """Take an action (A,) or an item, and begin the next episode where one ends.
+
+        Returns:
+            next_obs (O,), the reward, and whether the episode terminated. At an end, next_obs is the last observation.
+
+        Raises:
+            FloatingPointError: the action, the observation or the reward is not finite.
+        """
+        if not np.isfinite(action).all():
+            raise FloatingPointError("the network's action is not finite")
+        self.actions.append(action)
+        obs, reward, terminated, truncated, info = self.env.step(action.copy())
+        next_obs, reward = checked(obs), float(reward)
+        if not np.isfinite(reward):
+            raise FloatingPointError(f"the environment's reward is {reward}")
+        self.episode.add(reward, info, {})
+        self.obs = next_obs
+        if terminated or truncated:
+            self.episodes += 1
+            if self.evals_bytes == 0:
+                self.last_return = self.episode.episode_return
+            self.reset()
+        return next_obs, reward, bool(terminated)
+
+    def state(self) -> dict[str, Any]:
+        """The environment's part of a checkpoint: an episode is its random state at reset and its actions."""
+        space = self.env.action_space
+        actions = np.array(self.actions, space.dtype).reshape(len(self.actions), *(space.shape or ()))
+        return {
+            "reset_state": self.reset_state,
+            "actions": torch.from_numpy(actions),
+            "obs": torch.from_numpy(self.obs.copy()),
+            "episodes": self.episodes,
+            "last_return": self.last_return,
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Play the unfinished episode again and check that it reaches the stored observation.
+
+        Raises:
+            RuntimeError: it does not. The environment draws from elsewhere, or `reset` does not reset all of it.
+        """
+        self.env.unwrapped.np_random.bit_generator.state = state["reset_state"]
+        self.reset()
+        for action in state["actions"].numpy():
+            self.actions.append(action)
+            obs, reward, *_, info = self.env.step(action.copy())
+            self.episode.add(float(reward), info, {})
+            self.obs = checked(obs)
+        if not np.array_equal(self.obs, state["obs"].numpy()):
+            raise RuntimeError(
+                "the episode played again does not reach the stored observation: this environment is not a function of "
+                "its np_random at reset and the actions, so its runs cannot be resumed"
+            )
+        self.episodes, self.last_return = state["episodes"], state["last_return"]
+
+
+def checked(obs: Any) -> np.ndarray:
+    """A copy of an observation, (O,) float32.
+
+    Raises:
+        FloatingPointError: it is not finite.
+    """
+    obs = np.array(obs, np.float32)
+    if not np.isfinite(obs).all():
+        raise FloatingPointError("the environment's observation is not finite")
+    return obs

@@ -1,0 +1,51 @@
+"""What run.json records of where a run came from."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from savo_bench.bench.provenance import checkout, cores, provenance
+
+
+@pytest.fixture(autouse=True)
+def no_memory_of_checkouts():
+    checkout.cache_clear()
+
+
+def test_it_names_code_packages_hardware_and_command():
+    record = provenance(device="cpu", launcher="local", pack=(0, 1), command="bench run --algos td3")
+    assert list(record) == [
+        "version", "git", "dirty", "packages", "python", "platform", "cpu", "cores", "device", "gpu", "host",
+        "command", "launcher", "pack", "started",
+    ]  # fmt: skip
+    assert json.loads(json.dumps(record)) == record
+    assert record["command"] == "bench run --algos td3"
+    assert record["pack"] == [0, 1]
+    assert {"numpy", "torch", "gymnasium", "mujoco"} <= set(record["packages"])
+    assert record["cores"] == cores() == len(os.sched_getaffinity(0))
+
+
+def test_a_process_without_a_command_records_its_own(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["script.py", "a b"])
+    assert provenance(device="cpu", launcher="inline", pack=(0,))["command"] == "script.py 'a b'"
+
+
+def test_the_commit_is_that_of_our_code_not_of_a_repository_around_it(tmp_path):
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", str(tmp_path)]
+    code = tmp_path / "bench" / "provenance.py"
+    code.parent.mkdir()
+    code.write_text("a")
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "a"], check=True)
+    assert checkout(tmp_path) == (None, None)  # as for a virtual environment in another repository
+    subprocess.run([*git, "add", "bench"], check=True)
+    subprocess.run([*git, "commit", "-q", "-m", "b"], check=True)
+    checkout.cache_clear()
+    commit, dirty = checkout(tmp_path)
+    assert (len(str(commit)), dirty) == (40, False)
+    code.write_text("b")
+    checkout.cache_clear()
+    assert checkout(tmp_path) == (commit, True)

@@ -1,0 +1,76 @@
+"""Evaluation episodes."""
+
+import pytest
+import torch
+from faulty_line import FAULTY, at_step
+from small_runs import cell, one_thread, pack, status
+
+from savo_bench import algos, envs
+from savo_bench.algos.streams import Streams
+from savo_bench.bench import train
+from savo_bench.bench.evaluate import Episode, Evaluator
+from savo_bench.bench.spaces import spaces_of
+
+__all__ = ["at_step", "one_thread"]  # fixtures
+
+CPU = torch.device("cpu")
+
+
+def test_an_episode_sums_its_rewards_and_reduces_its_metrics():
+    episode, names = Episode(), {"speed": "mean", "height": "max", "clicks": "sum"}
+    for reward, speed, height, clicks in ((1.0, 2, 5, 0), (0.5, 4, 3, 1), (-2.0, 6, 4, 1)):
+        episode.add(reward, {"speed": speed, "height": height, "clicks": clicks, "other": None}, names)
+    assert episode.summary(names) == [-0.5, 3, 4.0, 5.0, 2.0]
+
+
+@pytest.mark.parametrize("environment", [FAULTY, "recsim"])
+def test_an_evaluation_depends_on_seed_and_step_alone(environment):
+    tested = cell("td3", environment)
+
+    def evaluator(*seeds: int) -> Evaluator:
+        make = lambda: envs.make(environment, evaluation=True, **tested.env_keywords)  # noqa: E731
+        return Evaluator(make, envs.get(environment), seeds, 2)
+
+    def agent(*seeds: int):
+        spaces = spaces_of(evaluator(0).envs[0][0], tested.config, CPU)
+        return algos.get("td3").agent(tested.config, spaces, [Streams(seed).init for seed in seeds], CPU)
+
+    def rows(played: Evaluator, step: int, *active: bool):
+        return played.run(agent(*played.seeds), step, CPU, active, lambda: False)
+
+    alone, both = evaluator(3), evaluator(7, 3)
+    first = rows(alone, 100, True)
+    assert first is not None
+    assert rows(both, 50, True, True) != first
+    together = rows(both, 100, False, True)
+    assert together == [None, first[0]]
+    assert rows(alone, 101, True) != first
+    assert rows(alone, 100, True) == first
+
+
+def test_a_stop_ends_an_evaluation_without_rows():
+    environment = envs.get(FAULTY)
+    evaluator = Evaluator(lambda: envs.make(FAULTY, evaluation=True), environment, [0], 1)
+    tested = cell("td3", FAULTY)
+    agent = algos.get("td3").agent(tested.config, spaces_of(evaluator.envs[0][0]), [Streams(0).init], CPU)
+    assert evaluator.run(agent, 10, CPU, [True], lambda: True) is None
+
+
+def test_a_fault_in_an_evaluation_fails_its_seed_alone(tmp_path, at_step):
+    played = []
+
+    def break_evaluation(training):
+        played.extend(training.evaluator.envs[1])
+        for env in played:
+            env.unwrapped.fault = "raises"
+
+    hit = pack(tmp_path, cell("td3", FAULTY), 0, 1)
+    at_step(299, break_evaluation)
+    train.train_pack(hit)
+    states = {seed: status(hit.folder(seed)) for seed in (0, 1)}
+    assert states[0]["state"] == "done"
+    assert states[1]["state"] == "failed"
+    assert states[1]["reason"].startswith("evaluation at step 300: RuntimeError: the simulator fell over")
+    assert (hit.folder(1) / "evals.csv").read_text().splitlines()[-1].startswith("150,1,")
+    assert played[0].unwrapped.steps == 7  # where it fell over
+    assert played[1].unwrapped.steps == 6  # its seed has failed: not played further
