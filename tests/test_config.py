@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -44,7 +45,7 @@ def test_smoothing_belongs_to_the_algorithms_that_name_it():
         ("noise_decay_steps", 7, ("ou", 0.2, 0.15, 0.01, 7)),
     ],
 )
-def test_exploration_noise_has_the_fields_of_the_config(field: str, value: object, expected: tuple):
+def test_exploration_noise_has_the_fields_of_the_config(field: str, value: Any, expected: tuple):
     made = exploration(TD3Config(**{field: value}), (1, 2), seeds=3)
     assert (made.kind, made.sigma, made.theta, made.final, made.decay_steps) == expected
     assert made.state.shape == (3, 1, 2)
