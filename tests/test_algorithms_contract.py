@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -543,6 +544,16 @@ def test_every_name_gives_its_entry():
         assert entry.cost.relative(config(name)) >= 1
         assert entry.cost.queries(config(name)) >= 1
         assert dataclasses.is_dataclass(entry.config)
+
+
+def test_every_algorithm_is_in_the_docs_table():
+    page = (Path(__file__).parent.parent / "docs" / "algorithms.md").read_text("utf-8")
+    assert [entry.name for entry in algos.BUILT_IN if f"| `{entry.name}` | " not in page] == []
+
+
+def test_an_entry_without_a_cost_counts_as_td3():
+    entry = algos.Entry("plain", object, pack, "without a cost")
+    assert (entry.cost.relative(None), entry.cost.queries(None)) == (1, 1)
 
 
 def test_an_unknown_name_is_refused_with_the_nearest_ones():
