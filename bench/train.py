@@ -243,7 +243,7 @@ class Training:
         self.agent: Agent = algos.get(self.cell.algorithm).agent(
             self.config, self.spaces, [run.streams.init for run in self.runs], self.device
         )
-        self.layout = Layout(self.spaces, self.agent.protos, self.agent.items)
+        self.layout = Layout(self.spaces, self.agent.stored_proto_actions, self.agent.stored_items)
         self.replay = Replay(len(seeds), min(self.config.buffer_size, self.budget.steps), self.layout, self.device)
         self.noise_shapes = self.agent.noise_shapes("act")
         self.exploration = exploration(self.config, self.noise_shapes.pop("explore", None), len(seeds))
@@ -347,7 +347,7 @@ class Training:
     def advance(self) -> None:
         """One environment step of every seed, and one update once the random steps are over."""
         began = time.perf_counter()
-        actions, protos, items = self.act()
+        actions, proto_actions, items = self.act()
         self.acting += time.perf_counter() - began
         S = len(self.runs)
         obs = np.stack([run.obs for run in self.runs])
@@ -357,13 +357,13 @@ class Training:
             if run.failure is None:
                 with self.guarded(run, f"step {self.step}"):
                     next_obs[index], reward[index], terminated[index] = run.step(actions[index])
-        self.replay.add(self.layout.pack(obs, actions, protos, items, reward, terminated, next_obs))
+        self.replay.add(self.layout.pack(obs, actions, proto_actions, items, reward, terminated, next_obs))
         self.step += 1
         if self.step > self.config.warmup_steps:
             self.update()
 
     def act(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Actions (S, A) to execute, on a catalogue items (S,); protos (S, P, A) and items (S, J) to store.
+        """Actions (S, A) to execute, on a catalogue items (S,); proto-actions (S, P, A) and items (S, J) to store.
 
         At first the actions are uniformly random.
         """
@@ -372,11 +372,11 @@ class Training:
         noise["explore"] = torch.from_numpy(self.exploration.sample(rngs, self.step)).to(self.device)
         obs = torch.from_numpy(np.stack([run.obs for run in self.runs])).unsqueeze(1).to(self.device)
         acted = self.agent.act(obs, noise, explore=True)  # obs (S, 1, O)
-        actions, protos = acted.executed.squeeze(1).cpu().numpy(), acted.protos.squeeze(1).cpu().numpy()
+        actions, proto_actions = acted.executed.squeeze(1).cpu().numpy(), acted.proto_actions.squeeze(1).cpu().numpy()
         items = np.zeros((len(rngs), 0)) if acted.items is None else acted.items.squeeze(1).cpu().numpy()
         if self.step < self.config.warmup_steps:
             actions = np.stack([self.random_action(rng) for rng in rngs])
-        return actions, protos, items[:, : self.layout.items]
+        return actions, proto_actions, items[:, : self.layout.items]
 
     def random_action(self, rng: np.random.Generator) -> Any:
         """A uniformly random action (A,), on a catalogue an item."""
