@@ -1,54 +1,43 @@
 """The algorithms, and the registry that names them.
 
-A new algorithm is one file beside these and one line below. Other packages add theirs through the entry-point group
-`savo_bench.algos`, each entry point giving an `Entry`.
+Each algorithm is one file, which ends with its `entry`; `BUILT_IN` lists the entries. Other packages add theirs through
+the entry-point group `savo_bench.algos`, where each entry point gives an `Entry`.
+
+    contract      agent (what an agent gets and returns), config (fields that algorithms share), entry
+    frame         actor_critic (propose, score, choose; the critics and their targets)
+    parts         nets (networks, optimiser), products (matrix products with fixed bits), catalogue (nearest items),
+                  chain and summary (successive actors and their surrogates)
+    given to it   replay, noise (exploration), streams (random generators of a seed)
+    algorithms    td3, savo, wolpertinger, cem, ensemble, sac, savo_sac, greedy_ac
 """
 
 from __future__ import annotations
 
 import difflib
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
-from typing import Any
 
-from savo_bench.algos.cem import CEM, CEMConfig
-from savo_bench.algos.ensemble import Ensemble, EnsembleConfig
-from savo_bench.algos.greedy_ac import GreedyAC, GreedyACConfig, GreedyTD3, GreedyTD3Config
-from savo_bench.algos.sac import SAC, SACConfig
-from savo_bench.algos.savo import SAVO, SAVOConfig
-from savo_bench.algos.savo_sac import SAVOSAC, SAVOSACConfig
-from savo_bench.algos.td3 import TD3, TD3Config
-from savo_bench.algos.wolpertinger import Wolpertinger, WolpertingerConfig
+from savo_bench.algos import cem, ensemble, greedy_ac, sac, savo, savo_sac, td3, wolpertinger
+from savo_bench.algos.entry import Entry, UpdateCost
+
+__all__ = ["BUILT_IN", "Entry", "UnknownAlgorithm", "UpdateCost", "get", "names"]
+
+BUILT_IN = (
+    td3.entry,
+    savo.entry,
+    wolpertinger.entry,
+    cem.entry,
+    ensemble.entry,
+    sac.entry,
+    savo_sac.entry,
+    greedy_ac.entry,
+    greedy_ac.entry_td3,
+)
 
 
 class UnknownAlgorithm(LookupError):
-    """No algorithm of that name; the message names the nearest ones."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One algorithm: its name, config class, agent (called with config, spaces, rngs, device), and a line about it."""
-
-    name: str
-    config: type[Any]
-    agent: Callable[..., Any]
-    summary: str
-
-
-BUILT_IN = (
-    Entry("td3", TD3Config, TD3, "one deterministic actor, twin critics (arXiv:1802.09477)"),
-    Entry("savo", SAVOConfig, SAVO, "successive actors on truncated Q-landscapes (arXiv:2410.11833)"),
-    Entry("wolpertinger", WolpertingerConfig, Wolpertinger, "the best of one actor's neighbours (arXiv:1512.07679)"),
-    Entry("cem", CEMConfig, CEM, "no actor, a cross-entropy search of Q (arXiv:1806.10293)"),
-    Entry("ensemble", EnsembleConfig, Ensemble, "the best of several independent actors (arXiv:2410.11833)"),
-    Entry("sac", SACConfig, SAC, "one stochastic actor, learnt temperature (arXiv:1812.05905)"),
-    Entry("savo-sac", SAVOSACConfig, SAVOSAC, "SAVO's chain with stochastic actors (the update is ours)"),
-    Entry("greedy-ac", GreedyACConfig, GreedyAC, "an actor that imitates the best of many samples (arXiv:1810.09103)"),
-    Entry("greedy-td3", GreedyTD3Config, GreedyTD3, "the same with TD3's actor (arXiv:2410.11833)"),
-)
+    """No algorithm has that name; the message names the nearest ones."""
 
 
 @cache

@@ -1,4 +1,7 @@
-"""What an agent is given and what it returns: the contract between the algorithms and the training loop."""
+"""The contract between the algorithms and the training loop: what an agent gets and what it returns.
+
+The functions after it copy the state of one seed of an agent, and say how large it is.
+"""
 
 from __future__ import annotations
 
@@ -15,30 +18,33 @@ from savo_bench.algos.nets import Optimizer, Stack
 Call = Literal["act", "evaluate", "update"]
 Noise = Mapping[str, Tensor]
 
+ADAM_MOMENTS = 2  # code: torch.optim.Adam; the first and the second, each as large as the networks
+ADAM_STEP_BYTES = 4  # code: torch.optim.Adam; its number of steps, a float32
+
 
 class Batch(NamedTuple):
     """B transitions for each of S seeds, as sampled from replay."""
 
     obs: Tensor  # (S, B, O)
     action: Tensor  # (S, B, A) the executed action; on a catalogue its item's vector
-    protos: Tensor  # (S, B, P, A) raw actor outputs that the update needs again; P may be 0
-    proposals: Tensor  # (S, B, P or J, A) what was scored: the protos themselves; on a catalogue the J stored items
+    proto_actions: Tensor  # (S, B, P, A) the actors' outputs with noise, as far as the update needs them; P may be 0
+    proposals: Tensor  # (S, B, P or J, A) the stored proto-actions; on a catalogue the vectors of the J stored items
     reward: Tensor  # (S, B)
     next_obs: Tensor  # (S, B, O)
     terminated: Tensor  # (S, B) 1 at the true end of the MDP; a time limit is not one
 
 
 class Acted(NamedTuple):
-    """The outcome of one call of `Agent.act`."""
+    """The result of `Agent.act`."""
 
     action: Tensor  # (S, B, A) in [-1, 1]; on a catalogue the vector of the chosen item
-    protos: Tensor  # (S, B, P, A) what replay stores of the actors' outputs
+    proto_actions: Tensor  # (S, B, P, A) what replay stores of the actors' outputs
     chosen: Tensor  # (S, B) index of the proposal that was executed
-    items: Tensor | None = None  # (S, B, K) on a catalogue, the item of every proposal
+    items: Tensor | None = None  # (S, B, K) on a catalogue the index of each proposal's item
 
     @property
     def executed(self) -> Tensor:
-        """What the environment is given: the action (S, B, A), on a catalogue the chosen item's index (S, B)."""
+        """What the environment gets: the action (S, B, A); on a catalogue the index (S, B) of the chosen item."""
         if self.items is None:
             return self.action
         return self.items.gather(-1, self.chosen.unsqueeze(-1)).squeeze(-1)
@@ -46,9 +52,9 @@ class Acted(NamedTuple):
 
 @dataclass(frozen=True)
 class Spaces:
-    """What an agent must know of a task. Actors' outputs live in [-1, 1]^action_dim.
+    """What an agent must know of a task. Actors' outputs lie in [-1, 1]^action_dim.
 
-    With a catalogue an action is one of its items, whose vectors have that dimension.
+    With a catalogue an action is one of its items; their vectors have action_dim numbers.
     """
 
     obs_dim: int
@@ -59,21 +65,21 @@ class Spaces:
 class Agent(Protocol):
     """S seeds of one algorithm, trained in lockstep.
 
-    An agent is a deterministic function of what it is given: every random number comes in through `noise`,
-    drawn by the loop from each seed's own streams. `update` neither reads a tensor back to the host nor
-    branches on one. It is built as `Agent(config, spaces, rngs, device)` with one generator per seed, from which that
-    seed's networks are drawn.
+    It is built as `Agent(config, spaces, rngs, device)`, with one generator per seed, from which that seed's networks
+    are initialised. After that an agent is a deterministic function of its arguments: every random number comes in
+    through `noise`, which the loop draws from each seed's own streams. `update` never reads a tensor back to the host
+    and never branches on one.
     """
 
-    protos: int  # P: protos stored per transition
-    items: int  # J: items of proposals stored per transition on a catalogue; 0 in a box
+    stored_proto_actions: int  # P, per transition
+    stored_items: int  # J, the items of proposals, per transition on a catalogue; not used in a box
     updates: int  # gradient steps so far, the same for all seeds
     networks: Mapping[str, Stack]  # all of them, targets too
     optimizers: Mapping[str, Optimizer]
     policy: tuple[str, ...]  # names of the networks that `act` uses
 
     def act(self, obs: Tensor, noise: Noise, *, explore: bool) -> Acted:
-        """Choose actions for obs (S, B, O); with `explore`, after adding `noise["explore"]` to the proposals."""
+        """Choose an action for each obs (S, B, O); with `explore`, one that explores."""
         ...
 
     def noise_shapes(self, call: Call) -> dict[str, tuple[int, ...]]:
@@ -85,23 +91,23 @@ class Agent(Protocol):
         ...
 
     def diagnose(self, batch: Batch, noise: Noise) -> dict[str, Tensor]:
-        """Metrics of shape (S,) that are too dear for every update, with an update's noise; changes nothing."""
+        """Metrics of shape (S,) that cost too much for every update; `noise` as for an update. Changes nothing."""
         ...
 
 
 def policy_state(agent: Agent, index: int) -> dict[str, Tensor]:
-    """The networks that one seed acts with: name -> (M, P)."""
+    """A copy of the networks that one seed acts with: name -> (M, P)."""
     return {name: agent.networks[name].flat[index].clone() for name in agent.policy}
 
 
 def load_policy_state(agent: Agent, index: int, state: Mapping[str, Tensor]) -> None:
-    """Take over what `policy_state` returned."""
+    """Load what `policy_state` returned for one seed."""
     for name in agent.policy:
         agent.networks[name].flat[index].copy_(state[name])
 
 
 def seed_state(agent: Agent, index: int) -> dict[str, Any]:
-    """Everything one seed of an agent needs to go on: networks, optimiser slices, the number of updates."""
+    """A copy of all that one seed of an agent needs to resume: networks, optimisers, the number of updates."""
     return {
         "updates": agent.updates,
         "networks": {name: stack.flat[index].clone() for name, stack in agent.networks.items()},
@@ -110,7 +116,7 @@ def seed_state(agent: Agent, index: int) -> dict[str, Any]:
 
 
 def load_seed_state(agent: Agent, index: int, state: Mapping[str, Any]) -> None:
-    """Take over what `seed_state` returned; the seeds of a pack stand at the same update."""
+    """Load what `seed_state` returned for one seed; all seeds of a pack must be at the same update."""
     agent.updates = state["updates"]
     for name, stack in agent.networks.items():
         stack.flat[index].copy_(state["networks"][name])
@@ -119,6 +125,18 @@ def load_seed_state(agent: Agent, index: int, state: Mapping[str, Any]) -> None:
 
 
 def parameters(agent: Agent) -> int:
-    """Trained numbers of one seed."""
+    """How many numbers of one seed are trained."""
     stacks = [stack for optimizer in agent.optimizers.values() for stack in optimizer.stacks]
-    return sum(len(stack.members) * sum(math.prod(p.shape) for p in stack.layers.values()) for stack in stacks)
+    return sum(len(stack.members) * sum(math.prod(p.shape) for p in stack.spec.values()) for stack in stacks)
+
+
+def policy_bytes(agent: Agent) -> int:
+    """Bytes of the tensors that `policy_state` copies of one seed, which policy.pt stores."""
+    return sum(agent.networks[name].flat[0].nbytes for name in agent.policy)
+
+
+def seed_state_bytes(agent: Agent) -> int:
+    """Bytes of the tensors that `seed_state` copies of one seed once it has trained, which a checkpoint stores."""
+    networks = sum(stack.flat[0].nbytes for stack in agent.networks.values())
+    trained = [stack for optimizer in agent.optimizers.values() for stack in optimizer.stacks]
+    return networks + sum(ADAM_MOMENTS * stack.flat[0].nbytes + ADAM_STEP_BYTES for stack in trained)

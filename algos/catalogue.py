@@ -1,7 +1,7 @@
-"""A catalogue of items, and the search for those nearest to a point: exact, or on request approximate.
+"""A catalogue of items, and the search for the items nearest to a point: exact, or on request approximate.
 
-On a catalogue an action is one of N items, each a vector in [-1, 1]^A. Actors still act in the box; their protos are
-snapped to the nearest items, by Euclidean distance.
+On a catalogue an action is one of N items, each a vector in [-1, 1]^A. Actors still act in the box; their proto-actions
+are snapped to the nearest items by Euclidean distance.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-CHUNK = 4_096  # ours: items of one product with all queries, so that the distances stay in the cache
-BLOCK = 64  # ours: items of which only the nearest is looked at first; with 32 or 128 it takes as long
-BLOCKS_FROM = 65_536  # ours: items from which blocks pay; 256 queries for 10 of 10 000 take longer with them
-GATHERED = 2**24  # ours: numbers gathered at once from blocks, 64 MiB
+CHUNK = 4_096  # ours: items per matrix product, so that the distances stay in the cache
+BLOCK = 64  # ours: items in a block; with 32 or 128 a search takes as long
+BLOCKS_FROM = 65_536  # ours: items from which on blocks are faster; 256 queries for 10 of 10 000 items are slower
+GATHERED = 2**24  # ours: numbers gathered from blocks at once, 64 MiB
 CELLS = 4  # code: faiss's guidelines; an inverted file has 4 √N cells
-INVERTED_FROM = 25_000  # ours: items; faiss wants 39 to a cell, which 4 √N cells of fewer than 24 336 cannot have
+INVERTED_FROM = 25_000  # ours: items; faiss asks for 39 per cell, which 4 √N cells have from 24 336 items on
 
 
 class Catalogue:
-    """The vectors of N items, and the exact search among them."""
+    """The vectors of N items, with exact search."""
 
     def __init__(self, vectors: np.ndarray, device: torch.device | None = None) -> None:
         self.vectors = torch.tensor(vectors, dtype=torch.float32, device=device)  # (N, A), a copy
@@ -33,12 +33,12 @@ class Catalogue:
         return len(self.vectors)
 
     def nearest(self, points: Tensor, count: int) -> Tensor:
-        """The nearest items of every point, the nearest first: points (S, ..., A) -> indices (S, ..., count).
+        """The nearest items of every point, nearest first: points (S, ..., A) -> indices (S, ..., count).
 
-        One search per seed, so that a seed finds the same items in any pack.
+        Each seed is searched on its own, so that it finds the same items in any pack.
 
         Raises:
-            ValueError: the catalogue has fewer items than that.
+            ValueError: the catalogue has fewer than `count` items.
         """
         if count > len(self):
             raise ValueError(f"count={count}: the catalogue has only {len(self)} items")
@@ -52,10 +52,10 @@ class Catalogue:
         return self._search_blocks(queries, count) if in_blocks else self._search(queries, count)
 
     def _distances(self, queries: Tensor) -> Iterator[tuple[int, Tensor]]:
-        """Chunks of items, as the first and |z|² / 2 - q·z (R, chunk), which orders as |q - z|² does.
+        """For each chunk of items the index of its first item, and |z|² / 2 - q·z (R, chunk), ordered as |q - z|².
 
-        All of them lie in one buffer, so each holds until the next is asked for. Without it the system clears the pages
-        of every chunk anew, which can take as long as the products.
+        All chunks use one buffer, so each is valid until the next one. With a new array for each, the system clears its
+        pages, which can take as long as the products.
         """
         R, queries = len(queries), queries.detach()
         buffer = torch.empty(R * min(CHUNK, len(self)), device=queries.device)
@@ -65,7 +65,7 @@ class Catalogue:
             yield start, torch.addmm(half_squares, queries, vectors.mT, alpha=-1, out=out)
 
     def _search(self, queries: Tensor, count: int) -> Tensor:
-        """(R, A) -> (R, count)."""
+        """The search of one seed in a small catalogue: (R, A) -> (R, count)."""
         best: Tensor | None = None
         items: Tensor | None = None
         for start, distances in self._distances(queries):
@@ -80,9 +80,10 @@ class Catalogue:
         return items
 
     def _search_blocks(self, queries: Tensor, count: int) -> Tensor:
-        """The same for many items: the k nearest lie in the k blocks whose own nearest are nearest.
+        """The search of one seed in a large catalogue: (R, A) -> (R, count).
 
-        Those alone are then put in order, which takes far less than to keep track of all distances.
+        The k nearest items lie in the k blocks whose nearest items are nearest. Only these blocks are then sorted,
+        which is much faster than sorting all distances.
         """
         minima = []
         for _, distances in self._distances(queries):
@@ -93,10 +94,10 @@ class Catalogue:
         _, blocks = _smallest(torch.cat(minima, dim=-1), count)  # (R, count)
         at_once = max(1, GATHERED // (count * BLOCK * self.vectors.shape[1]))
         pairs = zip(queries.split(at_once), blocks.split(at_once), strict=True)
-        return torch.cat([self._order(points, near, count) for points, near in pairs])
+        return torch.cat([self._nearest_in_blocks(points, near, count) for points, near in pairs])
 
-    def _order(self, queries: Tensor, blocks: Tensor, count: int) -> Tensor:
-        """The nearest items in these blocks: (R, A), (R, count) -> (R, count)."""
+    def _nearest_in_blocks(self, queries: Tensor, blocks: Tensor, count: int) -> Tensor:
+        """The nearest items of each query in its blocks: (R, A), (R, count) -> (R, count)."""
         items = (blocks.unsqueeze(-1) * BLOCK + self._in_block).flatten(1)  # (R, count * BLOCK)
         there = items.clamp(max=len(self) - 1)  # the last block may be shorter
         distances = self._half_squares[there] - (self.vectors[there] @ queries.unsqueeze(-1)).squeeze(-1)
@@ -109,11 +110,11 @@ class Catalogue:
 
 
 class InvertedFile(Catalogue):
-    """A catalogue that is searched approximately, by faiss's inverted file.
+    """A catalogue with approximate search, by faiss's inverted file.
 
-    The items are put into 4 √N cells by k-means, and of these only the `probes` cells whose centres lie nearest to a
-    point are searched. It is built of the vectors alone, from faiss's fixed seed, so that every process finds the same
-    items. The search runs on the CPU, wherever the tensors are, so updates on a GPU wait for it.
+    K-means puts the items into 4 √N cells. Only the `probes` cells whose centres are nearest to a point are searched.
+    The index depends on the vectors alone, as faiss's seed is fixed, so every process finds the same items. The search
+    runs on the CPU, also for tensors on a GPU, whose updates wait for it.
 
     Source: faiss's IndexIVFFlat (github.com/facebookresearch/faiss).
 
@@ -126,16 +127,16 @@ class InvertedFile(Catalogue):
 
         super().__init__(vectors, device)
         table = self.vectors.cpu().numpy()
-        faiss.omp_set_num_threads(torch.get_num_threads())  # which it may or may not share with torch
+        faiss.omp_set_num_threads(torch.get_num_threads())  # faiss may have a thread pool of its own
         self.probes, self.cells = probes, CELLS * math.isqrt(len(table))
-        self._centres = faiss.IndexFlatL2(table.shape[1])  # kept, as the index only points to it
+        self._centres = faiss.IndexFlatL2(table.shape[1])  # the index only refers to it
         self._index = faiss.IndexIVFFlat(self._centres, table.shape[1], self.cells)
-        self._index.cp.max_points_per_centroid = 64  # ours: a quarter of faiss's, and of its time
+        self._index.cp.max_points_per_centroid = 64  # ours: a quarter of faiss's own, in a quarter of the time
         self._index.train(table)
         self._index.add(table)
 
     def _nearest(self, queries: Tensor, count: int) -> Tensor:
-        """Of one seed: (R, A) -> (R, count). Points whose cells hold fewer items than that are searched exactly."""
+        """The search of one seed: (R, A) -> (R, count). It is exact where the cells hold fewer than `count` items."""
         self._index.nprobe = self.probes
         _, found = self._index.search(queries.detach().cpu().numpy(), count)  # -1 where there is none
         items = torch.from_numpy(found).to(queries.device)
@@ -145,7 +146,7 @@ class InvertedFile(Catalogue):
         return items
 
     def recall(self, points: Tensor, found: Tensor) -> Tensor:
-        """The share of the true nearest items among those found, per seed: (S, ..., A), (S, ..., count) -> (S,)."""
+        """The share of the true nearest items that were found, per seed: (S, ..., A), (S, ..., count) -> (S,)."""
         shares = []
         for queries, items in zip(points.flatten(1, -2).unbind(), found.flatten(1, -2).unbind(), strict=True):
             true = super()._nearest(queries, items.shape[-1])
@@ -154,7 +155,7 @@ class InvertedFile(Catalogue):
 
 
 def _smallest(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The smallest entries of each row, in order, and where they stand."""
+    """The smallest entries of each row, in order, and their indices."""
     if count == 1:  # several times faster than topk
         return values.min(-1, keepdim=True)
     return values.topk(count, dim=-1, largest=False, sorted=True)

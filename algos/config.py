@@ -1,9 +1,13 @@
 """What the algorithms' configs share: one base for a fair comparison, and the checks of their values.
 
-A config is a frozen dataclass. `Config` holds what every algorithm has; the classes after it add the fields of a
-family (a noise that explores, an actor network, a choice among several proposals), and an algorithm's own config adds
-the rest. So a field exists exactly where it changes something. The default values are those of the fair comparison,
-which is the SAVO authors' own; `preset=published` gives a method's own constants.
+A config is a frozen dataclass. It has three levels:
+
+    Config       the fields of every algorithm
+    a part       the fields of one thing that some algorithms have, as exploration noise or an actor network
+    SAVOConfig   an algorithm: the parts that it has, and its own fields and presets
+
+So a field exists exactly where it changes something. The default values are those of the fair comparison, which is the
+SAVO authors' own. `preset=published` gives a method's own constants.
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ from savo_bench.algos.catalogue import INVERTED_FROM
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """What every algorithm of the comparison has."""
+    """The fields of every algorithm."""
 
     preset: Literal["fair", "published"] = "fair"  # ours: a named set of the values below
     hidden: tuple[int, ...] = (256, 256)  # paper: arXiv:1802.09477v3; one width for all networks
@@ -29,10 +33,10 @@ class Config:
     warmup_steps: int = 10_000  # code: USC-Lira/Q3C@4a5456b; uniformly random actions, no update
     gamma: float = 0.99  # paper: arXiv:1802.09477v3
     tau: float = 0.005  # paper: arXiv:1802.09477v3
-    policy_delay: int = 2  # paper: arXiv:1802.09477v3; updates of the critics for one of the actors and the targets
-    max_grad_norm: float = 1.0  # code: USC-Lira/Q3C@4a5456b; L2 norm per network and seed; 0 clips nothing
-    search: Literal["exact", "ivf"] = "exact"  # ours: for the nearest items of a catalogue; ivf is approximate
-    probes: int = 32  # ours: cells that ivf searches; a fifth of the exact time at 500 000 items
+    policy_delay: int = 2  # paper: arXiv:1802.09477v3; critic updates per update of the actors and the targets
+    max_grad_norm: float = 1.0  # code: USC-Lira/Q3C@4a5456b; L2 norm per network and seed; 0: no clipping
+    search: Literal["exact", "ivf"] = "exact"  # ours: how nearest items of a catalogue are found; ivf is approximate
+    probes: int = 32  # ours: cells that ivf searches; at 500 000 items a fifth of the time of exact
 
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {"fair": {}, "published": {}}
 
@@ -55,7 +59,7 @@ class Config:
         check(self, "tau", 0 < self.tau <= 1, "must lie in (0, 1]")
 
     def check_spaces(self, spaces: Spaces) -> None:
-        """Refuse a task on which these values cannot work, naming the field.
+        """Refuse a task for which these values cannot work, naming the field.
 
         Raises:
             ValueError: with the field, its value and what is allowed.
@@ -69,13 +73,13 @@ class Config:
 
 @dataclass(frozen=True, kw_only=True)
 class NoiseConfig(Config):
-    """The noise with which an algorithm explores whose own actions are not random."""
+    """Exploration noise, for algorithms whose actions are deterministic."""
 
     noise: Literal["ou", "gaussian"] = "ou"  # code: USC-Lira/Q3C@4a5456b
     noise_sigma: float = 0.2  # code: USC-Lira/Q3C@4a5456b; in units of the maximal action
-    noise_theta: float = 0.15  # code: USC-Lira/Q3C@4a5456b; of the Ornstein-Uhlenbeck process
-    noise_final: float = 0.01  # code: USC-Lira/Q3C@4a5456b; factor on the noise after its decay
-    noise_decay_steps: int = 500_000  # code: USC-Lira/Q3C@4a5456b; 0 keeps the noise as it is
+    noise_theta: float = 0.15  # code: USC-Lira/Q3C@4a5456b; pull of the Ornstein-Uhlenbeck process to 0
+    noise_final: float = 0.01  # code: USC-Lira/Q3C@4a5456b; scale of the noise after its decay
+    noise_decay_steps: int = 500_000  # code: USC-Lira/Q3C@4a5456b; 0: no decay
 
     def __post_init__(self) -> None:
         """Check the fields, see `Config`."""
@@ -87,10 +91,10 @@ class NoiseConfig(Config):
 
 @dataclass(frozen=True, kw_only=True)
 class ActorConfig(Config):
-    """The shape of an actor network."""
+    """An actor network."""
 
-    actor_norm: bool = True  # code: USC-Lira/Q3C@4a5456b; layer normalisation before the actors' output
-    output_gain: float = 1e-3  # code: USC-Lira/Q3C@4a5456b; scale of the actors' initial output layer
+    actor_norm: bool = True  # code: USC-Lira/Q3C@4a5456b; layer normalisation before the output layer
+    output_gain: float = 1e-3  # code: USC-Lira/Q3C@4a5456b; scale of the initial output layer
 
     def __post_init__(self) -> None:
         """Check the fields, see `Config`."""
@@ -100,9 +104,9 @@ class ActorConfig(Config):
 
 @dataclass(frozen=True, kw_only=True)
 class SmoothingConfig(Config):
-    """TD3's smoothing of the target's action."""
+    """Target smoothing: clipped noise on the target's action."""
 
-    target_noise: float = 0.2  # paper: arXiv:1802.09477v3; 0 takes target smoothing away
+    target_noise: float = 0.0  # ours: none, unless it belongs to the method as in TD3; 0: no smoothing
     noise_clip: float = 0.5  # paper: arXiv:1802.09477v3
 
     def __post_init__(self) -> None:
@@ -113,9 +117,9 @@ class SmoothingConfig(Config):
 
 @dataclass(frozen=True, kw_only=True)
 class ArgmaxConfig(Config):
-    """How the best of several proposals is chosen in the Bellman target; to act, the online Q_1 chooses."""
+    """Which critic selects the best of several proposals in the Bellman target; to act it is the online Q_1."""
 
-    target_argmax: Literal["online", "target"] = "online"  # code: USC-Lira/Q3C@4a5456b; whose Q_1 chooses
+    target_argmax: Literal["online", "target"] = "online"  # code: USC-Lira/Q3C@4a5456b; whose Q_1 selects
 
     def __post_init__(self) -> None:
         """Check the fields, see `Config`."""
@@ -124,10 +128,10 @@ class ArgmaxConfig(Config):
 
 
 def check(config: Config, name: str, holds: bool, demand: str) -> None:
-    """Raise ValueError naming the field, its value and what is allowed, unless it holds.
+    """Check one condition on a field.
 
     Raises:
-        ValueError: if `holds` is false.
+        ValueError: with the field, its value and what is allowed, if `holds` is false.
     """
     if not holds:
         raise ValueError(f"{name}={getattr(config, name)}: {demand}")

@@ -1,13 +1,13 @@
-"""Greedy actor-critic: the actor imitates the best of many sampled actions instead of climbing the critic.
+"""Greedy actor-critic: the actor imitates the best of many sampled actions instead of following the critic's gradient.
 
-A second policy proposes samples; those in the top fraction by Q are elites; the actor's likelihood of the elites is
-raised, and the proposal policy's too, which also keeps some entropy so that it goes on finding new ones (a
-conditional cross-entropy method).
+A second policy, the proposal policy, is sampled. The samples with the highest Q are the elites. Both policies maximise
+the likelihood of the elites; the proposal policy also keeps some entropy, so that it finds new ones (a conditional
+cross-entropy method).
 
 Source: arXiv:1810.09103v4 (paper); constants of samuelfneumann/GreedyAC as the SAVO authors use them (code:
 USC-Lira/Q3C@4a5456b).
 
-    π_θ → actor          π̃_φ → proposal          I* (the elites) → td.top
+    π_θ → actor          π̃_φ → proposal_policy          I* (the elites) → actor_critic.top
 
 Two agents: `greedy-ac` executes samples of a Gaussian π_θ; `greedy-td3` has TD3's deterministic actor, exploration,
 target actor and smoothing, and its actor moves towards the elites by squared error, which is the likelihood of a
@@ -18,7 +18,7 @@ Differs from the paper:
   comparison;
 - the entropy of the proposal policy is estimated with reparametrised samples;
 - policies are squashed Gaussians, as in SAC here;
-- on a catalogue samples are scored where they are, as CEM's are; `snap_samples` scores their items.
+- on a catalogue samples are scored as they are, like CEM's; `snap_samples` scores their nearest items.
 
     every step:    a ~ π(·|s)
     every update:  y = r + γ (1 - terminated) min Q'(s', a'), a' ~ π(·|s');  critics minimise Σ (Q(s, a) - y)²
@@ -32,29 +32,38 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from savo_bench.algos import td
-from savo_bench.algos.actor_critic import ActorCritic, snap
+from savo_bench.algos.actor_critic import ActorCritic, actor_spec, snap, top
 from savo_bench.algos.agent import Batch, Call, Noise, Spaces
-from savo_bench.algos.config import ActorConfig, check, not_negative, positive
-from savo_bench.algos.nets import Optimizer, Stack, TwinCritic, q_values, tanh
-from savo_bench.algos.sac import gaussian_layers, gaussian_policy, log_probability, sample
-from savo_bench.algos.td3 import TD3Config, actor_layers, deterministic, explored, noise_and_smoothing
+from savo_bench.algos.config import (
+    ActorConfig,
+    Config,
+    NoiseConfig,
+    SmoothingConfig,
+    check,
+    not_negative,
+    positive,
+)
+from savo_bench.algos.entry import Entry, UpdateCost
+from savo_bench.algos.nets import Optimizer, Stack, TwinCritic, q_values
+from savo_bench.algos.noise import add_exploration, deterministic_noise_shapes
+from savo_bench.algos.products import tanh
+from savo_bench.algos.sac import gaussian_policy, gaussian_spec, log_probability, sample
+from savo_bench.algos.td3 import deterministic
 
 
 @dataclass(frozen=True, kw_only=True)
-class ElitesConfig(ActorConfig):
-    """The fields of learning from elites."""
+class ElitesConfig(Config):
+    """Learning from elites."""
 
     samples: int = 30  # code: samuelfneumann/GreedyAC
     elite_fraction: float = 0.1  # code: samuelfneumann/GreedyAC; of the samples
-    entropy: float = 0.01  # code: samuelfneumann/GreedyAC; weight of the proposal policy's
-    snap_samples: bool = False  # ours: on a catalogue, score samples as the items that they would be: dear, and exact
+    entropy: float = 0.01  # code: samuelfneumann/GreedyAC; weight of the proposal policy's entropy
+    snap_samples: bool = False  # ours: on a catalogue, score each sample as its nearest item: slow, and exact
 
     def __post_init__(self) -> None:
         """Check the fields, see `Config`."""
@@ -65,37 +74,41 @@ class ElitesConfig(ActorConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class GreedyACConfig(ElitesConfig):
-    """Greedy-AC has the elites' fields and no other."""
+class GreedyACConfig(ElitesConfig, ActorConfig):
+    """Greedy-AC has shared fields only."""
 
-    policy_delay: int = 1  # paper: arXiv:1810.09103v4; everything moves at every update
+    policy_delay: int = 1  # paper: arXiv:1810.09103v4; everything learns at every update
 
 
 @dataclass(frozen=True, kw_only=True)
-class GreedyTD3Config(TD3Config, ElitesConfig):
-    """Greedy-TD3 has TD3's fields and the elites'."""
+class GreedyTD3Config(SmoothingConfig, NoiseConfig, ElitesConfig, ActorConfig):
+    """Greedy-TD3 has shared fields only."""
 
-    PRESETS: ClassVar[dict[str, dict[str, Any]]] = {"fair": {}, "published": {}}
+    target_noise: float = 0.2  # paper: arXiv:1802.09477v3
 
 
 def elite_count(fraction: float, samples: int) -> int:
-    """How many of some samples are elites: the fraction, rounded down, but at least one."""
+    """How many of the samples are elites: the fraction, rounded down, but at least one."""
     return max(1, math.floor(fraction * samples + 1e-9))  # 1e-9: a tenth of 30 is 3, also in floating point
 
 
-class Proposer:
-    """The proposal policy π̃: its samples, their elites, and how it learns from them."""
+class ProposalPolicy:
+    """The policy π̃: its samples, their elites, and how it learns from them."""
 
     def __init__(
-        self, config: ElitesConfig, spaces: Spaces, rngs: Sequence[np.random.Generator], device: torch.device
+        self,
+        config: GreedyACConfig | GreedyTD3Config,
+        spaces: Spaces,
+        rngs: Sequence[np.random.Generator],
+        device: torch.device,
     ) -> None:
         self.config, self.catalogue = config, spaces.catalogue
-        self.stack = Stack.drawn(gaussian_layers(config, spaces), rngs, 1, device)
+        self.stack = Stack.initialise(gaussian_spec(config, spaces), rngs, 1, device)
         self.optimizer = Optimizer([self.stack], config.lr, config.max_grad_norm)
         self.noise_shape = (config.batch_size, config.samples, spaces.action_dim)
 
     def update(self, critic: Stack, obs: Tensor, normal: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Sample at obs (S, B, O) with normal (S, B, N, A), and learn from the elites.
+        """Sample at obs (S, B, O) with N(0, 1) noise (S, B, N, A), and learn from the elites.
 
         Returns the elites before tanh, (S, B, E, A), and metrics (S,).
         """
@@ -105,11 +118,11 @@ class Proposer:
         E = elite_count(self.config.elite_fraction, self.config.samples)
         with torch.no_grad():
             scored = snap(self.catalogue, drawn.action).actions if self.config.snap_samples else drawn.action
-            best = td.top(drawn.point, q_values(critic.frozen, obs, scored).squeeze(1), E)
-        likelihood = log_probability(mean[:, :, :E], log_sigma[:, :, :E], best).mean((1, 2))
+            elites = top(drawn.point, q_values(critic.frozen, obs, scored).squeeze(1), E)
+        likelihood = log_probability(mean[:, :, :E], log_sigma[:, :, :E], elites).mean((1, 2))
         entropy = -drawn.log_pi.mean((1, 2))
         self.optimizer.step(-(likelihood + self.config.entropy * entropy).sum())
-        return best, {"proposal_entropy": entropy.detach()}
+        return elites, {"proposal_entropy": entropy.detach()}
 
 
 class GreedyAC(ActorCritic):
@@ -118,21 +131,21 @@ class GreedyAC(ActorCritic):
     def __init__(
         self, config: GreedyACConfig, spaces: Spaces, rngs: Sequence[np.random.Generator], device: torch.device
     ) -> None:
-        self.actor = Stack.drawn(gaussian_layers(config, spaces), rngs, 1, device)
+        self.actor = Stack.initialise(gaussian_spec(config, spaces), rngs, 1, device)
         self.actor_optimizer = Optimizer([self.actor], config.lr, config.max_grad_norm)
         critic = TwinCritic(spaces.obs_dim + spaces.action_dim, config.hidden, rngs, device)
-        self.proposer = Proposer(config, spaces, rngs, device)
-        networks = {"actor": self.actor, "actor_proposal": self.proposer.stack}
-        optimizers = {"actor": self.actor_optimizer, "proposal": self.proposer.optimizer}
-        super().__init__(config, spaces, critic, networks, optimizers)
+        self.proposal_policy = ProposalPolicy(config, spaces, rngs, device)
+        networks = {"actor": self.actor, "actor_proposal": self.proposal_policy.stack}
+        optimizers = {"actor": self.actor_optimizer, "proposal": self.proposal_policy.optimizer}
+        super().__init__(config, spaces, critic, networks=networks, targets={}, optimizers=optimizers)
 
     def noise_shapes(self, call: Call) -> dict[str, tuple[int, ...]]:
-        """What the policies are sampled with: to act, at s' for the target, at s for the elites."""
+        """Noise for the policies' samples: to act, at s' for the target, at s for the elites."""
         A = self.spaces.action_dim
         if call == "act":
             return {"sample": (1, A)}
         if call == "update":
-            return {"next": (self.config.batch_size, A), "elites": self.proposer.noise_shape}
+            return {"next": (self.config.batch_size, A), "elites": self.proposal_policy.noise_shape}
         return {}
 
     def propose(self, obs: Tensor, noise: Noise, *, explore: bool) -> Tensor:
@@ -146,10 +159,10 @@ class GreedyAC(ActorCritic):
         return sample(*gaussian_policy(self.actor.frozen, obs), noise["next"]).action.unsqueeze(2), None
 
     def update_actors(self, batch: Batch, noise: Noise) -> dict[str, Tensor]:
-        """Both policies learn from the elites among the proposal policy's samples."""
-        best, metrics = self.proposer.update(self.critic.first, batch.obs, noise["elites"])
-        mean, log_sigma = (x.unsqueeze(2).expand_as(best) for x in gaussian_policy(self.actor.params, batch.obs))
-        loss = -log_probability(mean, log_sigma, best).mean((1, 2))
+        """One step of both policies towards the elites of the proposal policy's samples."""
+        elites, metrics = self.proposal_policy.update(self.critic.first, batch.obs, noise["elites"])
+        mean, log_sigma = (x.unsqueeze(2).expand_as(elites) for x in gaussian_policy(self.actor.params, batch.obs))
+        loss = -log_probability(mean, log_sigma, elites).mean((1, 2))
         self.actor_optimizer.step(loss.sum())
         return {"actor_loss": loss.detach(), **metrics}
 
@@ -160,37 +173,61 @@ class GreedyTD3(ActorCritic):
     def __init__(
         self, config: GreedyTD3Config, spaces: Spaces, rngs: Sequence[np.random.Generator], device: torch.device
     ) -> None:
-        self.actor = Stack.drawn(actor_layers(config, spaces), rngs, 1, device)
+        self.actor = Stack.initialise(actor_spec(config, spaces), rngs, 1, device)
         self.actor_target = self.actor.copy()
         self.actor_optimizer = Optimizer([self.actor], config.lr, config.max_grad_norm)
         critic = TwinCritic(spaces.obs_dim + spaces.action_dim, config.hidden, rngs, device)
-        self.proposer = Proposer(config, spaces, rngs, device)
-        networks = {
-            "actor": self.actor,
-            "actor_target": self.actor_target,
-            "actor_proposal": self.proposer.stack,
-        }
-        optimizers = {"actor": self.actor_optimizer, "proposal": self.proposer.optimizer}
-        super().__init__(config, spaces, critic, networks, optimizers)
+        self.proposal_policy = ProposalPolicy(config, spaces, rngs, device)
+        networks = {"actor": self.actor, "actor_proposal": self.proposal_policy.stack}
+        optimizers = {"actor": self.actor_optimizer, "proposal": self.proposal_policy.optimizer}
+        super().__init__(
+            config,
+            spaces,
+            critic,
+            networks=networks,
+            targets={"actor": self.actor_target},
+            optimizers=optimizers,
+        )
 
     def noise_shapes(self, call: Call) -> dict[str, tuple[int, ...]]:
-        """TD3's, and what the proposal policy is sampled with."""
-        shapes = noise_and_smoothing(self.config, self.spaces, call)
-        return shapes | ({"elites": self.proposer.noise_shape} if call == "update" else {})
+        """Noise to explore and to smooth, and for the proposal policy's samples."""
+        shapes = deterministic_noise_shapes(self.config, self.spaces, call)
+        return shapes | ({"elites": self.proposal_policy.noise_shape} if call == "update" else {})
 
     def propose(self, obs: Tensor, noise: Noise, *, explore: bool) -> Tensor:
         """The actor's action: obs (S, B, O) -> (S, B, 1, A)."""
         actions = deterministic(self.actor.frozen, obs)
-        return explored(actions, noise) if explore else actions
+        return add_exploration(actions, noise) if explore else actions
 
     def propose_next(self, obs: Tensor, noise: Noise) -> tuple[Tensor, None]:
         """The target actor's action."""
         return deterministic(self.actor_target.frozen, obs), None
 
     def update_actors(self, batch: Batch, noise: Noise) -> dict[str, Tensor]:
-        """The actor moves towards the elites among the proposal policy's samples."""
-        best, metrics = self.proposer.update(self.critic.first, batch.obs, noise["elites"])
+        """One step of both the proposal policy and the actor towards the elites."""
+        elites, metrics = self.proposal_policy.update(self.critic.first, batch.obs, noise["elites"])
         action = deterministic(self.actor.params, batch.obs)  # (S, B, 1, A)
-        loss = (action - tanh(best)).square().sum(-1).mean((1, 2))
+        loss = (action - tanh(elites)).square().sum(-1).mean((1, 2))
         self.actor_optimizer.step(loss.sum())
         return {"actor_loss": loss.detach(), **metrics}
+
+
+def _queries(config: GreedyACConfig | GreedyTD3Config) -> int:
+    return 1 + config.snap_samples * config.samples
+
+
+# ours: both costs are from "Hopper: update" in docs/performance.md, measured by benchmarks/algorithms.py
+entry = Entry(
+    "greedy-ac",
+    GreedyACConfig,
+    GreedyAC,
+    "an actor that imitates the best of many samples (arXiv:1810.09103)",
+    UpdateCost(lambda _: 3.2, _queries),
+)
+entry_td3 = Entry(
+    "greedy-td3",
+    GreedyTD3Config,
+    GreedyTD3,
+    "the same with TD3's actor (arXiv:2410.11833)",
+    UpdateCost(lambda _: 1.9, _queries),
+)

@@ -1,16 +1,34 @@
-"""Exploration noise: one process per seed, drawn from that seed's stream, on the host."""
+"""Exploration noise: one process per seed, drawn from that seed's stream on the host, and added to proto-actions."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
+from torch import Tensor
 
-from savo_bench.algos.config import Config, NoiseConfig
+from savo_bench.algos.agent import Call, Noise, Spaces
+from savo_bench.algos.config import Config, NoiseConfig, SmoothingConfig
+
+
+def deterministic_noise_shapes(
+    config: SmoothingConfig, spaces: Spaces, call: Call, proto_actions: int = 1
+) -> dict[str, tuple[int, ...]]:
+    """The noise of deterministic actors: on every proto-action to explore, on the target's action to smooth it."""
+    if call == "act":
+        return {"explore": (proto_actions, spaces.action_dim)}
+    if call == "update" and config.target_noise > 0:
+        return {"smoothing": (config.batch_size, spaces.action_dim)}
+    return {}
+
+
+def add_exploration(proto_actions: Tensor, noise: Noise) -> Tensor:
+    """Proto-actions (S, 1, P, A) with the exploration noise (S, P, A) on each, within the bounds."""
+    return (proto_actions + noise["explore"].unsqueeze(1)).clamp(-1, 1)
 
 
 def exploration(config: Config, shape: tuple[int, ...] | None, seeds: int) -> ExplorationNoise:
-    """The process that a config asks for; for an algorithm that wants none (shape None), one without numbers."""
+    """The process that a config asks for, of `shape` per seed; if an algorithm has none (shape None), one of size 0."""
     if shape is None or not isinstance(config, NoiseConfig):
         return ExplorationNoise("gaussian", (0,), seeds=seeds, sigma=0.0, theta=0.0, final=1.0, decay_steps=0)
     return ExplorationNoise(
@@ -28,7 +46,7 @@ class ExplorationNoise:
     """Ornstein-Uhlenbeck or Gaussian noise whose scale falls linearly over the first steps of a run.
 
     The Ornstein-Uhlenbeck process follows x <- x - theta x + sigma N(0, 1) (a time step of 1), independently for every
-    seed, actor and action dimension. It runs on across episodes: an episode's end says nothing about exploration.
+    seed, actor and action dimension. It continues across episodes: an episode's end says nothing about exploration.
 
     Source: arXiv:1509.02971v6, section 7 (the process); the schedule is that of the SAVO authors' code.
     """

@@ -13,26 +13,27 @@ from savo_bench.algos.agent import Batch, Spaces
 
 @dataclass(frozen=True)
 class Layout:
-    """What a record holds: obs (O), action (A), protos (P A), items (J), reward, terminated, next_obs (O), as float32.
+    """A record of one transition, as float32.
 
-    On a catalogue the action is its item's index, and J items of proposals stand beside the protos; float32 holds such
-    numbers exactly up to 2^24. In a box J = 0.
+    It holds obs (O), action (A), proto-actions (P A), items (J), reward, terminated and next_obs (O). On a catalogue
+    the action is its item's index, and J items of proposals follow the proto-actions; float32 is exact for indices up
+    to 2^24. In a box there are no items.
     """
 
     spaces: Spaces
-    protos: int
-    items: int
+    proto_actions: int  # P
+    items: int  # J
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """Numbers of each part."""
+        """How many numbers each part has."""
         O, A = self.spaces.obs_dim, self.spaces.action_dim
         boxed = self.spaces.catalogue is None
-        return (O, A if boxed else 1, self.protos * A, 0 if boxed else self.items, 1, 1, O)
+        return (O, A if boxed else 1, self.proto_actions * A, 0 if boxed else self.items, 1, 1, O)
 
     @property
     def width(self) -> int:
-        """Numbers of a record."""
+        """How many numbers a record has."""
         return sum(self.widths)
 
     def pack(self, *parts: np.ndarray) -> np.ndarray:
@@ -42,18 +43,18 @@ class Layout:
 
     def unpack(self, records: torch.Tensor) -> Batch:
         """Records (S, B, width) as a batch."""
-        obs, action, protos, items, reward, terminated, next_obs = records.split(self.widths, dim=-1)
-        protos = proposals = protos.unflatten(-1, (self.protos, self.spaces.action_dim))
+        obs, action, proto_actions, items, reward, terminated, next_obs = records.split(self.widths, dim=-1)
+        proto_actions = proposals = proto_actions.unflatten(-1, (self.proto_actions, self.spaces.action_dim))
         catalogue = self.spaces.catalogue
         if catalogue is not None:
             action, proposals = catalogue[action.squeeze(-1).long()], catalogue[items.long()]
-        return Batch(obs, action, protos, proposals, reward.squeeze(-1), next_obs, terminated.squeeze(-1))
+        return Batch(obs, action, proto_actions, proposals, reward.squeeze(-1), next_obs, terminated.squeeze(-1))
 
 
 class Replay:
     """The last `capacity` transitions of every seed, as records.
 
-    The memory is reserved at once but filled page by page, so an unfinished buffer costs what it holds.
+    The memory is reserved at once but used page by page, so a buffer that is not full costs what it holds.
     """
 
     def __init__(self, seeds: int, capacity: int, layout: Layout, device: torch.device) -> None:

@@ -1,13 +1,13 @@
-"""SAC: a stochastic actor climbs the smaller critic while its entropy is held near a target by a learnt temperature.
+"""SAC: a stochastic actor maximises the smaller critic and its entropy, which a learnt temperature holds near a target.
 
-Source: arXiv:1812.05905v2 (paper); the bounds of log σ and their form as in CleanRL's sac_continuous_action.py
-(code).
+Source: arXiv:1812.05905v2 (paper); the bounds of log σ and their form come from CleanRL's
+sac_continuous_action.py (code).
 
     π_φ → actor (mean and log σ)       α → exp(temperature)       H̄ → -target_entropy × dim A
 
 Differs from the paper:
-- in the default preset, as TD3 here: layer normalisation before the actor's output and a small initial output,
-  gradient norms clipped per network; exploration is the policy's own;
+- in the default preset, as TD3 here: layer normalisation before the actor's output, a small initial output, and
+  gradient norms clipped per network; the policy's samples explore;
 - on a catalogue the sample is executed as its nearest item; its log-probability stays that of the sample.
 
     every step:    a ~ π(·|s); the mean's tanh in evaluation
@@ -29,24 +29,35 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from savo_bench.algos import td
-from savo_bench.algos.actor_critic import ActorCritic
+from savo_bench.algos.actor_critic import ActorCritic, actor_spec, clipped_double_q
 from savo_bench.algos.agent import Batch, Call, Noise, Spaces
-from savo_bench.algos.config import ActorConfig, positive
-from savo_bench.algos.nets import Layers, Optimizer, Param, Params, Stack, TwinCritic, elementwise, mlp, q_values, tanh
-from savo_bench.algos.td3 import actor_layers
+from savo_bench.algos.config import ActorConfig, Config, positive
+from savo_bench.algos.entry import Entry, UpdateCost
+from savo_bench.algos.nets import NetworkSpec, Optimizer, ParameterSpec, Params, Stack, TwinCritic, mlp, q_values
+from savo_bench.algos.products import elementwise, tanh
 
 LOG_SIGMA_LOW, LOG_SIGMA_HIGH = -5.0, 2.0  # code: CleanRL sac_continuous_action.py
 
 
 @dataclass(frozen=True, kw_only=True)
-class SACConfig(ActorConfig):
-    """SAC's own fields."""
+class TemperatureConfig(Config):
+    """The weight of the entropy."""
 
-    policy_delay: int = 1  # paper: arXiv:1812.05905v2
     temperature: float = 1.0  # code: CleanRL; initial α
     learn_temperature: bool = True  # paper: arXiv:1812.05905v2, section 5
     target_entropy: float = -1.0  # paper: arXiv:1812.05905v2, appendix D; per dimension of the action
+
+    def __post_init__(self) -> None:
+        """Check the fields, see `Config`."""
+        super().__post_init__()
+        positive(self, "temperature")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SACConfig(TemperatureConfig, ActorConfig):
+    """SAC's own fields."""
+
+    policy_delay: int = 1  # paper: arXiv:1812.05905v2
 
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
         "fair": {},
@@ -62,18 +73,10 @@ class SACConfig(ActorConfig):
         },
     }
 
-    def __post_init__(self) -> None:
-        """Check the fields, see `Config`."""
-        super().__post_init__()
-        positive(self, "temperature")
 
-
-# ---- the squashed Gaussian
-
-
-def gaussian_layers(config: ActorConfig, spaces: Spaces) -> Layers:
-    """The layers of an actor that gives mean and log σ."""
-    return actor_layers(config, spaces, outputs=2)
+def gaussian_spec(config: ActorConfig, spaces: Spaces) -> NetworkSpec:
+    """An actor that gives mean and log σ."""
+    return actor_spec(config, spaces, outputs=2)
 
 
 def gaussian(output: Tensor) -> tuple[Tensor, Tensor]:
@@ -89,11 +92,11 @@ def gaussian_policy(actor: Params, obs: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class Sample(NamedTuple):
-    """Points of a Gaussian, the actions that they are, and the log-probabilities of those."""
+    """Samples of a squashed Gaussian."""
 
     point: Tensor  # (S, ..., A), before tanh
     action: Tensor  # (S, ..., A)
-    log_pi: Tensor  # (S, ...)
+    log_pi: Tensor  # (S, ...) the log-probability of the action
 
 
 def sample(mean: Tensor, log_sigma: Tensor, normal: Tensor) -> Sample:
@@ -117,15 +120,18 @@ def _log_density(mean: Tensor, log_sigma: Tensor, point: Tensor) -> Tensor:
 class Temperature:
     """α of every seed, learnt by gradient steps on its logarithm."""
 
-    def __init__(self, config: SACConfig, spaces: Spaces, rngs: Sequence[np.random.Generator], device: torch.device):
+    def __init__(
+        self, config: TemperatureConfig, spaces: Spaces, rngs: Sequence[np.random.Generator], device: torch.device
+    ) -> None:
         self.goal = config.target_entropy * spaces.action_dim  # H̄
-        self.stack = Stack.drawn({"log": Param((1,), 0.0, math.log(config.temperature))}, rngs, 1, device)
-        # One number is no network: its gradient is not clipped.
+        spec = {"log": ParameterSpec((1,), 0.0, math.log(config.temperature))}
+        self.stack = Stack.initialise(spec, rngs, 1, device)
+        # The clip is of a network's norm; this is one number, whose gradient is not clipped.
         self.optimizer = Optimizer([self.stack], config.lr, max_grad_norm=0.0) if config.learn_temperature else None
 
     @property
     def value(self) -> Tensor:
-        """α without gradient: (S, 1), to be multiplied with (S, B)."""
+        """α without gradient: (S, 1), which broadcasts over the batch."""
         return elementwise(torch.exp, self.stack.frozen["log"]).flatten(1)
 
     def update(self, log_pi: Tensor) -> dict[str, Tensor]:
@@ -138,16 +144,13 @@ class Temperature:
         return {"temperature": self.value.squeeze(1)}
 
 
-# ---- the agent
-
-
 class SAC(ActorCritic):
     """S seeds of SAC."""
 
     def __init__(
         self, config: SACConfig, spaces: Spaces, rngs: Sequence[np.random.Generator], device: torch.device
     ) -> None:
-        self.actor = Stack.drawn(gaussian_layers(config, spaces), rngs, 1, device)
+        self.actor = Stack.initialise(gaussian_spec(config, spaces), rngs, 1, device)
         self.actor_optimizer = Optimizer([self.actor], config.lr, config.max_grad_norm)
         critic = TwinCritic(spaces.obs_dim + spaces.action_dim, config.hidden, rngs, device)
         self.temperature = Temperature(config, spaces, rngs, device)
@@ -155,10 +158,10 @@ class SAC(ActorCritic):
         optimizers = {"actor": self.actor_optimizer}
         if self.temperature.optimizer:
             optimizers["temperature"] = self.temperature.optimizer
-        super().__init__(config, spaces, critic, networks, optimizers)
+        super().__init__(config, spaces, critic, networks=networks, targets={}, optimizers=optimizers)
 
     def noise_shapes(self, call: Call) -> dict[str, tuple[int, ...]]:
-        """What the policy is sampled with: to act, and at s and s' to learn."""
+        """Noise for the policy's samples: to act, and at s and s' to learn."""
         A = self.spaces.action_dim
         if call == "act":
             return {"sample": (1, A)}
@@ -172,16 +175,25 @@ class SAC(ActorCritic):
         return action.unsqueeze(2)
 
     def propose_next(self, obs: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
-        """A sample of the policy at next_obs, and its entropy's worth."""
+        """A sample of the policy at next_obs, and its entropy bonus."""
         _, action, log_pi = sample(*gaussian_policy(self.actor.frozen, obs), noise["next"])
         return action.unsqueeze(2), -(self.temperature.value * log_pi).unsqueeze(-1)
 
     def update_actors(self, batch: Batch, noise: Noise) -> dict[str, Tensor]:
-        """Climb the smaller critic and the entropy; then the temperature."""
+        """One step of the actor on the smaller critic and the entropy, then of the temperature."""
         _, action, log_pi = sample(*gaussian_policy(self.actor.params, batch.obs), noise["sample"])
         q = q_values(self.critic.online.frozen, batch.obs, action.unsqueeze(2))
-        value = td.clipped_double_q(q).squeeze(-1)
+        value = clipped_double_q(q).squeeze(-1)
         loss = (self.temperature.value * log_pi - value).mean(1)
         self.actor_optimizer.step(loss.sum())
         metrics = {"actor_loss": loss.detach(), "entropy": -log_pi.detach().mean(1)}
         return metrics | self.temperature.update(log_pi)
+
+
+entry = Entry(
+    "sac",
+    SACConfig,
+    SAC,
+    "one stochastic actor, learnt temperature (arXiv:1812.05905)",
+    UpdateCost(lambda _: 1.5),  # ours: "Hopper: update" in docs/performance.md, measured by benchmarks/algorithms.py
+)

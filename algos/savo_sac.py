@@ -1,16 +1,16 @@
-"""SAVO+SAC: SAVO's chain with stochastic actors, each of which also keeps its entropy.
+"""SAVO+SAC: SAVO's successive actors as stochastic actors, each of which also maximises its entropy.
 
 The paper (arXiv:2410.11833v2) names this combination; the authors' code shows only switches for it. **The update
-below is ours.** Every actor is a squashed Gaussian that sees samples of the actors before it. The first climbs the
+below is ours.** Every actor is a squashed Gaussian that sees samples of the actors before it. The first maximises the
 smaller critic, the others their surrogates of truncated landscapes, all with the same temperature; the sample with
 the highest Q_1 is executed.
 
-    π_0 → actor        π_i → followers.members[i - 1]        Ψ̂_i → surrogates        α → temperature
+    π_0 → actor        π_i → successive_actors.members[i - 1]        Ψ̂_i → surrogates        α → temperature
 
 Differs from the paper: not known, as it gives no update.
 
     every step:    a_0 ~ π_0(·|s), a_i ~ π_i(·|s, a_<i); execute argmax_i Q_1(s, a_i); to evaluate, means for samples
-    every update:  y = r + γ (1 - terminated) (min Q'(s', a*) - α log π_i*(a*|s')), a* best of the chain at s'
+    every update:  y = r + γ (1 - terminated) (min Q'(s', a*) - α log π_i*(a*|s')), a* the best proposal at s'
                    critics     minimise Σ (Q(s, a) - y)²
                    surrogates  as in SAVO
                    actors      minimise α log π_0 - min_i Q_i(s, a_0) + Σ_i (α log π_i - Ψ̂_i(s, a_i; a_<i))
@@ -21,36 +21,43 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from savo_bench.algos import td
-from savo_bench.algos.actor_critic import ActorCritic
+from savo_bench.algos.actor_critic import ActorCritic, clipped_double_q
 from savo_bench.algos.agent import Batch, Call, Noise, Spaces
-from savo_bench.algos.nets import Optimizer, Params, Stack, TwinCritic, q_values, tanh
-from savo_bench.algos.sac import SACConfig, Sample, Temperature, gaussian, gaussian_layers, sample
-from savo_bench.algos.savo import ChainConfig, Surrogates, conditioned, follower_layers, needs_surrogates
+from savo_bench.algos.chain import ChainConfig, Surrogates, conditioned, conditioned_spec, needs_surrogates
+from savo_bench.algos.config import ActorConfig, ArgmaxConfig
+from savo_bench.algos.entry import Entry, UpdateCost
+from savo_bench.algos.nets import Optimizer, Params, Stack, TwinCritic, q_values
+from savo_bench.algos.products import tanh
+from savo_bench.algos.sac import SACConfig, Sample, Temperature, TemperatureConfig, gaussian, gaussian_spec, sample
 
 
 @dataclass(frozen=True, kw_only=True)
-class SAVOSACConfig(SACConfig, ChainConfig):
-    """SAC's fields and those of a chain of actors."""
+class SAVOSACConfig(TemperatureConfig, ActorConfig, ChainConfig, ArgmaxConfig):
+    """The fields of SAC and of successive actors; its published constants are SAC's."""
+
+    policy_delay: int = 1  # paper: arXiv:1812.05905v2
+
+    PRESETS: ClassVar[dict[str, dict[str, Any]]] = SACConfig.PRESETS
 
 
 def sample_chain(
-    actor: Params, followers: Sequence[Params], kind: str, obs: Tensor, normal: Tensor | None
+    actor: Params, successive: Sequence[Params], summariser: str, obs: Tensor, normal: Tensor | None
 ) -> list[Sample]:
     """A sample of each actor, which sees those before it: obs (S, B, O), normal (S, B, K, A) -> K of (S, B, A).
 
-    Without `normal` the actors' means take the place of samples.
+    Without `normal` the actors' means are taken instead of samples, with a log-probability of 0.
     """
     x = obs.unsqueeze(1)
     samples: list[Sample] = []
-    for i, network in enumerate([actor, *followers]):
+    for i, network in enumerate([actor, *successive]):
         earlier = [sample.action.detach() for sample in samples]
-        mean, log_sigma = (part.squeeze(1) for part in gaussian(conditioned(network, kind, x, obs, earlier)))
+        mean, log_sigma = (part.squeeze(1) for part in gaussian(conditioned(network, summariser, x, obs, earlier)))
         if normal is None:
             samples.append(Sample(mean, tanh(mean), mean.new_zeros(mean.shape[:-1])))
         else:
@@ -61,19 +68,21 @@ def sample_chain(
 class SAVOSAC(ActorCritic):
     """S seeds of SAVO+SAC."""
 
-    policy = ("actor", "followers", "critic")
+    policy = ("actor", "followers", "critic")  # in files the successive actors are called followers
     actors_compete = True
 
     def __init__(
         self, config: SAVOSACConfig, spaces: Spaces, rngs: Sequence[np.random.Generator], device: torch.device
     ) -> None:
-        self.protos = self.items = config.extra_actors + 1
-        self.actor = Stack.drawn(gaussian_layers(config, spaces), rngs, 1, device)
+        self.stored_proto_actions = self.stored_items = config.extra_actors + 1
+        self.actor = Stack.initialise(gaussian_spec(config, spaces), rngs, 1, device)
         critic = TwinCritic(spaces.obs_dim + spaces.action_dim, config.hidden, rngs, device)
-        self.followers = Stack.drawn(follower_layers(config, spaces, outputs=2), rngs, config.extra_actors, device)
-        self.actor_optimizer = Optimizer([self.actor, self.followers], config.lr, config.max_grad_norm)
+        norm, gain = config.actor_norm, config.output_gain
+        spec = conditioned_spec(config, spaces, spaces.obs_dim, 2 * spaces.action_dim, norm=norm, gain=gain)
+        self.successive_actors = Stack.initialise(spec, rngs, config.extra_actors, device)
+        self.actor_optimizer = Optimizer([self.actor, self.successive_actors], config.lr, config.max_grad_norm)
         self.temperature = Temperature(config, spaces, rngs, device)
-        networks = {"actor": self.actor, "followers": self.followers, "temperature": self.temperature.stack}
+        networks = {"actor": self.actor, "followers": self.successive_actors, "temperature": self.temperature.stack}
         optimizers = {"actor": self.actor_optimizer}
         if self.temperature.optimizer:
             optimizers["temperature"] = self.temperature.optimizer
@@ -81,11 +90,11 @@ class SAVOSAC(ActorCritic):
         if self.surrogates:
             networks |= self.surrogates.stacks
             optimizers["surrogates"] = self.surrogates.optimizer
-        super().__init__(config, spaces, critic, networks, optimizers)
+        super().__init__(config, spaces, critic, networks=networks, targets={}, optimizers=optimizers)
 
     def noise_shapes(self, call: Call) -> dict[str, tuple[int, ...]]:
-        """What the actors are sampled with: to act, and at s and s' to learn."""
-        each = (self.protos, self.spaces.action_dim)
+        """Noise for the actors' samples: to act, and at s and s' to learn."""
+        each = (self.stored_proto_actions, self.spaces.action_dim)
         if call == "act":
             return {"sample": each}
         batch = (self.config.batch_size, *each)
@@ -93,8 +102,8 @@ class SAVOSAC(ActorCritic):
 
     def chain(self, obs: Tensor, normal: Tensor | None) -> list[Sample]:
         """The online actors' samples, without gradient."""
-        followers = [member.frozen for member in self.followers.members]
-        return sample_chain(self.actor.frozen, followers, self.config.summariser, obs, normal)
+        successive = [member.frozen for member in self.successive_actors.members]
+        return sample_chain(self.actor.frozen, successive, self.config.summariser, obs, normal)
 
     def propose(self, obs: Tensor, noise: Noise, *, explore: bool) -> Tensor:
         """Samples to explore, else means: obs (S, B, O) -> (S, B, K, A)."""
@@ -102,37 +111,47 @@ class SAVOSAC(ActorCritic):
         return torch.stack([sample.action for sample in samples], dim=2)
 
     def propose_next(self, obs: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
-        """Samples at next_obs, and the worth of each one's entropy."""
+        """Samples at next_obs, and their entropy bonuses."""
         samples = self.chain(obs, noise["next"])
         log_pi = torch.stack([sample.log_pi for sample in samples], dim=2)  # (S, B, K)
         actions = torch.stack([sample.action for sample in samples], dim=2)
         return actions, -self.temperature.value.unsqueeze(-1) * log_pi
 
     def update_critics(self, batch: Batch, noise: Noise) -> dict[str, Tensor]:
-        """The critics and, from their new values, the surrogates."""
+        """One step of the critics, then of the surrogates towards their new values."""
         metrics = super().update_critics(batch, noise)
         if self.surrogates:
             metrics |= self.surrogates.update(self.critic, batch)
         return metrics
 
     def update_actors(self, batch: Batch, noise: Noise) -> dict[str, Tensor]:
-        """Every actor climbs its own landscape and its entropy; then the temperature."""
-        obs, followers = batch.obs, [member.params for member in self.followers.members]
-        samples = sample_chain(self.actor.params, followers, self.config.summariser, obs, noise["sample"])
+        """One step of every actor on its own landscape and its entropy, then of the temperature."""
+        obs, successive = batch.obs, [member.params for member in self.successive_actors.members]
+        samples = sample_chain(self.actor.params, successive, self.config.summariser, obs, noise["sample"])
         actions = [sample.action for sample in samples]
-        heights = self.surrogates.heights(obs, actions) if self.surrogates else []
+        values = self.surrogates.values(obs, actions) if self.surrogates else []
         if self.catalogue is None:
             q = q_values(self.critic.online.frozen, obs, actions[0].unsqueeze(2))  # (S, 2, B, 1)
-            heights = [td.clipped_double_q(q).movedim(-1, 1), *heights]
+            values = [clipped_double_q(q).movedim(-1, 1), *values]
         log_pi = torch.stack([sample.log_pi for sample in samples], dim=1)  # (S, K, B)
-        gain = torch.cat(heights, dim=1) - self.temperature.value.unsqueeze(-1) * log_pi
-        loss = -gain.mean(-1).sum(-1)
+        soft_values = torch.cat(values, dim=1) - self.temperature.value.unsqueeze(-1) * log_pi
+        loss = -soft_values.mean(-1).sum(-1)
         self.actor_optimizer.step(loss.sum())
         metrics = {"actor_loss": loss.detach(), "entropy": -log_pi.detach().mean((1, 2))}
         return metrics | self.temperature.update(log_pi.mean(1))
 
     @torch.no_grad()
     def diagnose(self, batch: Batch, noise: Noise) -> dict[str, Tensor]:
-        """What the extra actors add, and how true the surrogates are."""
+        """The frame's metrics, and the surrogates' errors."""
         fitted = self.surrogates.diagnose(self.critic, batch) if self.surrogates else {}
         return super().diagnose(batch, noise) | fitted
+
+
+entry = Entry(
+    "savo-sac",
+    SAVOSACConfig,
+    SAVOSAC,
+    "SAVO's chain with stochastic actors (the update is ours)",
+    # ours: "Hopper: update" in docs/performance.md, measured by benchmarks/algorithms.py
+    UpdateCost(lambda config: 1.37 * (1 + 1.64 * config.extra_actors), lambda config: 1 + config.extra_actors),
+)

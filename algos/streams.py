@@ -1,7 +1,7 @@
 """The random streams of a seed: one generator per purpose, spawned from the seed number alone.
 
-Nothing in a run draws from a global generator, and no purpose draws from another's stream. So a seed sees the same
-numbers alone or in any pack, and a change in how often one stream is used moves no other.
+Nothing in a run draws from a global generator, and no purpose draws from another's stream. So a seed gets the same
+numbers alone and in any pack, and a change in how often one stream is used affects no other.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ class Streams:
         self.environment = generators["environment"]
 
     def state(self) -> dict[str, Any]:
-        """The generators that go on drawing during training; the environment owns the state of its own."""
+        """The states of the generators that training uses; the environment keeps the state of its own."""
         return {name: getattr(self, name).bit_generator.state for name in ("explore", "replay", "update")}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Take over what `state` returned."""
+        """Load what `state` returned."""
         for name, value in state.items():
             getattr(self, name).bit_generator.state = value
 
 
 def evaluation_stream(seed: int, step: int) -> np.random.Generator:
-    """The generator of one evaluation: a function of (seed, step), so no evaluation depends on those before it."""
+    """The generator of one evaluation, from seed and step alone, so that no evaluation depends on another."""
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(PURPOSES.index("evaluate"), step)))
 
 

@@ -1,7 +1,7 @@
 """Summaries of the actions before an actor's own: the vector z_i of SAVO's networks, from pairs (s, a_j), j < i.
 
-Three kinds, with the same first layer and the same head, so that only the way of pooling differs: a DeepSet (the
-paper's), an LSTM, which sees the order, and a Transformer of one layer.
+There are three kinds: a DeepSet (the paper's), an LSTM, which sees the order, and a Transformer of one layer. They have
+the same first layer and the same last layers, so that only their pooling differs.
 
 All take elements (S, M or 1, count B, I), one group of B rows after another, and return (S, M, B, Z).
 """
@@ -15,28 +15,29 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from savo_bench.algos.nets import Layers, Params, dense, dense_layer, elementwise, layer_norm, norm_layer
+from savo_bench.algos.nets import NetworkSpec, Params, dense, dense_spec, layer_norm, norm_spec
+from savo_bench.algos.products import elementwise
 
 
 class Summariser(NamedTuple):
-    """A kind of summary: its own layers for a hidden width, and how it pools `count` embedded elements."""
+    """A kind of summary: its own parameters for a hidden width, and how it pools `count` embedded elements."""
 
-    layers: Callable[[int], Layers]
+    spec: Callable[[int], NetworkSpec]
     pool: Callable[[Params, Tensor, int], Tensor]
 
 
-def summary_layers(kind: str, inputs: int, hidden: int, outputs: int) -> Layers:
-    """The layers of a summary: one for each element, those of its kind, two after the pooling."""
+def summary_spec(kind: str, inputs: int, hidden: int, outputs: int) -> NetworkSpec:
+    """A summary: a layer for each element, the layers of its kind, and two layers after the pooling."""
     return (
-        dense_layer("element", inputs, hidden)
-        | SUMMARISERS[kind].layers(hidden)
-        | dense_layer("pooled0", hidden, hidden)
-        | dense_layer("pooled1", hidden, outputs)
+        dense_spec("element", inputs, hidden)
+        | SUMMARISERS[kind].spec(hidden)
+        | dense_spec("pooled0", hidden, hidden)
+        | dense_spec("pooled1", hidden, outputs)
     )
 
 
 def summarise(p: Params, kind: str, elements: Tensor, count: int) -> Tensor:
-    """elements (S, M or 1, count B, I) -> (S, M, B, Z)."""
+    """The summary of `count` elements: (S, M or 1, count B, I) -> (S, M, B, Z)."""
     pooled = SUMMARISERS[kind].pool(p, dense(p, "element", elements, relu=True), count)
     return dense(p, "pooled1", dense(p, "pooled0", pooled, relu=True))
 
@@ -62,8 +63,8 @@ def _lstm(p: Params, x: Tensor, count: int) -> Tensor:
 def _transformer(p: Params, x: Tensor, count: int) -> Tensor:
     """The mean output of one encoder layer of one head (arXiv:1706.03762v7): (S, M, count B, H) -> (S, M, B, H).
 
-    The sums over features and elements are written out: a batched product of such small matrices would give other
-    bits in other packs.
+    The sums over features and elements are written out, since a batched product of such small matrices would give
+    different bits in different packs.
     """
     query, key, value = (
         dense(p, name, x).unflatten(2, (count, -1)).transpose(2, 3)  # (S, M, B, count, H)
@@ -76,17 +77,17 @@ def _transformer(p: Params, x: Tensor, count: int) -> Tensor:
     return x.unflatten(2, (count, -1)).mean(2)
 
 
-def _transformer_layers(hidden: int) -> Layers:
-    layers: Layers = {}
+def _transformer_spec(hidden: int) -> NetworkSpec:
+    spec: NetworkSpec = {}
     for name in ("query", "key", "value", "forward0", "forward1"):
-        layers |= dense_layer(name, hidden, hidden)
-    return layers | norm_layer("attended", hidden) | norm_layer("forwarded", hidden)
+        spec |= dense_spec(name, hidden, hidden)
+    return spec | norm_spec("attended", hidden) | norm_spec("forwarded", hidden)
 
 
 SUMMARISERS = {
-    "deepset": Summariser(lambda hidden: dense_layer("feature", hidden, hidden), _deep_set),
+    "deepset": Summariser(lambda hidden: dense_spec("feature", hidden, hidden), _deep_set),
     "lstm": Summariser(
-        lambda hidden: dense_layer("input", hidden, 4 * hidden) | dense_layer("recurrent", hidden, 4 * hidden), _lstm
+        lambda hidden: dense_spec("input", hidden, 4 * hidden) | dense_spec("recurrent", hidden, 4 * hidden), _lstm
     ),
-    "transformer": Summariser(_transformer_layers, _transformer),
+    "transformer": Summariser(_transformer_spec, _transformer),
 }

@@ -1,23 +1,23 @@
-"""Wolpertinger: one actor's proto action, the candidates round it, and the best of those by Q.
+"""Wolpertinger: one actor's proto-action, candidates around it, and the best of those by Q.
 
-On a catalogue the candidates are the k nearest items of the proto; in a box the proto itself and k - 1 Gaussian
-perturbations of it. The critics learn at what was executed; the target runs the whole policy at s'.
+On a catalogue the candidates are the k nearest items of the proto-action; in a box the proto-action itself and k - 1
+Gaussian perturbations of it. The critics learn at the executed action; the target runs the whole policy at s'.
 
-Source: arXiv:1512.07679v2 (paper); the form for boxes and the dual critic are those of the SAVO authors' code,
+Source: arXiv:1512.07679v2 (paper); the form for boxes and the dual critic come from the SAVO authors' code,
 USC-Lira/Q3C@4a5456b (code).
 
-    f → actor           g (the k nearest) → snap          π_θ (refinement by Q) → actor_critic.best
+    f → actor           g (the k nearest) → snap          π_θ (refinement by Q) → actor_critic.select
 
 Differs from the paper:
 - twin critics and the constants of the fair comparison; the proposal of the target is chosen by the online Q_1 (a
   switch);
-- `dual`: the actor climbs a critic of its own, fitted at the stored proto to the best Q among its candidates, instead
-  of Q_1, which was never trained at protos.
+- `dual`: the actor maximises a critic of its own, fitted at the stored proto-action to the best Q of its candidates,
+  instead of Q_1, which was never trained at proto-actions.
 
     every step:    a = argmax over g(clip(f(s) + noise)) of Q_1(s, ·)
     every update:  y = r + γ (1 - terminated) min Q'(s', argmax over g(f'(s')) of Q_1)
                    critics      minimise Σ (Q(s, a) - y)²
-                   dual critic  minimises (D(s, f) - max over g(f) of min Q(s, ·))² at the stored proto f
+                   dual critic  minimises (D(s, f) - max over g(f) of min Q(s, ·))² at the stored proto-action f
     every 2nd:     actor  maximises Q_1(s, f(s)), with `dual` D(s, f(s));  all targets move by τ
 """
 
@@ -25,30 +25,42 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from savo_bench.algos import td
-from savo_bench.algos.actor_critic import ActorCritic, Proposals, snap
+from savo_bench.algos.actor_critic import (
+    ActorCritic,
+    Proposals,
+    actor_spec,
+    clipped_double_q,
+    snap,
+    squared_error,
+)
 from savo_bench.algos.agent import Batch, Call, Noise, Spaces
-from savo_bench.algos.config import ArgmaxConfig, check, not_negative, positive
-from savo_bench.algos.nets import Optimizer, Stack, TwinCritic, mlp_layers, q_values
-from savo_bench.algos.td3 import TD3Config, actor_layers, climb, deterministic, explored, noise_and_smoothing
+from savo_bench.algos.config import (
+    ActorConfig,
+    ArgmaxConfig,
+    NoiseConfig,
+    SmoothingConfig,
+    check,
+    not_negative,
+    positive,
+)
+from savo_bench.algos.entry import Entry, UpdateCost
+from savo_bench.algos.nets import Optimizer, Stack, TwinCritic, mlp_spec, q_values
+from savo_bench.algos.noise import add_exploration, deterministic_noise_shapes
+from savo_bench.algos.td3 import deterministic, dpg_step
 
 
 @dataclass(frozen=True, kw_only=True)
-class WolpertingerConfig(TD3Config, ArgmaxConfig):
+class WolpertingerConfig(SmoothingConfig, NoiseConfig, ActorConfig, ArgmaxConfig):
     """Wolpertinger's own fields."""
 
-    target_noise: float = 0.0  # paper: arXiv:1512.07679v2 builds on DDPG, which does not smooth
-    candidates: int = 3  # code: USC-Lira/Q3C@4a5456b; the paper's k, the proto's neighbours that are scored
-    candidate_sigma: float = 0.01  # code: USC-Lira/Q3C@4a5456b; of the perturbations in a box; 0.1 is worth a try
-    dual: bool = False  # code: USC-Lira/Q3C@4a5456b; the actor climbs a critic of protos
-
-    PRESETS: ClassVar[dict[str, dict[str, Any]]] = {"fair": {}, "published": {}}
+    candidates: int = 3  # code: USC-Lira/Q3C@4a5456b; the paper's k, the actions that are scored
+    candidate_sigma: float = 0.01  # code: USC-Lira/Q3C@4a5456b; of the perturbations in a box; also try 0.1
+    dual: bool = False  # code: USC-Lira/Q3C@4a5456b; the actor maximises a critic of proto-actions
 
     def __post_init__(self) -> None:
         """Check the fields, see `Config`."""
@@ -68,9 +80,9 @@ class WolpertingerConfig(TD3Config, ArgmaxConfig):
             check(self, "candidates", self.candidates <= N, f"must be at most {N}, the items of the catalogue")
 
 
-def perturbed(protos: Tensor, normal: Tensor, sigma: float) -> Tensor:
-    """Protos (S, B, 1, A) and Gaussian perturbations of them, normal (S, 1 or B, k - 1, A): (S, B, k, A)."""
-    return torch.cat([protos, (protos + sigma * normal).clamp(-1, 1)], dim=2)
+def perturbed(proto_actions: Tensor, normal: Tensor, sigma: float) -> Tensor:
+    """Proto-actions (S, B, 1, A) and Gaussian perturbations by normal (S, 1 or B, k - 1, A): (S, B, k, A)."""
+    return torch.cat([proto_actions, (proto_actions + sigma * normal).clamp(-1, 1)], dim=2)
 
 
 class Wolpertinger(ActorCritic):
@@ -82,24 +94,31 @@ class Wolpertinger(ActorCritic):
         self, config: WolpertingerConfig, spaces: Spaces, rngs: Sequence[np.random.Generator], device: torch.device
     ) -> None:
         inputs = spaces.obs_dim + spaces.action_dim
-        self.actor = Stack.drawn(actor_layers(config, spaces), rngs, 1, device)
+        self.actor = Stack.initialise(actor_spec(config, spaces), rngs, 1, device)
         self.actor_target = self.actor.copy()
         self.actor_optimizer = Optimizer([self.actor], config.lr, config.max_grad_norm)
         critic = TwinCritic(inputs, config.hidden, rngs, device)
-        networks = {"actor": self.actor, "actor_target": self.actor_target}
+        networks = {"actor": self.actor}
         optimizers = {"actor": self.actor_optimizer}
-        self.climbed = critic.first
+        self.actors_critic = critic.first  # which the actor maximises
         if config.dual:
-            self.protos, self.items = 1, config.candidates
-            self.climbed = self.dual = Stack.drawn(mlp_layers(inputs, config.hidden, 1), rngs, 1, device)
+            self.stored_proto_actions, self.stored_items = 1, config.candidates
+            self.actors_critic = self.dual = Stack.initialise(mlp_spec(inputs, config.hidden, 1), rngs, 1, device)
             self.dual_optimizer = Optimizer([self.dual], config.lr, config.max_grad_norm)
             networks["dual"] = self.dual
             optimizers["dual"] = self.dual_optimizer
-        super().__init__(config, spaces, critic, networks, optimizers)
+        super().__init__(
+            config,
+            spaces,
+            critic,
+            networks=networks,
+            targets={"actor": self.actor_target},
+            optimizers=optimizers,
+        )
 
     def noise_shapes(self, call: Call) -> dict[str, tuple[int, ...]]:
-        """TD3's, and in a box the perturbations."""
-        shapes = noise_and_smoothing(self.config, self.spaces, call)
+        """Noise to explore and to smooth, and in a box the perturbations."""
+        shapes = deterministic_noise_shapes(self.config, self.spaces, call)
         if self.catalogue is None and self.config.candidates > 1:
             each = (self.config.candidates - 1, self.spaces.action_dim)
             shapes["candidates"] = (self.config.batch_size, *each) if call == "update" else each
@@ -108,44 +127,57 @@ class Wolpertinger(ActorCritic):
         return shapes
 
     def propose(self, obs: Tensor, noise: Noise, *, explore: bool) -> Tensor:
-        """The actor's proto: obs (S, B, O) -> (S, B, 1, A)."""
+        """The actor's proto-action: obs (S, B, O) -> (S, B, 1, A)."""
         actions = deterministic(self.actor.frozen, obs)
-        return explored(actions, noise) if explore else actions
+        return add_exploration(actions, noise) if explore else actions
 
     def propose_next(self, obs: Tensor, noise: Noise) -> tuple[Tensor, None]:
-        """The target actor's proto."""
+        """The target actor's proto-action."""
         return deterministic(self.actor_target.frozen, obs), None
 
-    def snap(self, protos: Tensor, noise: Noise) -> Proposals:
-        """The candidates of protos (S, B, 1, A)."""
+    def snap(self, proto_actions: Tensor, noise: Noise) -> Proposals:
+        """The candidates of proto-actions (S, B, 1, A)."""
         if self.catalogue is not None:
-            return snap(self.catalogue, protos, self.config.candidates)
-        return Proposals(self.around(protos, noise.get("candidates")), None)
+            return snap(self.catalogue, proto_actions, self.config.candidates)
+        return Proposals(self.around(proto_actions, noise.get("candidates")), None)
 
-    def around(self, protos: Tensor, normal: Tensor | None) -> Tensor:
+    def around(self, proto_actions: Tensor, normal: Tensor | None) -> Tensor:
         """The candidates in a box; normal (S, k - 1, A) to act, (S, B, k - 1, A) to learn."""
-        if normal is None:  # a single candidate, the proto
-            return protos
-        return perturbed(protos, normal if normal.ndim == 4 else normal.unsqueeze(1), self.config.candidate_sigma)
+        if normal is None:  # a single candidate, the proto-action
+            return proto_actions
+        each = normal if normal.ndim == 4 else normal.unsqueeze(1)
+        return perturbed(proto_actions, each, self.config.candidate_sigma)
 
     def update_critics(self, batch: Batch, noise: Noise) -> dict[str, Tensor]:
-        """The critics and, from their new values, the dual one."""
+        """One step of the critics, then of the dual critic towards their new values."""
         metrics = super().update_critics(batch, noise)
         if self.config.dual:
             metrics |= self.update_dual(batch, noise)
         return metrics
 
     def update_dual(self, batch: Batch, noise: Noise) -> dict[str, Tensor]:
-        """Fit the critic of protos to the best value among the candidates of the stored proto."""
-        candidates = batch.proposals if self.catalogue is not None else self.around(batch.protos, noise.get("dual"))
+        """Fit the dual critic at the stored proto-action to the best value of its candidates."""
+        candidates = batch.proposals
+        if self.catalogue is None:
+            candidates = self.around(batch.proto_actions, noise.get("dual"))
         with torch.no_grad():
-            q = td.clipped_double_q(q_values(self.critic.online.frozen, batch.obs, candidates))  # (S, B, k)
-        value = q_values(self.dual.params, batch.obs, batch.protos).squeeze(-1)  # (S, 1, B)
-        loss = td.squared_error(value, q.amax(-1).unsqueeze(1)).squeeze(1)
+            q = clipped_double_q(q_values(self.critic.online.frozen, batch.obs, candidates))  # (S, B, k)
+        value = q_values(self.dual.params, batch.obs, batch.proto_actions).squeeze(-1)  # (S, 1, B)
+        loss = squared_error(value, q.amax(-1).unsqueeze(1)).squeeze(1)
         self.dual_optimizer.step(loss.sum())
         return {"dual_loss": loss.detach()}
 
     def update_actors(self, batch: Batch, noise: Noise) -> dict[str, Tensor]:
-        """Climb the first critic, or the dual one."""
+        """A deterministic policy gradient step on Q_1, or on the dual critic."""
         actions = deterministic(self.actor.params, batch.obs)
-        return climb(self.actor_optimizer, self.climbed, batch.obs, actions)
+        return dpg_step(self.actor_optimizer, self.actors_critic, batch.obs, actions)
+
+
+entry = Entry(
+    "wolpertinger",
+    WolpertingerConfig,
+    Wolpertinger,
+    "the best of one actor's neighbours (arXiv:1512.07679)",
+    # ours: "Hopper: update" in docs/performance.md, measured by benchmarks/algorithms.py
+    UpdateCost(lambda config: 1.8 if config.dual else 1.2),
+)

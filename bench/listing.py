@@ -32,7 +32,7 @@ def _algorithms(console: Console) -> None:
     entries = [algos.get(name) for name in algos.names()]
     table = show.table("algorithm", "summary")
     for entry in entries:
-        table.add_row(entry.name, entry.summary)
+        table.add_row(entry.name, entry.description)
     console.print(table)
     fields = {entry.name: _fields(entry.config) for entry in entries}
     shared = {

@@ -25,18 +25,18 @@ NOTHING = ""
 FROZEN_ACTOR = """
 from savo_bench.algos.actor_critic import ActorCritic
 init = ActorCritic.__init__
-def frozen(self, *args):
-    init(self, *args)
+def frozen(self, *args, **parts):
+    init(self, *args, **parts)
     self.optimizers["actor"].adam.param_groups[0]["lr"] = 0.0
 ActorCritic.__init__ = frozen
 """
 WRONG_SIGN = """
-from savo_bench.algos import td
-td.td_target = lambda reward, terminated, next_q, gamma: reward - gamma * (1 - terminated) * next_q
+from savo_bench.algos import actor_critic
+actor_critic.td_target = lambda reward, terminated, next_value, gamma: reward - gamma * (1 - terminated) * next_value
 """
 NOT_TRUNCATED = """
-from savo_bench.algos import td
-td.truncate = lambda q, floor: q
+from savo_bench.algos import chain
+chain.truncate = lambda q, floor: q
 """
 TRAINED = {
     "as it is": (NOTHING, 0),

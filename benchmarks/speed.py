@@ -35,8 +35,8 @@ from rich.table import Table
 from stable_baselines3.common.noise import NormalActionNoise
 
 from savo_bench import algos, envs
-from savo_bench.algos import nets
 from savo_bench.algos.agent import Spaces
+from savo_bench.algos.products import products
 from savo_bench.algos.td3 import TD3Config
 from savo_bench.bench.plan import Budget, Cell, Pack
 from savo_bench.bench.spaces import spaces_of
@@ -287,7 +287,7 @@ def gemm_peak(clock: Callable[[], float]) -> float:
     for _ in range(50):
         start = clock()
         for _ in range(20):
-            nets.products(c, a, b)
+            products(c, a, b)
         best = min(best, (clock() - start) / 20)
     return 2 * 256**3 / best
 

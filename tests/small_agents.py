@@ -20,6 +20,17 @@ CPU = torch.device("cpu")
 Twins = tuple[tuple[float, float], tuple[float, float]]  # two functions of the action: slope and offset
 UNUSED: Twins = ((0, -99), (0, -99))
 
+
+def rngs(*seeds: int) -> list[np.random.Generator]:
+    """One generator per seed."""
+    return [np.random.default_rng(seed) for seed in seeds]
+
+
+def random(*shape: int, seed: int = 0) -> Tensor:
+    """Standard normal numbers of this shape."""
+    return torch.from_numpy(np.random.default_rng(seed).standard_normal(shape, dtype=np.float32))
+
+
 # Every algorithm of the registry, and the variants that run other code of it.
 ABLATIONS: dict[str, list[dict[str, Any]]] = {
     "savo": [
@@ -114,15 +125,15 @@ class Pack(NamedTuple):
     streams: list[Streams]
 
     def batch(self) -> Batch:
-        """Random transitions, drawn from each seed's own stream; the protos from another, as their number differs."""
+        """Random transitions from each seed's own stream; proto-actions from another, as their number differs."""
         agent, spaces = self.agent, self.agent.spaces
         B, O, A = agent.config.batch_size, spaces.obs_dim, spaces.action_dim
         shapes = {"obs": (B, O), "action": (B, A), "reward": (B,), "next_obs": (B, O), "terminated": (B,)}
         drawn = standard_normal([stream.replay for stream in self.streams], shapes, CPU)
-        others = {"p": (B, agent.protos, A), "i": (B, agent.items)}
+        others = {"p": (B, agent.stored_proto_actions, A), "i": (B, agent.stored_items)}
         stored = standard_normal([stream.explore for stream in self.streams], others, CPU)
-        action, protos = drawn["action"].clamp(-1, 1), stored["p"].clamp(-1, 1)
-        proposals = protos
+        action, proto_actions = drawn["action"].clamp(-1, 1), stored["p"].clamp(-1, 1)
+        proposals = proto_actions
         if spaces.catalogue is not None:
             N = len(spaces.catalogue)
             action = spaces.catalogue[(drawn["action"][..., 0].abs() * 1000).long() % N]
@@ -130,7 +141,7 @@ class Pack(NamedTuple):
         return Batch(
             drawn["obs"],
             action,
-            protos,
+            proto_actions,
             proposals,
             drawn["reward"],
             drawn["next_obs"],
@@ -170,19 +181,19 @@ def pack(
 
 
 def one_transition(
-    protos: Sequence[float] = (),
+    proto_actions: Sequence[float] = (),
     executed: float = 0.25,
     reward: float = 0.0,
     terminated: float = 0.0,
     proposals: Sequence[float] | None = None,
 ) -> Batch:
-    """One transition of one seed, with one state and one action dimension; proposals are the protos unless given."""
+    """One transition of one seed, one state and one action dimension; proposals are the proto-actions unless given."""
     zero = torch.zeros(1, 1, 1)
-    stored = torch.tensor(protos).view(1, 1, -1, 1)
+    stored = torch.tensor(proto_actions).view(1, 1, -1, 1)
     return Batch(
         obs=zero,
         action=zero + executed,
-        protos=stored,
+        proto_actions=stored,
         proposals=stored if proposals is None else torch.tensor(proposals).view(1, 1, -1, 1),
         reward=zero[0] + reward,
         next_obs=zero,

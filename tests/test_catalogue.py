@@ -177,7 +177,7 @@ def test_where_the_searched_cells_hold_too_few_items_the_search_is_exact(strewn_
 # ---- snapping
 
 
-def test_snapped_protos_become_the_neighbours_of_each_in_turn():
+def test_snapped_proto_actions_become_the_neighbours_of_each_in_turn():
     items = Catalogue(np.array([[-1], [-0.5], [0.5], [1]], dtype=np.float32))
     actions, found = snap(items, tensor([-0.9, 0.6]).view(1, 1, 2, 1), neighbours=2)
     assert found is not None
@@ -186,5 +186,5 @@ def test_snapped_protos_become_the_neighbours_of_each_in_turn():
 
 
 def test_in_a_box_nothing_is_snapped():
-    protos = tensor([-0.9, 0.6]).view(1, 1, 2, 1)
-    assert snap(None, protos) == (protos, None)
+    proto_actions = tensor([-0.9, 0.6]).view(1, 1, 2, 1)
+    assert snap(None, proto_actions) == (proto_actions, None)

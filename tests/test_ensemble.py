@@ -40,7 +40,7 @@ def test_target_is_the_smaller_target_critic_at_the_online_critics_choice_of_the
     assert metrics["target_mean"].item() == pytest.approx(1 + 0.5 * value)
 
 
-def test_every_actor_climbs_the_first_critic():
+def test_every_actor_ascends_the_first_critic():
     made = agent(((3, 0), (-9, 0)))
     before = made.agent.actor.frozen["output.bias"].flatten().clone()
     assert made.agent.update_actors(one_transition(), {})["actor_loss"].item() == pytest.approx(

@@ -32,7 +32,7 @@ def agent(name: str, online: Twins, targets: Twins = UNUSED, **fields) -> Pack:
     """One seed; 5 samples of a proposal policy N(0, 1), of which 2 are elites."""
     settings: dict[str, Any] = {"samples": 5, "elite_fraction": 0.4, "entropy": 0.0}
     made = tiny(name, **settings | fields)
-    make_gaussian(made.agent.proposer.stack)
+    make_gaussian(made.agent.proposal_policy.stack)
     if name == "greedy-ac":
         make_gaussian(made.agent.actor)
     set_critics(made, online, targets)
@@ -58,7 +58,7 @@ def test_elites_are_the_fraction_of_the_samples_rounded_down_but_at_least_one(fr
 @pytest.mark.parametrize(("critics", "elites"), [(RISING, [0.8, 0.3]), (FALLING, [-1, -0.5])])
 def test_elites_are_the_samples_that_the_first_critic_values_most(critics, elites):
     made = agent("greedy-ac", critics)
-    found, _ = made.agent.proposer.update(made.agent.critic.first, torch.zeros(1, 1, 1), ELITES["elites"])
+    found, _ = made.agent.proposal_policy.update(made.agent.critic.first, torch.zeros(1, 1, 1), ELITES["elites"])
     assert found.flatten().tolist() == pytest.approx(elites)
 
 
@@ -70,7 +70,7 @@ def test_on_items_samples_are_scored_where_they_are_or_as_their_items(snap_sampl
     make_linear(made.agent.critic.online, (1, 0), (0, 0))
     made.agent.critic.online.frozen["output.weight"][:, 0] = tensor([[1.0], [1.0]])
     normal = tensor([0.5, -0.45]).view(1, 1, 2, 1)
-    found, _ = made.agent.proposer.update(made.agent.critic.first, torch.zeros(1, 1, 1), normal)
+    found, _ = made.agent.proposal_policy.update(made.agent.critic.first, torch.zeros(1, 1, 1), normal)
     assert found.item() == pytest.approx(elite)
 
 
@@ -93,7 +93,7 @@ def test_both_policies_move_towards_the_elites(critics, elites, moves):
     assert metrics["actor_loss"].item() == pytest.approx(-sum(map(unit_log_pi, elites)) / 2)
     assert metrics["proposal_entropy"].item() == pytest.approx(-sum(map(unit_log_pi, NORMALS)) / 5)
     assert mean(made.agent.actor) == pytest.approx(moves)  # Adam's first step is lr
-    assert mean(made.agent.proposer.stack) == pytest.approx(moves)
+    assert mean(made.agent.proposal_policy.stack) == pytest.approx(moves)
     assert torch.equal(made.agent.critic.online.flat, before)
 
 
@@ -101,7 +101,7 @@ def test_both_policies_move_towards_the_elites(critics, elites, moves):
 def test_the_entropy_widens_the_proposal_policy_and_not_the_actor(entropy: float, sign: int):
     """Elites all near the mean narrow both policies; a heavy entropy widens the proposal policy all the same."""
     made = agent("greedy-ac", RISING, samples=3, elite_fraction=1.0, entropy=entropy)
-    stacks = made.agent.proposer.stack, made.agent.actor
+    stacks = made.agent.proposal_policy.stack, made.agent.actor
     before = [width(stack) for stack in stacks]
     made.agent.update_actors(one_transition(), {"elites": tensor([0.1, 0.0, -0.1]).view(1, 1, 3, 1)})
     assert [math.copysign(1, width(stack) - was) for stack, was in zip(stacks, before, strict=True)] == [sign, -1]

@@ -2,25 +2,16 @@
 
 from collections.abc import Callable, Sequence
 
-import numpy as np
 import pytest
 import torch
-from small_agents import CPU
+from small_agents import CPU, random, rngs
 from torch import Tensor, tensor
 from torch.nn.utils import clip_grad_norm_, parameters_to_vector
 
 from savo_bench.algos import nets
-from savo_bench.algos.nets import Layers, Optimizer, Params, Stack
+from savo_bench.algos.nets import NetworkSpec, Optimizer, Params, Stack
 
 pytestmark = pytest.mark.usefixtures("arithmetic_as_in_training")
-
-
-def rngs(*seeds: int) -> list[np.random.Generator]:
-    return [np.random.default_rng(seed) for seed in seeds]
-
-
-def random(*shape: int, seed: int = 0) -> Tensor:
-    return torch.from_numpy(np.random.default_rng(seed).standard_normal(shape, dtype=np.float32))
 
 
 # ---- forward and backward against plain float64
@@ -55,29 +46,29 @@ def plain_film(p: Params, x: Tensor, z: Tensor) -> Tensor:
     return torch.cat(groups, dim=2)
 
 
-CASES: dict[str, tuple[Layers, Callable[..., Tensor], Callable[..., Tensor], list[tuple[int, ...]]]] = {
+CASES: dict[str, tuple[NetworkSpec, Callable[..., Tensor], Callable[..., Tensor], list[tuple[int, ...]]]] = {
     "dense": (
-        nets.dense_layer("layer", 5, 3),
+        nets.dense_spec("layer", 5, 3),
         lambda p, x: nets.dense(p, "layer", x),
         lambda p, x: plain_dense(p, "layer", x),
         [(2, 3, 7, 5)],
     ),
     "dense with relu and one input for all networks": (
-        nets.dense_layer("layer", 5, 3),
+        nets.dense_spec("layer", 5, 3),
         lambda p, x: nets.dense(p, "layer", x, relu=True),
         lambda p, x: plain_dense(p, "layer", x).relu(),
         [(2, 1, 7, 5)],
     ),
-    "mlp": (nets.mlp_layers(5, (6, 4), 2), nets.mlp, plain_mlp, [(2, 1, 7, 5)]),
-    "mlp with norm": (nets.mlp_layers(5, (6, 4), 2, norm=True), nets.mlp, plain_mlp, [(2, 3, 7, 5)]),
-    "film": (nets.film_layers(5, (6, 4), 2, 3), nets.film_mlp, plain_film, [(2, 3, 14, 5), (2, 3, 7, 3)]),
+    "mlp": (nets.mlp_spec(5, (6, 4), 2), nets.mlp, plain_mlp, [(2, 1, 7, 5)]),
+    "mlp with norm": (nets.mlp_spec(5, (6, 4), 2, norm=True), nets.mlp, plain_mlp, [(2, 3, 7, 5)]),
+    "film": (nets.film_spec(5, (6, 4), 2, 3), nets.film_mlp, plain_film, [(2, 3, 14, 5), (2, 3, 7, 3)]),
 }
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_values_and_gradients_are_those_of_plain_arithmetic(case: str):
     layers, ours, plain, shapes = CASES[case]
-    stack = Stack.drawn(layers, rngs(0, 1), 3, CPU)
+    stack = Stack.initialise(layers, rngs(0, 1), 3, CPU)
     exact = {name: view.detach().double().requires_grad_() for name, view in stack.params.items()}
     inputs = [random(*shape, seed=index).requires_grad_() for index, shape in enumerate(shapes)]
     exact_inputs = [x.detach().double().requires_grad_() for x in inputs]
@@ -98,7 +89,7 @@ def test_values_and_gradients_are_those_of_plain_arithmetic(case: str):
 
 
 def test_film_scales_and_shifts_each_hidden_unit():
-    stack = Stack.drawn(nets.film_layers(1, (2,), 1, 1), rngs(0), 1, CPU)
+    stack = Stack.initialise(nets.film_spec(1, (2,), 1, 1), rngs(0), 1, CPU)
     p = stack.frozen
     stack.flat.zero_()
     p["hidden0.weight"][..., 0, :] = tensor([1.0, -1])
@@ -110,13 +101,13 @@ def test_film_scales_and_shifts_each_hidden_unit():
 
 
 def test_an_untrained_film_layer_is_near_the_plain_one():
-    p = Stack.drawn(nets.film_layers(3, (50,), 2, 16), rngs(0), 1, CPU).frozen
+    p = Stack.initialise(nets.film_spec(3, (50,), 2, 16), rngs(0), 1, CPU).frozen
     assert (p["scale0.bias"].mean() - 1).abs() < 0.1
     assert p["shift0.bias"].mean().abs() < 0.1
 
 
 def test_layer_normalisation_starts_as_the_plain_one_of_torch():
-    p = Stack.drawn(nets.norm_layer("norm", 6), rngs(0), 2, CPU).frozen
+    p = Stack.initialise(nets.norm_spec("norm", 6), rngs(0), 2, CPU).frozen
     x = random(1, 2, 5, 6)
     torch.testing.assert_close(nets.layer_norm(p, "norm", x), torch.nn.functional.layer_norm(x, (6,)))
 
@@ -143,7 +134,7 @@ def test_twin_critics_differ_and_their_targets_start_as_copies():
 
 
 def test_frozen_passes_give_a_gradient_to_the_input_and_none_to_the_weights():
-    stack = Stack.drawn(nets.mlp_layers(3, (7, 5), 2, norm=True), rngs(0), 2, CPU)
+    stack = Stack.initialise(nets.mlp_spec(3, (7, 5), 2, norm=True), rngs(0), 2, CPU)
     x = random(1, 1, 4, 3).requires_grad_()
     nets.mlp(stack.frozen, x).sum().backward()
     assert x.grad is not None
@@ -154,7 +145,7 @@ def test_frozen_passes_give_a_gradient_to_the_input_and_none_to_the_weights():
 
 
 def test_frozen_and_trained_views_are_the_same_numbers():
-    stack = Stack.drawn(nets.mlp_layers(3, (7,), 2), rngs(0), 1, CPU)
+    stack = Stack.initialise(nets.mlp_spec(3, (7,), 2), rngs(0), 1, CPU)
     before = nets.mlp(stack.params, random(1, 1, 4, 3)).detach()
     stack.flat.mul_(2)
     after = nets.mlp(stack.params, random(1, 1, 4, 3)).detach()
@@ -163,7 +154,7 @@ def test_frozen_and_trained_views_are_the_same_numbers():
 
 
 def test_members_share_memory_with_their_stack():
-    stack = Stack.drawn(nets.mlp_layers(3, (7,), 2), rngs(0, 1), 3, CPU)
+    stack = Stack.initialise(nets.mlp_spec(3, (7,), 2), rngs(0, 1), 3, CPU)
     x = random(2, 3, 4, 3)
     together = nets.mlp(stack.params, x)
     for m, member in enumerate(stack.members):
@@ -182,21 +173,21 @@ def test_members_share_memory_with_their_stack():
 
 def used(stack: Stack) -> Tensor:
     """Which places of a stack's flat tensor belong to an array: (S, M, P) of bool."""
-    marks = Stack(stack.layers, torch.zeros_like(stack.flat), None)
+    marks = Stack(stack.spec, torch.zeros_like(stack.flat), None)
     for view in marks.frozen.values():
         view.fill_(1)
     return marks.flat.bool()
 
 
 def test_padding_never_becomes_nonzero():
-    stack = Stack.drawn(nets.film_layers(3, (7, 5), 1, 3, norm=True), rngs(0, 1), 2, CPU)
+    stack = Stack.initialise(nets.film_spec(3, (7, 5), 1, 3, norm=True), rngs(0, 1), 2, CPU)
     target = stack.copy()
     optimizer = Optimizer([stack], 0.1, 1.0)
     padding = ~used(stack)
     assert padding.any()
     for step in range(4):
         optimizer.step(nets.film_mlp(stack.params, random(2, 1, 9, 3, seed=step), random(2, 1, 9, 3)).square().sum())
-        target.follow(stack, 0.5)
+        target.polyak_update(stack, 0.5)
     state = optimizer.adam.state[stack.flat]
     for numbers in (stack.flat, target.flat, stack.grad, state["exp_avg"], state["exp_avg_sq"]):
         assert numbers is not None
@@ -205,16 +196,16 @@ def test_padding_never_becomes_nonzero():
 
 
 def test_a_seed_draws_the_same_networks_alone_and_in_any_pack():
-    layers = nets.mlp_layers(3, (7,), 2, norm=True)
-    alone = Stack.drawn(layers, rngs(4), 2, CPU).flat
-    pack = Stack.drawn(layers, rngs(1, 4, 9), 2, CPU).flat
+    layers = nets.mlp_spec(3, (7,), 2, norm=True)
+    alone = Stack.initialise(layers, rngs(4), 2, CPU).flat
+    pack = Stack.initialise(layers, rngs(1, 4, 9), 2, CPU).flat
     assert torch.equal(pack[1:2], alone)
     assert not torch.equal(pack[0], pack[1])
-    assert torch.equal(Stack.drawn(layers, rngs(4), 1, CPU).flat, alone[:, :1])
+    assert torch.equal(Stack.initialise(layers, rngs(4), 1, CPU).flat, alone[:, :1])
 
 
 def test_layers_are_drawn_uniformly_within_their_bound():
-    p = Stack.drawn(nets.mlp_layers(25, (16, 100), 4, norm=True, gain=0.5), rngs(0), 1, CPU).frozen
+    p = Stack.initialise(nets.mlp_spec(25, (16, 100), 4, norm=True, gain=0.5), rngs(0), 1, CPU).frozen
     for layer, bound in {"hidden0": 1 / 5, "hidden1": 1 / 4, "output": 0.5 / 10}.items():
         weight = p[f"{layer}.weight"]
         assert weight.abs().max() <= bound
@@ -230,17 +221,17 @@ def test_layers_are_drawn_uniformly_within_their_bound():
 
 def flat_stack(rows: Sequence[Sequence[float]]) -> Stack:
     """One seed with a network of two numbers per row."""
-    stack = Stack.drawn({"pair": nets.Param((2,), 0.0)}, rngs(0), len(rows), CPU)
+    stack = Stack.initialise({"pair": nets.ParameterSpec((2,), 0.0)}, rngs(0), len(rows), CPU)
     stack.frozen["pair"][:] = tensor(rows).view(len(rows), 2)
     return stack
 
 
 def test_a_target_moves_by_exactly_tau():
     target, online = flat_stack([[0, 8], [4, -4]]), flat_stack([[16, 0], [4, 4]])
-    target.follow(online, 0.25)
+    target.polyak_update(online, 0.25)
     assert target.frozen["pair"].tolist() == [[[4, 6], [4, -2]]]
     assert online.frozen["pair"].tolist() == [[[16, 0], [4, 4]]]
-    target.follow(online, 1.0)
+    target.polyak_update(online, 1.0)
     assert torch.equal(target.flat, online.flat)
 
 
@@ -270,7 +261,7 @@ def plain_network(stack: Stack, s: int, m: int) -> torch.nn.Sequential:
 
 @pytest.mark.parametrize("max_norm", [0.0, 0.05])
 def test_the_optimizer_is_adam_on_each_network_of_each_seed_alone(max_norm: float):
-    stack = Stack.drawn(nets.mlp_layers(3, (7, 5), 2), rngs(0, 1), 2, CPU)
+    stack = Stack.initialise(nets.mlp_spec(3, (7, 5), 2), rngs(0, 1), 2, CPU)
     networks = {(s, m): plain_network(stack, s, m) for s in range(2) for m in range(2)}
     before = stack.flat.clone()
     inputs = [random(2, 1, 9, 3, seed=step) for step in range(6)]
@@ -310,100 +301,3 @@ def test_an_old_gradient_does_not_enter_the_next_step():
         for _ in range(3):
             optimizer.step((stack.params["pair"] - tensor([3.0, -7])).square().sum())
     assert torch.equal(once.flat, twice.flat)
-
-
-# ---- the same bits in any pack
-
-SIZES = [(33, 5, 50), (33, 50, 30), (33, 30, 1), (33, 30, 6), (8, 16, 16), (1, 17, 9), (7, 37, 3), (61, 100, 70)]
-
-
-@pytest.mark.parametrize("sizes", SIZES, ids=str)
-@pytest.mark.parametrize("count", [1, 2, 5, 10])
-def test_products_have_the_bits_of_single_ones(count: int, sizes: tuple[int, int, int]):
-    I, J, K = sizes
-    a, b, c = (nets._aligned(random(count, 1, *shape)) for shape in ((I, J), (J, K), (1, K)))  # as a layer has them
-    for left, right in ((a, b), (a, nets._aligned(b.mT).mT), (nets._aligned(a.mT).mT, b)):
-        for bias in (None, c.squeeze(2)):
-            out = nets.products(nets._aligned_empty((count, 1, I, K), a), left, right, bias)
-            for s in range(count):
-                single = [left[s, 0], right[s, 0]]
-                assert torch.equal(out[s, 0], torch.mm(*single) if bias is None else torch.addmm(bias[s, 0], *single))
-
-
-def test_a_batched_product_is_used_only_where_it_gives_the_bits_of_single_ones():
-    trusted = 0
-    for count in (2, 10):
-        for I, J, K in SIZES:
-            if nets._batched_is_exact(count, I, J, K):
-                trusted += 1
-                a, b, c = random(count, I, J, seed=5), random(count, J, K, seed=6), random(count, K, seed=7)
-                batched, single = torch.empty(count, I, K), torch.empty(count, I, K)
-                nets._batched(batched, a, b, c)
-                nets._one_by_one(single, a, b, c)
-                assert torch.equal(batched, single)
-    assert not nets._batched_is_exact(2, 33, 30, 1)
-    assert trusted > 0
-
-
-# Over and under the size from which on another library makes the products; odd ones too.
-LARGE_SIZES = [(256, 256, 256), (256, 17, 256), (253, 131, 67), (100, 256, 129)]
-
-
-@pytest.mark.parametrize("sizes", LARGE_SIZES, ids=str)
-def test_large_products_are_right_and_have_the_same_bits_in_any_pack(sizes: tuple[int, int, int]):
-    I, J, K = sizes
-    a, b, c = (nets._aligned(random(5, 2, *shape)) for shape in ((I, J), (J, K), (1, K)))
-    for left, right in ((a, b), (a, nets._aligned(b.mT).mT), (nets._aligned(a.mT).mT, b)):
-        for bias in (None, c.squeeze(2)):
-            out = nets.products(nets._aligned_empty((5, 2, I, K), a), left, right, bias)
-            expected = left.double() @ right.double() + (0 if bias is None else c.double())
-            torch.testing.assert_close(out.double(), expected, rtol=0, atol=1e-5 * J)
-            for seeds in ([0], [3], [4, 1]):
-                some = None if bias is None else bias[seeds]
-                again = nets.products(nets._aligned_empty((len(seeds), 2, I, K), a), left[seeds], right[seeds], some)
-                assert torch.equal(again, out[seeds])
-
-
-def test_where_onednn_cannot_be_had_the_other_library_makes_large_products(monkeypatch):
-    monkeypatch.setattr(nets, "_onednn", lambda: None)
-    a, b = (nets._aligned(random(1, 1, 256, 256, seed=seed)) for seed in (0, 1))
-    assert torch.equal(nets.products(torch.empty_like(a), a, b)[0, 0], torch.mm(a[0, 0], b[0, 0]))
-
-
-@pytest.mark.parametrize("shape", [(33, 1), (33, 3), (32, 2), (1, 6), (7, 5)], ids=str)
-def test_tanh_has_the_same_bits_in_any_pack(shape: tuple[int, int]):
-    x = random(10, 1, *shape).mul_(2).requires_grad_()
-    y = nets.tanh(x)
-    (y * random(10, 1, *shape, seed=1)).sum().backward()
-    torch.testing.assert_close(y, torch.tanh(x.double()).float(), rtol=0, atol=1e-6)
-    assert x.grad is not None
-    for seeds in ([0], [9], [3, 7], [1, 2, 3, 4, 5]):
-        part = x.detach()[seeds].requires_grad_()
-        again = nets.tanh(part)
-        (again * random(10, 1, *shape, seed=1)[seeds]).sum().backward()
-        assert torch.equal(again, y[seeds])
-        assert part.grad is not None
-        assert torch.equal(part.grad, x.grad[seeds])
-
-
-@pytest.mark.parametrize(("members", "shared"), [(1, False), (2, True), (3, False)])
-@pytest.mark.parametrize("sizes", [(33, 14, 50), (33, 50, 30), (7, 37, 6), (8, 16, 16), (256, 256, 256)], ids=str)
-def test_a_layer_has_the_same_bits_in_any_pack(sizes: tuple[int, int, int], members: int, shared: bool):
-    B, I, J = sizes
-    layers = nets.dense_layer("layer", I, J)
-    drawn = Stack.drawn(layers, rngs(*range(10)), members, CPU).flat
-    x, weight = random(10, 1 if shared else members, B, I), random(10, members, B, J, seed=1)
-
-    def results(seeds: list[int]) -> list[Tensor]:
-        stack = Stack(layers, drawn[seeds], torch.zeros_like(drawn[seeds]))
-        inputs = x[seeds].requires_grad_()
-        y = nets.dense(stack.params, "layer", inputs, relu=True)
-        (y * weight[seeds]).sum().backward()
-        assert stack.grad is not None
-        assert inputs.grad is not None
-        return [y.detach(), stack.grad, inputs.grad]
-
-    together = results(list(range(10)))
-    for seeds in ([0], [7], [3, 7], [1, 2, 3, 4, 5]):
-        for alone, all_seeds in zip(results(seeds), together, strict=True):
-            assert torch.equal(alone, all_seeds[seeds])

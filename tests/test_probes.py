@@ -39,20 +39,22 @@ def train(
     sizes: dict[str, Any] = {"hidden": (16, 16), "batch_size": 32, "lr": 1e-2, "gamma": 0.5, "tau": 0.1}
     made = pack(name, (0,), obs_dim=1, action_dim=1, items=items, **sizes | fields)
     agent, catalogue = made.agent, made.agent.spaces.catalogue
-    layout = Layout(agent.spaces, agent.protos, agent.items)
+    layout = Layout(agent.spaces, agent.stored_proto_actions, agent.stored_items)
     rng = np.random.default_rng(0)
     replay = Replay(1, 512, layout, CPU)
     for _ in range(512):
         obs, action = np.full((1, 1), state(rng)), rng.uniform(-1, 1, (1, 1))
-        protos = rng.uniform(-1, 1, (1, agent.protos, 1))
+        proto_actions = rng.uniform(-1, 1, (1, agent.stored_proto_actions, 1))
         executed, stored = action, np.zeros((1, 0))
         if catalogue is not None:
             executed = rng.integers(items, size=(1, 1))
             action = catalogue.vectors[executed[0]].numpy()
-            near = max(1, agent.items // max(1, agent.protos))  # several neighbours of one proto, or one of each
-            stored = catalogue.nearest(torch.from_numpy(protos).float(), near).flatten(1).numpy()[:, : agent.items]
+            # several neighbours of one proto-action, or one of each
+            each = max(1, agent.stored_items // max(1, agent.stored_proto_actions))
+            nearest = catalogue.nearest(torch.from_numpy(proto_actions).float(), each).flatten(1)
+            stored = nearest.numpy()[:, : agent.stored_items]
         reward, terminated, next_obs = step(obs, action)
-        replay.add(layout.pack(obs, executed, protos, stored, reward[:, 0], terminated[:, 0], next_obs))
+        replay.add(layout.pack(obs, executed, proto_actions, stored, reward[:, 0], terminated[:, 0], next_obs))
     for _ in range(updates):
         agent.update(replay.sample([made.streams[0].replay], 32), made.noise("update"))
     return made
@@ -63,11 +65,12 @@ def states(obs: float, count: int = 16) -> Tensor:
 
 
 def value(made: Pack, obs: float) -> float:
-    """What the agent believes its policy is worth in a state."""
+    """The value of its policy in a state as the agent estimates it."""
     agent, at = made.agent, states(obs, 32)
     zero = torch.zeros(1, 32)
-    protos, proposals = torch.zeros(1, 32, agent.protos, 1), torch.zeros(1, 32, max(agent.protos, agent.items), 1)
-    batch = Batch(at, torch.zeros_like(at), protos, proposals, zero, at, zero)
+    P, J = agent.stored_proto_actions, agent.stored_items
+    proto_actions, proposals = torch.zeros(1, 32, P, 1), torch.zeros(1, 32, max(P, J), 1)
+    batch = Batch(at, torch.zeros_like(at), proto_actions, proposals, zero, at, zero)
     return agent.diagnose(batch, made.noise("update"))["q"].item()
 
 
@@ -164,16 +167,16 @@ def find_peaks(extra_actors: int, updates: int, **fields: Any) -> Tensor:
     seeds = range(5)
     made = pack("savo", seeds, obs_dim=1, action_dim=1, **SIZES, extra_actors=extra_actors, **fields)
     agent, S, B = made.agent, len(seeds), SIZES["batch_size"]
-    for stack in (agent.actor, agent.actor_target, agent.followers, agent.followers_target):
+    for stack in (agent.actor, agent.actor_target, agent.successive_actors, agent.successive_targets):
         stack.frozen["output.bias"].fill_(float(np.arctanh(LOW)))
     obs, ended = torch.zeros(S, B, 1), torch.ones(S, B)
     rngs = [stream.replay for stream in made.streams]
 
     def batch() -> Batch:
         executed = torch.from_numpy(np.stack([rng.uniform(-1, 1, (B, 1)).astype(np.float32) for rng in rngs]))
-        noise = standard_normal(rngs, {"protos": (B, extra_actors + 1, 1)}, CPU)["protos"]
-        protos = (agent.propose(obs, {}, explore=False) + 0.2 * noise).clamp(-1, 1)
-        return Batch(obs, executed, protos, protos, two_peaks(executed).squeeze(-1), obs, ended)
+        noise = standard_normal(rngs, {"proto_actions": (B, extra_actors + 1, 1)}, CPU)["proto_actions"]
+        proto_actions = (agent.propose(obs, {}, explore=False) + 0.2 * noise).clamp(-1, 1)
+        return Batch(obs, executed, proto_actions, proto_actions, two_peaks(executed).squeeze(-1), obs, ended)
 
     for _ in range(150):
         ActorCritic.update_critics(agent, batch(), {})

@@ -75,7 +75,7 @@ def target(made: Pack, reward: float = 1.0, terminated: float = 0.0) -> float:
     return made.agent.update_critics(batch, noise("next", HALF))["target_mean"].item()
 
 
-def test_target_is_the_smaller_target_critic_at_a_sample_and_its_entropys_worth():
+def test_target_is_the_smaller_target_critic_at_a_sample_and_its_entropy_bonus():
     made = agent(temperature=0.25)
     set_critics(made, online=((0, 99), (0, 99)), targets=((4, 2), (0, 3)))  # at 0.5: 4 and 3
     assert target(made) == pytest.approx(1 + 0.5 * (3 - 0.25 * unit_log_pi(HALF)))
@@ -109,7 +109,7 @@ def test_actor_weighs_the_critic_against_the_entropy(slope: float, moves: float)
     assert policy(made)[0] == pytest.approx(moves)  # Adam's first step is lr
 
 
-def test_actor_climbs_the_smaller_critic_and_leaves_both_as_they_are():
+def test_actor_ascends_the_smaller_critic_and_leaves_both_as_they_are():
     made = agent(temperature=1e-6)
     set_critics(made, online=((8, 9), (-8, 0)), targets=((0, 0), (0, 0)))  # at 0.5: 13 and -4
     before = made.agent.critic.online.flat.clone()

@@ -7,7 +7,7 @@ import torch
 from small_agents import UNUSED, Pack, make_constant, make_linear, one_transition, pack, set_critics, tiny
 from torch import Tensor, tensor
 
-from savo_bench.algos import savo, td
+from savo_bench.algos import chain, savo
 from savo_bench.algos.agent import Batch
 from savo_bench.algos.nets import Stack
 
@@ -22,7 +22,7 @@ def agent(extra_actors: int = 2, **fields) -> Pack:
 def set_proposals(agent: Pack, *actions: float, target: bool = False) -> None:
     """Let the actors propose these actions in every state."""
     first = agent.agent.actor_target if target else agent.agent.actor
-    rest = agent.agent.followers_target if target else agent.agent.followers
+    rest = agent.agent.successive_targets if target else agent.agent.successive_actors
     make_constant(first, math.atanh(actions[0]))
     make_constant(rest, *map(math.atanh, actions[1:]))
 
@@ -43,7 +43,7 @@ def test_an_actor_sees_the_actions_before_it_and_none_after(conditioning: str, s
     agent = pack("savo", (0,), extra_actors=3, conditioning=conditioning, output_gain=1.0).agent
     obs = torch.linspace(-1, 1, 6).view(1, 2, 3)
     before = agent.propose(obs, {}, explore=False)
-    agent.followers.members[1].frozen["output.bias"].add_(1)  # of a_2
+    agent.successive_actors.members[1].frozen["output.bias"].add_(1)  # of a_2
     after = agent.propose(obs, {}, explore=False)
     assert torch.equal(after[:, :, :2], before[:, :, :2])
     assert not torch.equal(after[:, :, 2], before[:, :, 2])
@@ -52,7 +52,7 @@ def test_an_actor_sees_the_actions_before_it_and_none_after(conditioning: str, s
 
 def test_no_gradient_flows_from_an_action_to_the_actors_before_it():
     agent = pack("savo", (0,), extra_actors=2, output_gain=1.0).agent
-    members = [agent.actor, *agent.followers.members]
+    members = [agent.actor, *agent.successive_actors.members]
     actions = savo.propose(agent.actor.params, [m.params for m in members[1:]], "deepset", torch.ones(1, 4, 3))
     for i in range(3):
         for member in members:
@@ -64,8 +64,8 @@ def test_no_gradient_flows_from_an_action_to_the_actors_before_it():
 def act(agent: Pack, *noise: float, explore: bool = True) -> tuple[float, list[float], int]:
     """(executed action, stored proposals, index of the executed one)"""
     explored = {"explore": tensor(noise).view(1, -1, 1)}
-    action, protos, chosen, _ = agent.agent.act(torch.zeros(1, 1, 1), explored, explore=explore)
-    return round(action.item(), 5), [round(x, 5) for x in protos.flatten().tolist()], int(chosen.item())
+    action, proto_actions, chosen, _ = agent.agent.act(torch.zeros(1, 1, 1), explored, explore=explore)
+    return round(action.item(), 5), [round(x, 5) for x in proto_actions.flatten().tolist()], int(chosen.item())
 
 
 def test_the_proposal_that_the_first_online_critic_values_most_is_executed():
@@ -90,7 +90,7 @@ def test_each_proposal_is_scored_and_stored_with_its_own_noise():
 
 
 def target(agent: Pack, normal: float = 0.0) -> float:
-    batch = one_transition([0.0] * agent.agent.protos, reward=1)
+    batch = one_transition([0.0] * agent.agent.stored_proto_actions, reward=1)
     return agent.agent.update_critics(batch, {"smoothing": torch.full((1, 1, 1), normal)})["target_mean"].item()
 
 
@@ -138,25 +138,11 @@ def fit(agent: Pack, batch: Batch) -> dict[str, Tensor]:
     return agent.agent.surrogates.update(agent.agent.critic, batch)
 
 
-def test_surrogate_targets_are_truncated_at_both_key_actions():
-    q_protos = tensor([[[3.0, 1, 5, 4]]])
-    above, below = (savo.surrogate_targets(q_protos, tensor([[q]])) for q in (4.0, 2.0))
-    assert above.shape == (1, 3, 2, 1)
-    assert above.flatten(2).tolist() == [[[3, 4], [5, 4], [5, 5]]]  # floors 3, 3, 5
-    assert below.flatten(2).tolist() == [[[3, 3], [5, 3], [5, 5]]]  # untruncated it would be [[1, 2], [5, 2], [4, 2]]
-
-
-def test_surrogate_targets_keep_seeds_and_states_apart():
-    targets = savo.surrogate_targets(tensor([[[1.0, 2], [3, 0]], [[0, 0], [7, 9]]]), tensor([[5.0, 1], [-1, 8]]))
-    assert targets[:, 0, 0].tolist() == [[2, 3], [0, 9]]
-    assert targets[:, 0, 1].tolist() == [[5, 3], [0, 8]]
-
-
 def test_surrogates_are_fitted_to_the_smaller_critic_truncated():
     agent_ = agent()
     make_constant(surrogates(agent_), 0, 1)
     set_critics(agent_, online=((4, 0), (4, 1)), targets=UNUSED)
-    batch = one_transition([0.5, -0.5, 0.75], executed=0.25)  # worth 2, -2, 3 and 1
+    batch = one_transition([0.5, -0.5, 0.75], executed=0.25)  # of values 2, -2, 3 and 1
     assert errors(agent_, batch).tolist() == [[[2**2, 2**2], [(3 - 1) ** 2, (2 - 1) ** 2]]]
     assert fit(agent_, batch)["surrogate_loss"].item() == (4 + 4 + 4 + 1) / 4
 
@@ -176,9 +162,9 @@ def test_a_surrogate_is_given_the_actions_before_its_own():
     make_constant(agent_.agent.critic.online, 1, 1)  # so that the targets do not depend on the actions
     before = errors(agent_, batch)
     for changed in range(4):
-        protos = batch.protos.clone()
-        protos[:, :, changed] *= -1
-        after = errors(agent_, batch._replace(protos=protos))
+        proto_actions = batch.proto_actions.clone()
+        proto_actions[:, :, changed] *= -1
+        after = errors(agent_, batch._replace(proto_actions=proto_actions))
         same_at_proposal = [bool(after[0, i, 0] == before[0, i, 0]) for i in range(3)]  # of surrogates 1, 2, 3
         same_at_executed = [bool(after[0, i, 1] == before[0, i, 1]) for i in range(3)]
         assert same_at_proposal == [changed > i for i in (1, 2, 3)]
@@ -198,41 +184,41 @@ def test_surrogates_move_towards_their_targets_and_the_critics_stay():
 # ---- actors
 
 
-def heights(agent: Pack, actions: Tensor) -> Tensor:
+def landscape_values(agent: Pack, actions: Tensor) -> Tensor:
     """(K,) at the only state, for actions (K,)."""
-    return torch.cat(agent.agent.landscape_heights(torch.zeros(1, 1, 1), actions.view(1, 1, -1, 1))).flatten()
+    return torch.cat(agent.agent.landscape_values(torch.zeros(1, 1, 1), actions.view(1, 1, -1, 1))).flatten()
 
 
-def test_the_first_height_is_the_first_critics_and_the_others_are_the_surrogates():
+def test_the_first_actors_landscape_is_the_first_critic_and_the_others_are_the_surrogates():
     agent_ = agent()
     set_critics(agent_, online=((4, 1), UNUSED[1]), targets=UNUSED)
     make_linear(surrogates(agent_), (-2, 0), (0, 7))
-    assert heights(agent_, tensor([0.5, 0.25, 0.75])).tolist() == [3, -0.5, 7]
+    assert landscape_values(agent_, tensor([0.5, 0.25, 0.75])).tolist() == [3, -0.5, 7]
 
 
-def test_a_surrogates_height_is_given_the_actions_before_and_no_gradient_flows_to_them():
+def test_a_surrogates_value_depends_on_the_actions_before_and_no_gradient_flows_to_them():
     agent_ = pack("savo", (0,), extra_actors=3).agent
     obs = torch.linspace(-1, 1, 6).view(1, 2, 3)
     actions = [torch.full((1, 2, 2), value).requires_grad_() for value in (0.1, -0.3, 0.6, 0.9)]
-    found = agent_.landscape_heights(obs, torch.stack(actions, dim=2))
+    found = agent_.landscape_values(obs, torch.stack(actions, dim=2))
     for i, network in agent_.surrogates.networks(frozen=True):
-        assert torch.equal(found[i], savo.surrogate_value(network, "deepset", obs, [actions[i]], actions[:i]))
+        assert torch.equal(found[i], chain.surrogate_value(network, "deepset", obs, [actions[i]], actions[:i]))
         gradients = torch.autograd.grad(found[i].sum(), actions, retain_graph=True, allow_unused=True)
         assert [gradient is not None and bool(gradient.any()) for gradient in gradients] == [j == i for j in range(4)]
 
 
-def test_exact_heights_are_the_critics_truncated_at_the_best_action_before():
+def test_exact_values_are_the_critics_truncated_at_the_best_action_before():
     agent_ = agent(extra_actors=3, surrogate="exact")
     set_critics(agent_, online=((4, 0), UNUSED[1]), targets=UNUSED)
     actions = tensor([0.5, -0.5, 0.75, 0.625], requires_grad=True)
-    exact = heights(agent_, actions)
+    exact = landscape_values(agent_, actions)
     assert exact.tolist() == [2, 2, 3, 3]
     exact.sum().backward()
     assert actions.grad is not None
     assert actions.grad.tolist() == [4, 0, 4, 0]  # below the floor it is flat, and the floor is a constant
 
 
-def test_every_actor_climbs_its_own_landscape():
+def test_every_actor_ascends_its_own_landscape():
     agent_ = agent()
     set_proposals(agent_, 0.5, 0.5, 0.5)
     set_critics(agent_, online=((4, 1), (-9, 0)), targets=UNUSED)
@@ -243,14 +229,14 @@ def test_every_actor_climbs_its_own_landscape():
     )
     start = math.atanh(0.5)
     assert agent_.agent.actor.frozen["output.bias"].item() == pytest.approx(start + 0.25)  # Adam's first step is lr
-    assert agent_.agent.followers.frozen["output.bias"].flatten().tolist() == pytest.approx(
+    assert agent_.agent.successive_actors.frozen["output.bias"].flatten().tolist() == pytest.approx(
         [start - 0.25, start + 0.25]
     )
     assert torch.equal(surrogates(agent_).flat, before[0])
     assert torch.equal(agent_.agent.critic.online.flat, before[1])
 
 
-def test_actors_climb_from_where_they_are_and_not_from_what_is_stored():
+def test_actors_ascend_from_new_proposals_and_not_from_stored_ones():
     fresh, other = agent(), agent()
     for agent_ in (fresh, other):
         set_proposals(agent_, 0.5, -0.5, 0.25)
@@ -327,7 +313,7 @@ def test_a_joint_surrogate_sees_state_and_all_actions():
     assert value.tolist() == [[[2345]]]
 
 
-def test_a_joint_actor_climbs_the_joint_surrogate():
+def test_a_joint_actor_ascends_the_joint_surrogate():
     agent_ = agent(joint=True)
     start = math.atanh(0.5)
     make_constant(agent_.agent.actor, start)
@@ -358,8 +344,3 @@ def test_diagnosis_reports_gain_winners_spread_and_surrogate_errors():
         "surrogate_error": 2,  # of 2 and 2, see the test of the fit
         "surrogate_error_executed": 1.5,  # of 2 and 1
     }
-
-
-def test_distance_is_the_mean_over_pairs_of_different_proposals():
-    actions = tensor([[0.0, 0], [3, 4], [0, 0]]).view(1, 1, 3, 2)
-    assert td.mean_distance(actions).tolist() == pytest.approx([10 / 3])

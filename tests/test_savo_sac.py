@@ -30,7 +30,7 @@ def agent(online: Twins = UNUSED, targets: Twins = UNUSED, **fields) -> Pack:
     """One seed, two actors whose policies are N(0, 1)."""
     made = tiny("savo-sac", extra_actors=1, **fields)
     make_gaussian(made.agent.actor)
-    make_gaussian(made.agent.followers)
+    make_gaussian(made.agent.successive_actors)
     set_critics(made, online, targets)
     return made
 
@@ -39,27 +39,27 @@ def normals(call: str, *points: float) -> dict[str, Tensor]:
     return {call: tensor(points).view(1, 1, -1, 1)}
 
 
-def test_a_follower_sees_the_sample_before_it_and_not_the_mean():
+def test_a_successive_actor_sees_the_sample_before_it_and_not_the_mean():
     made = pack("savo-sac", (0,), extra_actors=1, output_gain=1.0).agent
     obs = torch.linspace(-1, 1, 6).view(1, 2, 3)
-    followers = [member.frozen for member in made.followers.members]
+    successive = [member.frozen for member in made.successive_actors.members]
     first, second = torch.zeros(1, 2, 2, 2), torch.zeros(1, 2, 2, 2)
-    second[:, :, 0] = 1  # another sample of the first actor, the same noise for the follower
-    one, other = (savo_sac.sample_chain(made.actor.frozen, followers, "deepset", obs, n) for n in (first, second))
+    second[:, :, 0] = 1  # another sample of the first actor, the same noise for the second
+    one, other = (savo_sac.sample_chain(made.actor.frozen, successive, "deepset", obs, n) for n in (first, second))
     assert not torch.equal(one[1].action, other[1].action)
 
 
-def test_no_gradient_flows_from_a_follower_to_the_actor_before_it():
+def test_no_gradient_flows_from_a_successive_actor_to_the_one_before_it():
     made = pack("savo-sac", (0,), extra_actors=1, output_gain=1.0).agent
-    followers = [member.params for member in made.followers.members]
+    successive = [member.params for member in made.successive_actors.members]
     samples = savo_sac.sample_chain(
-        made.actor.params, followers, "deepset", torch.ones(1, 4, 3), torch.ones(1, 4, 2, 2)
+        made.actor.params, successive, "deepset", torch.ones(1, 4, 3), torch.ones(1, 4, 2, 2)
     )
-    for stack in (made.actor, made.followers):
+    for stack in (made.actor, made.successive_actors):
         stack.grad.zero_()
     samples[1].action.sum().backward()
     assert not made.actor.grad.any()
-    assert made.followers.grad.any()
+    assert made.successive_actors.grad.any()
 
 
 @pytest.mark.parametrize(("slope", "executed", "chosen"), [(1, 0.5, 1), (-1, -0.25, 0)])
@@ -72,7 +72,7 @@ def test_the_sample_that_the_first_critic_values_most_is_executed(slope, execute
 
 
 @pytest.mark.parametrize(("slope", "point", "value"), [(1, HALF, 3), (-1, math.atanh(-0.25), 2)])
-def test_target_is_worth_the_chosen_samples_value_and_its_own_entropy(slope, point, value):
+def test_target_is_the_chosen_samples_value_and_its_own_entropy_bonus(slope, point, value):
     """At .5 the target critics give 5 and 3, at -.25 2 and 3."""
     made = agent(((slope, 0), (-9 * slope, 0)), targets=((4, 3), (0, 3)), temperature=0.25)
     noise = normals("next", math.atanh(-0.25), HALF)
@@ -80,12 +80,14 @@ def test_target_is_worth_the_chosen_samples_value_and_its_own_entropy(slope, poi
     assert metrics["target_mean"].item() == pytest.approx(1 + 0.5 * (value - 0.25 * unit_log_pi(point)))
 
 
-def test_the_first_actor_climbs_the_smaller_critic_and_the_follower_its_surrogate():
+def test_the_first_actor_ascends_the_smaller_critic_and_the_second_its_surrogate():
     made = agent(online=((8, 9), (-8, 0)), temperature=1e-6)  # at .5: 13 and -4
     make_linear(made.agent.surrogates.extra, (8, 3))  # at .5: 7
     metrics = made.agent.update_actors(one_transition([0.0, 0.0]), normals("sample", HALF, HALF))
     assert metrics["actor_loss"].item() == pytest.approx(4 - 7, abs=1e-4)
-    moved = [stack.frozen["output.bias"].flatten()[0].item() for stack in (made.agent.actor, made.agent.followers)]
+    moved = [
+        stack.frozen["output.bias"].flatten()[0].item() for stack in (made.agent.actor, made.agent.successive_actors)
+    ]
     assert moved == pytest.approx([-0.25, 0.25])  # Adam's first step is lr
 
 

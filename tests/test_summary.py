@@ -7,7 +7,7 @@ from small_agents import CPU
 from torch import Tensor, tensor
 
 from savo_bench.algos.nets import Params, Stack
-from savo_bench.algos.summary import SUMMARISERS, summarise, summary_layers
+from savo_bench.algos.summary import SUMMARISERS, summarise, summary_spec
 
 I, H, Z = 5, 6, 4
 SEEDS, MEMBERS, COUNT, STATES = 2, 3, 3, 7
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("arithmetic_as_in_training")
 
 
 def made(kind: str, members: int = MEMBERS) -> Stack:
-    return Stack.drawn(summary_layers(kind, I, H, Z), [np.random.default_rng(s) for s in range(SEEDS)], members, CPU)
+    return Stack.initialise(summary_spec(kind, I, H, Z), [np.random.default_rng(s) for s in range(SEEDS)], members, CPU)
 
 
 def elements(count: int = COUNT) -> Tensor:
@@ -115,7 +115,7 @@ def test_a_summary_depends_on_every_element_and_on_its_own_state_alone(kind: str
 
 
 def test_a_deep_set_takes_the_largest_of_each_feature():
-    stack = Stack.drawn(summary_layers("deepset", 2, 2, 2), [np.random.default_rng(0)], 1, CPU)
+    stack = Stack.initialise(summary_spec("deepset", 2, 2, 2), [np.random.default_rng(0)], 1, CPU)
     stack.flat.zero_()
     for layer in ("element", "feature", "pooled0", "pooled1"):
         stack.frozen[f"{layer}.weight"][:] = torch.eye(2)

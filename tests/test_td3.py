@@ -23,7 +23,7 @@ def transition(reward: float = 1.0, terminated: float = 0.0, action: float = 0.2
     return Batch(
         obs=torch.zeros(2, 1, 1),
         action=torch.full((2, 1, 1), action),
-        protos=torch.zeros(2, 1, 0, 1),
+        proto_actions=torch.zeros(2, 1, 0, 1),
         proposals=torch.zeros(2, 1, 0, 1),
         reward=reward + 10 * whole,
         next_obs=torch.zeros(2, 1, 1),
@@ -85,7 +85,7 @@ def test_critics_move_towards_the_target():
     assert after.tolist() == [pytest.approx([0.25, 8.75]), pytest.approx([0.25, 9.25])]  # targets 4 and 14
 
 
-def test_actor_climbs_the_first_critic():
+def test_actor_ascends_the_first_critic():
     td3 = agent(lr=0.25)
     make_constant(td3.agent.actor, math.atanh(0.5))
     set_critics(td3, online=((3, 2), (-9, 0)), targets=((-9, 0), (-9, 0)))

@@ -91,20 +91,20 @@ def test_on_items_the_target_runs_the_whole_policy_at_s1():
     assert metrics["target_mean"].item() == pytest.approx(1 + 0.5 * 2.8)
 
 
-# ---- what the actor climbs
+# ---- what the actor ascends
 
 
 def proto(made: Pack) -> float:
     return made.agent.actor.frozen["output.bias"].item() - math.atanh(0.5)
 
 
-def test_the_actor_climbs_the_first_critic_at_its_proto():
+def test_the_actor_ascends_the_first_critic_at_its_proto():
     made = agent(online=((3, 2), (-9, 0)), items=ITEMS)
     assert made.agent.update_actors(one_transition(), {})["actor_loss"].item() == pytest.approx(-3.5)
     assert proto(made) == pytest.approx(0.25)  # Adam's first step is lr
 
 
-def test_the_actor_climbs_the_dual_critic_where_there_is_one():
+def test_the_actor_ascends_the_dual_critic_where_there_is_one():
     made = agent(online=((3, 2), (3, 2)), items=ITEMS, dual=True)
     make_linear(made.agent.dual, (-2, 0))
     assert made.agent.update_actors(one_transition(), {})["actor_loss"].item() == pytest.approx(1)
@@ -113,14 +113,14 @@ def test_the_actor_climbs_the_dual_critic_where_there_is_one():
 
 def dual_loss(made: Pack, proto: float, proposals: list[float], noise: dict[str, Tensor]) -> float:
     make_linear(made.agent.dual, (-2, 0))
-    batch = one_transition(protos=[proto], proposals=proposals)
+    batch = one_transition(proto_actions=[proto], proposals=proposals)
     return made.agent.update_dual(batch, noise)["dual_loss"].item()
 
 
 def test_on_items_the_dual_critic_is_fitted_at_the_proto_to_the_best_smaller_value_of_its_stored_items():
     """min(4 a, 1): 1 at .6, 1 at .9, -.8 at -.2; the dual critic says -2 × .25 at the proto."""
     made = agent(online=((4, 0), (0, 1)), items=ITEMS, dual=True)
-    assert (made.agent.protos, made.agent.items) == (1, 3)
+    assert (made.agent.stored_proto_actions, made.agent.stored_items) == (1, 3)
     assert dual_loss(made, 0.25, [0.6, -0.2, 0.9], {}) == pytest.approx((-0.5 - 1) ** 2)
     assert dual_loss(made, 0.25, [-0.2, -0.2, -1.0], {}) == pytest.approx((-0.5 + 0.8) ** 2)
 

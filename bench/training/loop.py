@@ -55,7 +55,7 @@ class Training:
         self.spaces = spaces_of(self.runs[0].env, self.config, self.device)
         init_rngs = [run.streams.init for run in self.runs]
         self.agent: Agent = algos.get(cell.algorithm).agent(self.config, self.spaces, init_rngs, self.device)
-        self.layout = Layout(self.spaces, self.agent.protos, self.agent.items)
+        self.layout = Layout(self.spaces, self.agent.stored_proto_actions, self.agent.stored_items)
         self.replay = Replay(len(seeds), min(self.config.buffer_size, self.budget.steps), self.layout, self.device)
         self.noise_shapes = self.agent.noise_shapes("act")
         self.exploration = exploration(self.config, self.noise_shapes.pop("explore", None), len(seeds))
@@ -127,7 +127,7 @@ class Training:
         noise["explore"] = torch.from_numpy(self.exploration.sample(rngs, self.step)).to(self.device)
         obs = torch.from_numpy(np.stack([run.obs for run in self.runs])).unsqueeze(1).to(self.device)  # (S, 1, O)
         acted = self.agent.act(obs, noise, explore=True)
-        actions, proto_actions = acted.executed.squeeze(1).cpu().numpy(), acted.protos.squeeze(1).cpu().numpy()
+        actions, proto_actions = acted.executed.squeeze(1).cpu().numpy(), acted.proto_actions.squeeze(1).cpu().numpy()
         items = np.zeros((len(rngs), 0)) if acted.items is None else acted.items.squeeze(1).cpu().numpy()
         if self.step < self.config.warmup_steps:
             actions = np.stack([self.random_action(rng) for rng in rngs])

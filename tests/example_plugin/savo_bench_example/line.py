@@ -17,7 +17,7 @@ class Line(gym.Env[np.ndarray, np.ndarray]):
         self._friction = friction
         self._position = self._velocity = 0.0
 
-    def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[np.ndarray, dict]:  # noqa: ARG002
+    def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[np.ndarray, dict]:
         """Put the sledge somewhere, at rest or not."""
         super().reset(seed=seed)
         self._position, self._velocity = self.np_random.uniform(-1.0, 1.0, 2)

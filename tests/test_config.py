@@ -1,0 +1,93 @@
+"""The configs' levels, and the fields that the training loop reads."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from savo_bench import algos
+from savo_bench.algos.config import Config, NoiseConfig, SmoothingConfig
+from savo_bench.algos.noise import exploration
+from savo_bench.algos.td3 import TD3Config
+
+ROOT = Path(__file__).parent.parent
+
+
+def levels(kind: type) -> int:
+    return 0 if kind is object else 1 + max(map(levels, kind.__bases__))
+
+
+@pytest.mark.parametrize("name", [entry.name for entry in algos.BUILT_IN])
+def test_a_config_is_an_algorithm_made_of_parts_of_one_base(name: str):
+    kind = algos.get(name).config
+    assert levels(kind) <= 3
+    assert issubclass(kind, Config)
+    others = {entry.config for entry in algos.BUILT_IN} - {kind}
+    assert not others & set(kind.__mro__)  # no algorithm inherits from another
+
+
+def test_smoothing_belongs_to_the_algorithms_that_name_it():
+    assert SmoothingConfig.target_noise == 0
+    assert {entry.name for entry in algos.BUILT_IN if getattr(entry.config, "target_noise", 0)} == {"td3", "greedy-td3"}
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "expected"),
+    [
+        ("noise", "gaussian", ("gaussian", 0.2, 0.15, 0.01, 500_000)),
+        ("noise_sigma", 0.3, ("ou", 0.3, 0.15, 0.01, 500_000)),
+        ("noise_theta", 0.5, ("ou", 0.2, 0.5, 0.01, 500_000)),
+        ("noise_final", 0.7, ("ou", 0.2, 0.15, 0.7, 500_000)),
+        ("noise_decay_steps", 7, ("ou", 0.2, 0.15, 0.01, 7)),
+    ],
+)
+def test_exploration_noise_has_the_fields_of_the_config(field: str, value: Any, expected: tuple):
+    made = exploration(TD3Config(**{field: value}), (1, 2), seeds=3)
+    assert (made.kind, made.sigma, made.theta, made.final, made.decay_steps) == expected
+    assert made.state.shape == (3, 1, 2)
+
+
+def test_without_exploration_noise_its_process_is_empty():
+    assert exploration(algos.get("sac").config(), (1, 2), seeds=3).state.size == 0
+    assert exploration(NoiseConfig(), None, seeds=3).state.size == 0
+
+
+def train(root: Path, environment: str, *variants: str) -> list[dict[str, torch.Tensor]]:
+    """The policies of variants, trained for a few steps by the command line."""
+    command = [sys.executable, "-m", "savo_bench.bench.cli", "run", "--algos", ",".join(variants)]
+    command += ["--envs", environment, "--seeds", "1", "--steps", "120", "--eval-every", "60", "--eval-episodes", "1"]
+    command += ["--set", "hidden=8-8", "--on", "inline", "--runs", str(root), "--name", "fields"]
+    environ = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = [
+        next(path.parent.glob("seed-*/policy.pt"))
+        for path in sorted((root / "fields").glob("*/*/seed-0000"), key=lambda path: path.parent.name)
+    ]
+    assert len(found) == len(variants)
+    return [{name: value for name, value in torch.load(path).items() if name != "spec"} for path in found]
+
+
+def all_differ(policies: list[dict[str, torch.Tensor]]) -> bool:
+    actors = [policy["actor"].flatten() for policy in policies]
+    return all(
+        one.shape != other.shape or not torch.equal(one, other) for i, one in enumerate(actors) for other in actors[:i]
+    )
+
+
+def test_every_field_that_the_loop_reads_changes_what_is_learnt(tmp_path):
+    base = "td3:warmup_steps=40"
+    variants = [
+        f"{base},{field}" for field in ("buffer_size=30", "batch_size=99", "preset=published", "noise_sigma=0.9")
+    ]
+    assert all_differ(train(tmp_path, "restricted-inverted-pendulum", base, *variants, "td3:warmup_steps=60"))
+
+
+def test_the_search_and_its_probes_change_what_is_learnt(tmp_path):
+    pytest.importorskip("faiss")
+    base = "td3:warmup_steps=40,search=ivf"
+    assert all_differ(train(tmp_path, "recsim:items=26000", "td3:warmup_steps=40", base, f"{base},probes=1"))

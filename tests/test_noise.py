@@ -1,0 +1,78 @@
+"""Exploration noise: its processes, its schedule, and one process per seed."""
+
+import numpy as np
+import pytest
+from small_agents import rngs
+
+from savo_bench.algos.noise import ExplorationNoise
+
+
+class Ones:
+    """A generator whose every normal number is 1."""
+
+    def standard_normal(self, shape: tuple[int, ...], dtype: type) -> np.ndarray:
+        return np.ones(shape, dtype)
+
+
+def noise(kind: str, shape: tuple[int, ...] = (1, 1), seeds: int = 1, **values: float) -> ExplorationNoise:
+    fields = {"sigma": 2.0, "theta": 0.25, "final": 0.5, "decay_steps": 0} | values
+    return ExplorationNoise(kind, shape, seeds=seeds, **fields)  # type: ignore[arg-type]
+
+
+def draws(process: ExplorationNoise, steps: range) -> list[float]:
+    return [process.sample([Ones()], step).item() for step in steps]  # type: ignore[list-item]
+
+
+def test_ornstein_uhlenbeck_noise_falls_back_by_theta_and_moves_by_sigma():
+    assert draws(noise("ou"), range(3)) == [2, 0.75 * 2 + 2, 0.75 * 3.5 + 2]
+    assert draws(noise("ou", theta=1.0), range(3)) == [2, 2, 2]
+    assert draws(noise("ou", sigma=1.0, theta=0.0), range(3)) == [1, 2, 3]
+
+
+def test_gaussian_noise_has_no_memory():
+    assert draws(noise("gaussian"), range(3)) == [2, 2, 2]
+
+
+def test_the_scale_falls_linearly_to_its_final_value_and_stays():
+    process = noise("gaussian", decay_steps=4)
+    assert [process.scale(step) for step in range(6)] == [1, 0.875, 0.75, 0.625, 0.5, 0.5]
+    assert draws(process, range(3)) == [2, 1.75, 1.5]
+    assert noise("gaussian", decay_steps=4, final=0.0).scale(4) == 0
+
+
+def test_without_a_decay_the_scale_stays():
+    assert noise("ou", decay_steps=0).scale(10**9) == 1
+
+
+def test_the_schedule_scales_what_is_added_and_not_the_process():
+    scaled, plain = noise("ou", decay_steps=4), noise("ou")
+    assert draws(scaled, range(6)) == [
+        a * b for a, b in zip(draws(plain, range(6)), (1, 0.875, 0.75, 0.625, 0.5, 0.5), strict=True)
+    ]
+    assert np.array_equal(scaled.state, plain.state)
+
+
+def test_noise_differs_by_seed_actor_and_dimension_and_is_the_same_alone_and_in_any_pack():
+    pack, alone = noise("ou", (3, 2), seeds=2), noise("ou", (3, 2))
+    streams, stream = rngs(4, 7), rngs(7)
+    for step in range(3):
+        together = pack.sample(streams, step)
+        assert np.array_equal(together[1], alone.sample(stream, step)[0])
+        assert together.dtype == np.float32
+        assert len(np.unique(together)) == 12
+
+
+def test_a_sample_is_not_overwritten_by_the_next():
+    process = noise("ou")
+    first = process.sample([Ones()], 0)  # type: ignore[list-item]
+    process.sample([Ones()], 1)  # type: ignore[list-item]
+    assert first.item() == 2
+
+
+@pytest.mark.parametrize("kind", ["ou", "gaussian"])
+def test_noise_has_the_spread_of_its_process(kind: str):
+    process = noise(kind, (1000, 1), sigma=0.2, theta=0.15)
+    stream = rngs(0)
+    sample = [process.sample(stream, step) for step in range(60)][-1]  # long enough to forget its start
+    expected = 0.2 if kind == "gaussian" else 0.2 / (1 - 0.85**2) ** 0.5
+    assert sample.std() == pytest.approx(expected, rel=0.1)
