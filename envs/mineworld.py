@@ -207,6 +207,7 @@ def plan(world: MineWorld) -> list[int]:
     tags=("discrete",),
     max_episode_steps=STEPS,
     metrics={"success": "max"},
+    step_seconds=1 / 622_000,  # ours: docs/environments.md
 )
 def mineworld(*, layout_seed: int = LAYOUT_SEED, render_mode: str | None = None) -> gym.Env:
     """Mine field on a grid: 4 moves, and 50 tools that turn a mine into another or remove it."""

@@ -537,6 +537,7 @@ def _lock(path: Path) -> Iterator[None]:
     summary="Recommend films to users simulated from MovieLens ratings",
     unavailable=_unavailable,
     data=_data,
+    step_seconds=1 / 80_000,  # ours: docs/environments.md
 )
 def recsim_data(*, data: str | None = None, evaluation: bool = False) -> gym.Env:
     """Users of the training group, or with `evaluation` those of the evaluation group; `data` names a folder."""

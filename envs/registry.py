@@ -37,6 +37,8 @@ EVALUATION = (
 )
 _HIDDEN = (RENDER_MODE, EVALUATION)
 
+USUAL_STEP_SECONDS = 1 / 7_000  # ours: Hopper's, measured, rounded; for environments that say nothing
+
 Factory = TypeVar("Factory", bound=Callable[..., gym.Env])
 FromKeywords = Callable[[Mapping[str, Any]], str | None]
 
@@ -67,6 +69,7 @@ class Environment:
         data: From keywords, a name for the data of this machine that it is made from, another for other data; None
             where code and keywords say all. A ValueError if it is unavailable.
         pictures: Whether its factory takes a `render_mode`.
+        step_seconds: How long a step takes, roughly, for the estimate of a run's time.
     """
 
     name: str
@@ -79,6 +82,7 @@ class Environment:
     unavailable: FromKeywords = _none
     data: FromKeywords = _none
     pictures: bool = False
+    step_seconds: float = USUAL_STEP_SECONDS
 
     def identity(self, keywords: Mapping[str, Any]) -> dict[str, Any]:
         """What makes it the task that it is with these keywords, as JSON's own types; results of others never mix.
@@ -112,6 +116,7 @@ def environment(
     summary: str = "",
     unavailable: FromKeywords = _none,
     data: FromKeywords = _none,
+    step_seconds: float = USUAL_STEP_SECONDS,
 ) -> Callable[[Factory], Factory]:
     """Register the decorated factory here and, under `id`, with Gymnasium.
 
@@ -125,6 +130,7 @@ def environment(
         summary: One line; by default the first line of the factory's docstring.
         unavailable: See `Environment`. The factory raises the same line as a ValueError.
         data: See `Environment`.
+        step_seconds: See `Environment`.
 
     A factory that takes `evaluation: bool = False` gives agents another environment to be evaluated on, with the same
     spaces.
@@ -137,7 +143,7 @@ def environment(
         if id in gym.registry:
             raise ValueError(f"id={id!r}: is registered with Gymnasium already; choose another")
         opened = functools.partial(gym.make, id, disable_env_checker=True)
-        _add(name, id, tags, metrics or {}, benchmark, summary, factory, opened, unavailable, data)
+        _add(name, id, tags, metrics or {}, benchmark, summary, factory, opened, unavailable, data, step_seconds)
         # One entry point for all, a string: so a spec can be pickled and written as JSON whatever the factory is.
         gym.register(id, "savo_bench.envs.registry:_build", max_episode_steps=max_episode_steps, kwargs={"name": name})
         return factory
@@ -145,12 +151,20 @@ def environment(
     return register
 
 
-def adopt(name: str, *, id: str, tags: tuple[str, ...], open: Callable[..., gym.Env], summary: str = "") -> None:
+def adopt(
+    name: str,
+    *,
+    id: str,
+    tags: tuple[str, ...],
+    open: Callable[..., gym.Env],
+    summary: str = "",
+    step_seconds: float = USUAL_STEP_SECONDS,
+) -> None:
     """List an environment that Gymnasium or another package has registered under `id`.
 
     It is no task of the benchmark. `open` returns it with its time limit.
     """
-    _add(name, id, tags, {}, False, summary, open, open)
+    _add(name, id, tags, {}, False, summary, open, open, step_seconds=step_seconds)
 
 
 def get(name: str) -> Environment:
@@ -305,6 +319,7 @@ def _add(
     opened: Callable[..., gym.Env],
     unavailable: FromKeywords = _none,
     data: FromKeywords = _none,
+    step_seconds: float = USUAL_STEP_SECONDS,
 ) -> None:
     """Check and enter an environment."""
     if name in _entries:
@@ -322,7 +337,7 @@ def _add(
     if not summary:
         summary = (inspect.getdoc(factory) or name).splitlines()[0].removesuffix(".")
     known = (name, id, tuple(tags), keywords, dict(metrics), benchmark, summary, unavailable, data)
-    environment = Environment(*known, pictures=RENDER_MODE in parameters)
+    environment = Environment(*known, pictures=RENDER_MODE in parameters, step_seconds=step_seconds)
     _entries[name] = _Entry(environment, factory, opened)
 
 

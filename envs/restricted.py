@@ -18,7 +18,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from savo_bench.envs.locomotion import Version, base
+from savo_bench.envs.locomotion import Version, base, step_seconds
 from savo_bench.envs.registry import box_scale, environment, float32_box
 from savo_bench.envs.simulator import close, picture
 from savo_bench.envs.values import integer, number
@@ -174,6 +174,7 @@ def _register(task: _Task) -> None:
         tags=("restricted",),
         max_episode_steps=1000,  # Gymnasium's limit of every base, v4 and v5
         metrics={"valid": "mean"},
+        step_seconds=step_seconds(task.task),
         summary=f"{task.task} whose {task.actions}-D actions count only in small balls",
     )
     def restricted(
