@@ -29,6 +29,14 @@ class UnknownAlgorithm(LookupError):
 
 
 @dataclass(frozen=True)
+class UpdateCost:
+    """What a time estimate must know of an algorithm, from its config."""
+
+    relative: Callable[[Any], float] = lambda _: 1.0  # time of an update relative to TD3's, without item search
+    queries: Callable[[Any], int] = lambda _: 1  # points of each state whose nearest items an update searches
+
+
+@dataclass(frozen=True)
 class Entry:
     """One algorithm: its name, config class, agent (called with config, spaces, rngs, device), and a line about it."""
 
@@ -36,18 +44,70 @@ class Entry:
     config: type[Any]
     agent: Callable[..., Any]
     summary: str
+    cost: UpdateCost = UpdateCost()
 
+
+# ours: fitted to cem's two rows for Hopper in docs/performance.md; that it is the cache is a guess
+SAMPLE = 0.041  # of a TD3 update, for every sample that is scored
+SAMPLE_BEYOND_CACHE = 0.11
+CACHE_BYTES = 12e6  # of the samples' activations: 8 MB are within it, 17 MB are beyond
+
+
+def _cem(config: Any) -> float:
+    activations = 4 * config.batch_size * config.samples * max(config.hidden)  # bytes
+    sample = SAMPLE if activations < CACHE_BYTES else SAMPLE_BEYOND_CACHE
+    return 1 + sample * config.iterations * config.samples
+
+
+# ours: the column "Hopper: update" in docs/performance.md, measured by benchmarks/algorithms.py
+COSTS = {
+    "td3": UpdateCost(),
+    "savo": UpdateCost(lambda c: 1 + 1.64 * c.extra_actors, lambda c: 1 + c.extra_actors),
+    "savo-sac": UpdateCost(lambda c: 1.37 * (1 + 1.64 * c.extra_actors), lambda c: 1 + c.extra_actors),
+    "ensemble": UpdateCost(lambda c: 1 + 0.3 * c.extra_actors, lambda c: 1 + c.extra_actors),
+    "cem": UpdateCost(_cem, lambda c: c.elites + c.snap_samples * c.iterations * c.samples),
+    "wolpertinger": UpdateCost(lambda c: 1.8 if c.dual else 1.2),
+    "sac": UpdateCost(lambda _: 1.5),
+    "greedy-ac": UpdateCost(lambda _: 3.2, lambda c: 1 + c.snap_samples * c.samples),
+    "greedy-td3": UpdateCost(lambda _: 1.9, lambda c: 1 + c.snap_samples * c.samples),
+}
 
 BUILT_IN = (
-    Entry("td3", TD3Config, TD3, "one deterministic actor, twin critics (arXiv:1802.09477)"),
-    Entry("savo", SAVOConfig, SAVO, "successive actors on truncated Q-landscapes (arXiv:2410.11833)"),
-    Entry("wolpertinger", WolpertingerConfig, Wolpertinger, "the best of one actor's neighbours (arXiv:1512.07679)"),
-    Entry("cem", CEMConfig, CEM, "no actor, a cross-entropy search of Q (arXiv:1806.10293)"),
-    Entry("ensemble", EnsembleConfig, Ensemble, "the best of several independent actors (arXiv:2410.11833)"),
-    Entry("sac", SACConfig, SAC, "one stochastic actor, learnt temperature (arXiv:1812.05905)"),
-    Entry("savo-sac", SAVOSACConfig, SAVOSAC, "SAVO's chain with stochastic actors (the update is ours)"),
-    Entry("greedy-ac", GreedyACConfig, GreedyAC, "an actor that imitates the best of many samples (arXiv:1810.09103)"),
-    Entry("greedy-td3", GreedyTD3Config, GreedyTD3, "the same with TD3's actor (arXiv:2410.11833)"),
+    Entry("td3", TD3Config, TD3, "one deterministic actor, twin critics (arXiv:1802.09477)", COSTS["td3"]),
+    Entry("savo", SAVOConfig, SAVO, "successive actors on truncated Q-landscapes (arXiv:2410.11833)", COSTS["savo"]),
+    Entry(
+        "wolpertinger",
+        WolpertingerConfig,
+        Wolpertinger,
+        "the best of one actor's neighbours (arXiv:1512.07679)",
+        COSTS["wolpertinger"],
+    ),
+    Entry("cem", CEMConfig, CEM, "no actor, a cross-entropy search of Q (arXiv:1806.10293)", COSTS["cem"]),
+    Entry(
+        "ensemble",
+        EnsembleConfig,
+        Ensemble,
+        "the best of several independent actors (arXiv:2410.11833)",
+        COSTS["ensemble"],
+    ),
+    Entry("sac", SACConfig, SAC, "one stochastic actor, learnt temperature (arXiv:1812.05905)", COSTS["sac"]),
+    Entry(
+        "savo-sac",
+        SAVOSACConfig,
+        SAVOSAC,
+        "SAVO's chain with stochastic actors (the update is ours)",
+        COSTS["savo-sac"],
+    ),
+    Entry(
+        "greedy-ac",
+        GreedyACConfig,
+        GreedyAC,
+        "an actor that imitates the best of many samples (arXiv:1810.09103)",
+        COSTS["greedy-ac"],
+    ),
+    Entry(
+        "greedy-td3", GreedyTD3Config, GreedyTD3, "the same with TD3's actor (arXiv:2410.11833)", COSTS["greedy-td3"]
+    ),
 )
 
 

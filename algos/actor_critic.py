@@ -49,6 +49,17 @@ class ActorCritic(ABC):
     policy: tuple[str, ...] = ("actor",)
     protos = 0
     items = 0
+
+    @property
+    def stored_proto_actions(self) -> int:
+        """Proto-actions stored per transition."""
+        return self.protos
+
+    @property
+    def stored_items(self) -> int:
+        """Items stored per transition."""
+        return self.items
+
     actors_compete = False  # whether the proposals are those of several actors, which are then compared
 
     def __init__(

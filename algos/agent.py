@@ -65,6 +65,8 @@ class Agent(Protocol):
     seed's networks are drawn.
     """
 
+    stored_proto_actions: int  # P
+    stored_items: int  # J
     protos: int  # P: protos stored per transition
     items: int  # J: items of proposals stored per transition on a catalogue; 0 in a box
     updates: int  # gradient steps so far, the same for all seeds
