@@ -1,0 +1,96 @@
+"""The options of `bench run`, from the command line and from a file."""
+
+from pathlib import Path
+
+import pytest
+
+from savo_bench.bench import grammar, options, resolving
+from savo_bench.bench.errors import UserError
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "grid.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_file_holds_the_same_options_and_the_command_line_wins(tmp_path):
+    path = written(
+        tmp_path,
+        """
+        algos = ["savo:extra_actors=5,target_noise=0", "td3"]
+        envs = "restricted-hopper"
+        seeds = 4
+        eval-every = 100
+        checkpoint_every = 3
+        [set]
+        batch_size = 64
+        [set.savo]
+        hidden = [32, 32]
+        [set.env]
+        balls = 9
+        """,
+    )
+    made = options.make(path, {"seeds": "2", "steps": None}, ["batch_size=32"])
+    assert (made.seeds, made.eval_every, made.checkpoint_every, made.profile) == ("2", 100, 3.0, "quick")
+    assert [(cell.env_label, cell.variant) for cell in resolving.cells(made)] == [
+        ("restricted-hopper:balls=9", "savo:hidden=32-32,batch_size=32,extra_actors=5"),
+        ("restricted-hopper:balls=9", "td3:batch_size=32"),
+    ]
+
+
+def test_a_list_of_seeds_in_a_file_names_the_seeds_themselves(tmp_path):
+    assert grammar.seeds(options.make(written(tmp_path, "seeds = [4]"), {}, []).seeds) == (4,)
+    assert grammar.seeds(options.make(written(tmp_path, "seeds = 4"), {}, []).seeds) == (0, 1, 2, 3)
+    assert grammar.seeds(options.make(written(tmp_path, "seeds = '3-4'"), {}, []).seeds) == (3, 4)
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("sedes = 3", "did you mean seeds"),
+        ("seeds = true", "seeds = True"),
+        ("steps = 'many'", "steps = 'many': must be a whole number"),
+        ("set = 3", r"\[set\]"),
+        ("steps = ", "not a TOML file"),
+        ("steps = 0", "--steps 0"),
+    ],
+)
+def test_a_wrong_file_is_refused_in_one_line(tmp_path, text, named):
+    with pytest.raises(UserError, match=named) as caught:
+        options.make(written(tmp_path, text), {}, [])
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"no\.toml: cannot be read"):
+        options.make(tmp_path / "no.toml", {}, [])
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "named"),
+    [
+        ("steps", 0, "--steps 0"),
+        ("eval_every", -1, "--eval-every -1"),
+        ("workers", 0, "--workers 0"),
+        ("pack", 0, "--pack 0"),
+        ("checkpoint_every", 0.0, "--checkpoint-every 0"),
+        ("checkpoint_every", float("nan"), "--checkpoint-every nan"),
+        ("on", "slum", "--on 'slum'"),
+        ("device", "gpu", "--device 'gpu'"),
+        ("profile", "quik", "did you mean quick"),
+        ("name", "My Runs", "for instance my-runs"),
+        ("name", "../x", "--name"),
+        ("name", "", "--name"),
+        ("seeds", "0", "--seeds 0"),
+    ],
+)
+def test_wrong_options_are_refused(key, value, named):
+    with pytest.raises(UserError, match=named):
+        options.make(None, {key: value}, [])
+
+
+@pytest.mark.parametrize("text", ["lr", "=3", "lr=", ""])
+def test_a_malformed_setting_is_refused(text):
+    with pytest.raises(UserError, match="--set"):
+        options.make(None, {}, [text])
