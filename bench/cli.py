@@ -35,9 +35,9 @@ Runs = Annotated[Path, typer.Option(help="The folder of all runs.")]
 @app.command("list")
 def list_(what: Annotated[str, typer.Argument(help="algos, envs or profiles; all three if left out.")] = "") -> None:
     """List algorithms, environments and profiles."""
-    from savo_bench.bench import listing
+    from savo_bench.bench.commands.list import print_lists
 
-    listing.print_lists(what, show.console())
+    print_lists(what, show.console())
 
 
 @app.command()
@@ -126,18 +126,10 @@ def run(
 @app.command()
 def status(name: Name = "default", runs: Runs = Path("runs")) -> int:
     """Say what is done, running, queued, failed, interrupted and missing, and why. Exit code 1 if anything failed."""
-    from savo_bench.bench import jobs, ledger
+    from savo_bench.bench import ledger
+    from savo_bench.bench.commands.status import print_status
 
-    root = ledger.root(runs, name)
-    known = jobs.Jobs(root)
-    cells = known.join(ledger.survey(root))
-    console = show.console()
-    console.print(show.states_table(cells, {}, console.width))
-    for text in known.notes():
-        show.line(console, f"note: {text}", "yellow")
-    for text, style in show.reasons(cells):
-        show.line(console, text, style)
-    return 1 if any(cell.count()["failed"] for cell in cells) else 0
+    return print_status(ledger.root(runs, name), show.console())
 
 
 @app.command()
@@ -150,11 +142,12 @@ def report(
     per_seed: Annotated[bool, typer.Option("--per-seed", help="Draw a thin line per seed, too.")] = False,
 ) -> None:
     """Write a web page, Markdown, LaTeX, tables and figures, and print the scores."""
-    from savo_bench.bench import ledger, listing
+    from savo_bench.bench import ledger
+    from savo_bench.bench.commands.report import print_report
 
     root = ledger.root(runs, name)
     options = {"summary": summary, "curves": curves, "per_seed": per_seed}
-    listing.print_report(root, out or root / "report", show.console(), **options)
+    print_report(root, out or root / "report", show.console(), **options)
 
 
 @app.command()
@@ -170,15 +163,16 @@ def check(
     junit: Annotated[Path | None, typer.Option(help="Where to write it as JUnit XML.")] = None,
 ) -> int:
     """Judge runs by a baseline. Exit codes: 0 pass, 1 regression, 2 wrong usage, 3 cannot tell, 4 not measured."""
-    from savo_bench.bench import gate, ledger
+    from savo_bench.bench import ledger
+    from savo_bench.bench.commands import check as verdict
 
     if (against is None) == (update is None):
         raise UserError("bench check: give either --against FILE or --update FILE")
     root = ledger.root(runs, name)
     if update is not None:
-        return gate.update(root, update, show.console())
+        return verdict.update(root, update, show.console())
     assert against is not None
-    return gate.check(root, against, show.console(), markdown=markdown, junit=junit, throughput=throughput)
+    return verdict.check(root, against, show.console(), markdown=markdown, junit=junit, throughput=throughput)
 
 
 @app.command()
@@ -197,7 +191,7 @@ def play(
 ) -> None:
     """Film the policy of a finished seed, and print what its episodes brought. Exit code 1 if that cannot be done."""
     from savo_bench.bench import ledger
-    from savo_bench.bench.play import play
+    from savo_bench.bench.commands.play import play
 
     root = ledger.root(runs, name)
     play(root, env, algo, seed, show.console(), episodes=episodes, steps=steps, fps=fps, out=out)

@@ -5,22 +5,19 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from savo_bench.bench import cost, grammar, ledger, plan, provenance, show
+from savo_bench.bench import cost, grammar, ledger, packing, provenance, show
+from savo_bench.bench.cells import Cell, Pack, seed_folder
 from savo_bench.bench.errors import UserError
 from savo_bench.bench.jobs import Jobs
 from savo_bench.bench.launch import Launcher, Problems, Stop, Stopped
 from savo_bench.bench.launch.local import Inline, Local, gpus
 from savo_bench.bench.ledger import CellState, SeedState
 from savo_bench.bench.options import Options
-from savo_bench.bench.plan import Cell, Pack, Todo, seed_folder
+from savo_bench.bench.packing import Todo
 from savo_bench.bench.progress import Board
-
-if TYPE_CHECKING:
-    from savo_bench.algos.agent import Spaces
 
 WAIT = 2.0  # seconds between two looks at seeds that another process trains
 
@@ -86,7 +83,7 @@ class Grid:
         """A pack without the seeds that another process has trained, or trains, by now."""
         states = (ledger.state(seed_folder(pack.root, pack.cell, seed)) for seed in pack.seeds)
         left = tuple(state.seed for state in states if state.trainable)
-        return plan.with_seeds(pack, left) if left else None
+        return pack.with_seeds(left) if left else None
 
 
 def prepare(options: Options) -> Grid:
@@ -95,14 +92,16 @@ def prepare(options: Options) -> Grid:
     Raises:
         UserError: something is not valid, or a cell exists with another config.
     """
-    cells = plan.cells(options)
+    from savo_bench.bench import resolving  # needs torch, which wrong options do not wait for
+
+    cells = resolving.cells(options)
     device = _device(options)
     if options.on == "slurm":
         workers = options.slurm.array_parallelism
     else:
         workers = 1 if options.on == "inline" else options.workers or _workers(device)
     ledger.check_specs(options.root, cells)
-    left_out = tuple(plan.unavailable(options))
+    left_out = tuple(resolving.unavailable(options))
     return Grid(options, cells, grammar.seeds(options.seeds), device, workers, left_out)
 
 
@@ -129,21 +128,20 @@ def _workers(device: str) -> int:
 
 def estimate(grid: Grid, packs: Sequence[Pack], todo: Sequence[Todo]) -> str:
     """One line: core-hours, wall-clock and disk."""
-    spaces: dict[str, Spaces] = {}
-    for item in todo:
-        if item.cell.env_label not in spaces:
-            spaces[item.cell.env_label] = plan.probe(item.cell)  # also checks the keywords, before anything trains
-    for cell in {(item.cell.env_label, item.cell.variant): item.cell for item in todo}.values():
-        plan.check_fit(cell, spaces[cell.env_label])
-    step = {(item.cell.env_label, item.cell.variant, item.seed): item.step for item in todo}
-    times = [cost.pack_seconds(pack, step[pack.cell.env_label, pack.cell.variant, pack.seeds[0]]) for pack in packs]
+    from savo_bench.bench import disk  # needs torch
+    from savo_bench.bench.spaces import check_fit, probe
+
+    written: dict[tuple[str, str], disk.Disk] = {}
+    for cell in {item.cell.key: item.cell for item in todo}.values():
+        spaces = probe(cell)  # also checks the keywords, before anything trains
+        check_fit(cell, spaces)
+        written[cell.key] = disk.estimate(cell, spaces)
+    step = {(item.cell.key, item.seed): item.step for item in todo}
+    times = [cost.pack_seconds(pack, step[pack.cell.key, pack.seeds[0]]) for pack in packs]
     workers = min(grid.workers, len(packs))
     unit = "core-" if grid.device == "cpu" else "GPU-"
-    kept = sum(cost.policy_bytes(item.cell, spaces[item.cell.env_label]) for item in todo)
-    checkpoints = sorted(
-        (len(pack.seeds) * cost.checkpoint_bytes(pack.cell, spaces[pack.cell.env_label]) for pack in packs),
-        reverse=True,
-    )
+    kept = sum(written[item.cell.key].kept for item in todo)
+    checkpoints = sorted((len(pack.seeds) * written[pack.cell.key].checkpoint for pack in packs), reverse=True)
     peak = kept + sum(checkpoints[:workers])
     wall = cost.makespan(times, workers)
     rough = " (rough: nothing was measured on a GPU yet)" if grid.device == "cuda" else ""
@@ -183,7 +181,7 @@ def announcement(grid: Grid, states: Sequence[CellState]) -> tuple[list[Pack], l
     """The packs, and lines with their styles: what there is to do, what was perhaps not meant, what it costs."""
     todo = grid.todo(states, set())
     # On a cluster there are more CPUs than packs: a task gets as many seeds as it may.
-    packs = plan.packs(todo, grid.options, grid.device, 1 if grid.options.on == "slurm" else grid.workers)
+    packs = packing.packs(todo, grid.options, grid.device, 1 if grid.options.on == "slurm" else grid.workers)
     remarks = [*notes(grid), *grid.jobs.notes()]
     lines = [(standing(grid, states), ""), *((f"note: {text}", "yellow") for text in remarks), *_left_out(grid)]
     if todo:
@@ -289,7 +287,7 @@ def _train(grid: Grid, launcher: Launcher, console: Console, stop: Stop) -> Prob
         skip = tried | {seed.folder.path for seed in every if seed.state == "failed" and seed.folder.path in elsewhere}
         todo = grid.todo(states, skip)
         if todo:
-            packs = plan.packs(todo, grid.options, grid.device, grid.workers)
+            packs = packing.packs(todo, grid.options, grid.device, grid.workers)
             problems |= _launch(grid, launcher, packs, states, console, stop)
             tried |= {seed_folder(grid.root, item.cell, item.seed).path for item in todo}
             continue

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from savo_bench.bench import ledger
+from savo_bench.bench.cells import Pack
 from savo_bench.bench.errors import UserError
 from savo_bench.bench.ledger import CellState, SeedState
-from savo_bench.bench.plan import Pack
 from savo_bench.results.format import CorruptFile, SeedFolder, read_json, write_json
 
 FOLDER = "slurm"

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 from rich.console import Console
 
 from savo_bench.bench import cost, grid, jobs, ledger, show
+from savo_bench.bench.cells import Pack, seed_folder
 from savo_bench.bench.errors import UserError
 from savo_bench.bench.grid import Grid
 from savo_bench.bench.jobs import Task
 from savo_bench.bench.launch import Stop, Stopped, slurm
 from savo_bench.bench.ledger import CellState
-from savo_bench.bench.plan import Pack, seed_folder
 from savo_bench.bench.progress import Board
 
 

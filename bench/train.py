@@ -30,16 +30,15 @@ from savo_bench.algos.agent import Agent, Batch, Noise, load_seed_state, policy_
 from savo_bench.algos.noise import exploration
 from savo_bench.algos.replay import Layout, Replay
 from savo_bench.algos.streams import Streams, standard_normal
-from savo_bench.bench import checkpoint, footprint, ledger
+from savo_bench.bench import checkpoint, ledger, memory
+from savo_bench.bench.cells import Pack
 from savo_bench.bench.errors import UserError
 from savo_bench.bench.evaluate import Episode, Evaluator, describe
-from savo_bench.bench.plan import Pack
 from savo_bench.bench.provenance import provenance
 from savo_bench.bench.spaces import spaces_of
 from savo_bench.results.format import CorruptFile, SeedFolder, append_csv, reaches, truncate
 
 HEARTBEAT = 2.0  # seconds between two writes of status.json; ours: fresh enough to watch, cheap enough to forget
-LOG_ROWS = 200  # ours: rows of train.csv over a whole run, enough for a curve
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)  # SIGUSR2: submitit's warning before a time limit
 
 
@@ -254,7 +253,7 @@ class Training:
         self.logged = 0  # transitions that the replay log on disk holds
         self.metrics: dict[str, Tensor] = {}  # of the last updates, each (S,)
         self.learnt: tuple[Batch, Noise] | None = None  # what the last update was given
-        self.log_every = max(1, self.budget.steps // LOG_ROWS)
+        self.log_every = self.budget.log_every
         self.began = self.last_checkpoint = self.last_heartbeat = time.monotonic()
         self.beat_step = self.step
         self.speed: float | None = None
@@ -472,9 +471,9 @@ class Training:
                 "steps_per_s": self.speed,
                 "last_return": run.last_return,
                 "seconds": self.seconds(run),
-                "peak_memory": footprint.peak_memory(self.device),
+                "peak_memory": memory.peak_memory(self.device),
                 "action_seconds": self.acting / max(1, self.step - self.resumed_from),
-                "parameters": footprint.weights(self.agent),
+                "parameters": memory.policy_weights(self.agent),
                 "owner": {
                     "host": socket.gethostname(),
                     "pid": os.getpid(),

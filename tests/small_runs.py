@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from savo_bench import algos, envs
-from savo_bench.bench import plan, profiles, train
-from savo_bench.bench.plan import Budget, Cell, Pack
+from savo_bench.bench import profiles, resolving, train
+from savo_bench.bench.cells import Budget, Cell, Pack
 from savo_bench.results.format import SeedFolder, read_json
 
 SMALL = {"hidden": (24, 17), "batch_size": 19, "warmup_steps": 60, "lr": 1e-3}  # odd sizes: no register is full
@@ -32,7 +32,7 @@ def one_thread():
 def cell(algorithm: str, environment: str = "restricted-hopper", steps: int = 400, **fields) -> Cell:
     entry = algos.get(algorithm)
     base = profiles.config_fields(profiles.get("quick"), envs.get(environment), steps)
-    config, overrides = plan.resolve(entry, base, SMALL | VARIANTS[algorithm] | fields)
+    config, overrides = resolving.resolve(entry, base, SMALL | VARIANTS[algorithm] | fields)
     keywords, budget = KEYWORDS.get(environment, {}), Budget("quick", steps, 150, 2)
     return Cell(environment, keywords, algorithm, config, overrides, budget)
 

@@ -371,7 +371,7 @@ ON_ITEMS_ALONE = ("snap_samples",)  # fields without a meaning in a box
 # Fields that an agent does not read, and the file that does. The ring and the noise that they make are tested in
 # test_replay_and_noise.py, the preset in test_plan.py, the search in test_catalogue.py.
 LOOP_FIELDS = {
-    "preset": "bench/plan.py",
+    "preset": "bench/resolving.py",
     "buffer_size": "bench/train.py",
     "warmup_steps": "bench/train.py",
     "noise": "algos/noise.py",

@@ -20,10 +20,10 @@ from fake_training import FakeConfig, attempts
 from rich.console import Console
 
 from savo_bench.bench import grid, ledger, provenance, show, worker
+from savo_bench.bench.cells import Budget, Cell, Pack, seed_folder
 from savo_bench.bench.errors import UserError
 from savo_bench.bench.launch import Stop, local
 from savo_bench.bench.options import Options
-from savo_bench.bench.plan import Budget, Cell, Pack, seed_folder
 from savo_bench.bench.progress import Board
 from savo_bench.results.format import SeedFolder, Status
 
@@ -60,6 +60,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.syspath_prepend(TESTS)
     monkeypatch.syspath_prepend(patch)
     monkeypatch.setitem(sys.modules, "savo_bench.bench.train", fake_training)
+    fake_training.estimate_nothing(monkeypatch.setattr)
     return tmp_path / "runs" / "name"
 
 
@@ -184,14 +185,14 @@ def test_a_logs_name_fits_a_file_system():
 # ---- signals, in a process of its own
 
 DRIVER = """
-    import sys, types
+    import sys
     sys.path[:0] = [{path!r}, {tests!r}, {project!r}]
     import fake_training
     fake_training.install()
     from test_launch import cell_of, grid_of, grid, show
     from pathlib import Path
     grid.WAIT = 0.2
-    grid.plan.probe = lambda _: types.SimpleNamespace(obs_dim=11, action_dim=3)  # nobody needs the simulator
+    fake_training.estimate_nothing()
     planned = grid_of(Path({root!r}), cell_of({config}), {options})
     sys.exit(grid.run(planned, show.console()))
 """

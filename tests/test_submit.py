@@ -10,16 +10,16 @@ import time
 from pathlib import Path
 from typing import Any
 
+import fake_training
 import pytest
 from fake_training import FakeConfig
 from rich.console import Console
 
-from savo_bench.algos.agent import Spaces
 from savo_bench.bench import grid, jobs, ledger, options, show, submit, worker
+from savo_bench.bench.cells import Budget, Cell, Pack, seed_folder
 from savo_bench.bench.errors import UserError
 from savo_bench.bench.launch import slurm
 from savo_bench.bench.options import Slurm
-from savo_bench.bench.plan import Budget, Cell, Pack, seed_folder
 from savo_bench.results.format import SeedFolder, append_csv
 
 CELL = Cell("hopper", {}, "fake", FakeConfig(), {}, Budget("ci", 4, 1, 1))
@@ -31,7 +31,7 @@ def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "commands"
     folder.mkdir()
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setattr(grid.plan, "probe", lambda _: Spaces(11, 3))
+    fake_training.estimate_nothing(monkeypatch.setattr)
     say(folder, "sbatch", f'echo x >> {folder}/count; echo "Submitted batch job $(wc -l < {folder}/count)"')
     say(folder, "srun", "exit 1")
     say(folder, "squeue", "exit 0")

@@ -10,7 +10,7 @@ from types import FrameType
 from typing import Protocol, Self
 
 from savo_bench.bench import ledger
-from savo_bench.bench.plan import Pack, seed_folder
+from savo_bench.bench.cells import Pack, seed_folder
 from savo_bench.bench.progress import Board
 from savo_bench.results.format import CorruptFile
 

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from savo_bench.bench import show, worker
+from savo_bench.bench.cells import Pack
 from savo_bench.bench.launch import THREAD_VARIABLES, Claim, Problems, Stop, Stopped, record
-from savo_bench.bench.plan import Pack
 from savo_bench.bench.progress import Board
 from savo_bench.results.format import slug
 

@@ -24,11 +24,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from savo_bench.bench import jobs, worker
+from savo_bench.bench.cells import Pack
 from savo_bench.bench.errors import UserError
 from savo_bench.bench.jobs import SlurmProblem, Submission
 from savo_bench.bench.launch import THREAD_VARIABLES, record
 from savo_bench.bench.options import Slurm
-from savo_bench.bench.plan import Pack
 
 WARNING = 90  # seconds before the time limit in which a task saves: submitit's own
 ARRAY = 1_001  # SLURM's default for MaxArraySize
