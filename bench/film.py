@@ -1,4 +1,4 @@
-"""Pictures to a GIF or an MP4 file, one after the other."""
+"""Writes pictures into a GIF or an MP4 file, one after the other."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ GIF_FPS = 50  # browsers show a picture for 2 ticks at least, and slow down thos
 
 
 def suffix() -> str:
-    """What films are by default: MP4, which is many times smaller, where its encoder is installed."""
+    """The suffix of films: .mp4 where its encoder is installed, as such files are many times smaller, else .gif."""
     return ".mp4" if importlib.util.find_spec(ENCODER) else ".gif"
 
 
 def check(path: Path) -> None:
-    """See, before anything is drawn, whether a film can be written there.
+    """Check that a film can be written to a path, before anything is drawn.
 
     Raises:
         UserError: the name ends in another format, its encoder is not installed, or there is no such folder.
@@ -43,9 +43,15 @@ def check(path: Path) -> None:
 
 
 def pace(path: Path, own: float, wanted: float) -> tuple[int, float]:
-    """Which pictures to take so that a film runs in the task's own time: (every n-th, pictures per second).
+    """Which pictures to take so that a film shows the task in its own time.
 
-    `own` is how many steps the task makes in a second, `wanted` the most pictures per second.
+    Args:
+        path: The film's file; its suffix is the format.
+        own: Steps per second of the task.
+        wanted: The largest number of pictures per second.
+
+    Returns:
+        n, so that every n-th step is drawn, and the pictures per second.
     """
     if path.suffix == ".gif":
         wanted = min(wanted, GIF_FPS)

@@ -106,8 +106,8 @@ def name(text: str) -> str:
         UserError: it holds other characters than a-z 0-9 . _ -
     """
     if not _NAME.fullmatch(text) or len(text) > 100:  # ours: file systems allow 255 bytes
-        mended = re.sub(r"[^a-z0-9._-]+", "-", text.lower())[:100].strip("-.")
-        hint = f", for instance {mended}" if mended else ""
+        allowed = re.sub(r"[^a-z0-9._-]+", "-", text.lower())[:100].strip("-.")
+        hint = f", for instance {allowed}" if allowed else ""
         raise UserError(f"--name {text!r}: a name holds only a-z 0-9 . _ - and starts with none of . and -{hint}")
     return text
 
@@ -122,9 +122,6 @@ def setting(text: str) -> tuple[str, str]:
     if not (key and equals and value):
         raise UserError(f"--set {text}: write --set FIELD=VALUE, ALGORITHM.FIELD=VALUE or env.KEYWORD=VALUE")
     return key, value
-
-
-# ---- choices
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:
@@ -146,9 +143,6 @@ def choose(word: str, choices: Iterable[str], what: str) -> str:
     if word in every:
         return word
     raise UserError(f"{what} {word!r} is unknown: {nearest(word, every)}")
-
-
-# ---- values
 
 
 def convert(value: Any, annotation: Any) -> Any:

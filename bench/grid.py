@@ -3,17 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from savo_bench.bench import cost, ledger, plan, show
+from savo_bench.bench import cost, ledger, packing, show
+from savo_bench.bench.cells import Cell, Pack, seed_folder
 from savo_bench.bench.ledger import CellState, SeedState
 from savo_bench.bench.options import Options
-from savo_bench.bench.plan import Cell, Pack, Todo, seed_folder
-
-if TYPE_CHECKING:
-    from savo_bench.algos.agent import Spaces
+from savo_bench.bench.packing import Todo
 
 Problems = dict[Path, str]  # a seed's folder -> why its attempt ended early, where its files cannot say it
 
@@ -80,7 +77,7 @@ class Grid:
 
     def packs(self, states: Sequence[CellState], skip: set[Path] | None = None) -> list[Pack]:
         """Packs of the seeds that can be trained now, except for those whose folders are in `skip`."""
-        return plan.packs(self.todo(states, skip), self.options, self.device, self.workers if self.split else 1)
+        return packing.packs(self.todo(states, skip), self.options, self.device, self.workers if self.split else 1)
 
     def todo(self, states: Sequence[CellState], skip: set[Path] | None = None) -> list[Todo]:
         """The seeds that can be trained now, except for those whose folders are in `skip`."""
@@ -95,7 +92,7 @@ class Grid:
         """A pack without the seeds that another process has trained, or trains, by now; None if no seed is left."""
         states = (ledger.state(seed_folder(pack.root, pack.cell, seed)) for seed in pack.seeds)
         left = tuple(state.seed for state in states if state.trainable)
-        return plan.with_seeds(pack, left) if left else None
+        return pack.with_seeds(left) if left else None
 
 
 def standing(grid: Grid, states: Sequence[CellState]) -> str:
@@ -158,21 +155,20 @@ def nothing_to_do(grid: Grid, states: Sequence[CellState], console: Console) -> 
 
 def estimate(grid: Grid, packs: Sequence[Pack], todo: Sequence[Todo]) -> str:
     """One line: how many core-hours, how much time and how much disk the packs will take."""
-    spaces: dict[str, Spaces] = {}
-    for item in todo:
-        if item.cell.env_label not in spaces:
-            spaces[item.cell.env_label] = plan.probe(item.cell)  # also checks the keywords, before anything trains
-    for cell in {(item.cell.env_label, item.cell.variant): item.cell for item in todo}.values():
-        plan.check_fit(cell, spaces[cell.env_label])
-    step = {(item.cell.env_label, item.cell.variant, item.seed): item.step for item in todo}
-    times = [cost.pack_seconds(pack, step[pack.cell.env_label, pack.cell.variant, pack.seeds[0]]) for pack in packs]
+    from savo_bench.bench import disk  # needs torch
+    from savo_bench.bench.spaces import check_fit, probe
+
+    written: dict[tuple[str, str], disk.Disk] = {}
+    for cell in {item.cell.key: item.cell for item in todo}.values():
+        spaces = probe(cell)  # also checks the keywords, before anything trains
+        check_fit(cell, spaces)
+        written[cell.key] = disk.estimate(cell, spaces)
+    step = {(item.cell.key, item.seed): item.step for item in todo}
+    times = [cost.pack_seconds(pack, step[pack.cell.key, pack.seeds[0]]) for pack in packs]
     workers = min(grid.workers, len(packs))
     unit = "core-" if grid.device == "cpu" else "GPU-"
-    kept = sum(cost.policy_bytes(item.cell, spaces[item.cell.env_label]) for item in todo)
-    checkpoints = sorted(
-        (len(pack.seeds) * cost.checkpoint_bytes(pack.cell, spaces[pack.cell.env_label]) for pack in packs),
-        reverse=True,
-    )
+    kept = sum(written[item.cell.key].kept for item in todo)
+    checkpoints = sorted((len(pack.seeds) * written[pack.cell.key].checkpoint for pack in packs), reverse=True)
     peak = kept + sum(checkpoints[:workers])
     wall = cost.makespan(times, workers)
     rough = " (rough: nothing was measured on a GPU yet)" if grid.device == "cuda" else ""

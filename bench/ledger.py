@@ -31,7 +31,7 @@ from savo_bench.results.format import (
 )
 
 if TYPE_CHECKING:
-    from savo_bench.bench.plan import Cell
+    from savo_bench.bench.cells import Cell
 
 State = Literal["done", "running", "queued", "failed", "interrupted", "missing"]  # queued: by SLURM, see bench.jobs
 STATES: tuple[State, ...] = ("done", "running", "queued", "failed", "interrupted", "missing")

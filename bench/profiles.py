@@ -1,28 +1,14 @@
-"""Budgets: how long a benchmark trains, how often it evaluates, and the few fields that go with the length.
+"""Profiles: how long a benchmark trains, how often it evaluates, and the config fields that depend on the length.
 
-A profile is a named set of overrides, recorded in a run like any other. Only steps depend on the environment, and
-schedules that the constants give in absolute steps (the noise's decay) keep their share of the steps.
+The fields of a profile are recorded in a run as all others are. In the profile paper the steps depend on the
+environment. A schedule in absolute steps (the decay of the noise) keeps its share of the steps.
 """
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol
 
+from savo_bench import envs
 from savo_bench.bench.errors import UserError
 from savo_bench.bench.grammar import choose
-
-
-class Environment(Protocol):
-    """What a profile looks at of an environment."""
-
-    @property
-    def name(self) -> str:
-        """Registry name."""
-        ...
-
-    @property
-    def tags(self) -> tuple[str, ...]:
-        """Families that it belongs to."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -34,8 +20,10 @@ class Profile:
     steps: int | None
     eval_every: int
     eval_episodes: int
-    fields: dict[str, Any]  # of the algorithms' configs
-    fields_for: dict[str, dict[str, Any]] = field(default_factory=dict)  # over `fields`; key: an environment or a tag
+    fields: dict[str, object]  # of the algorithms' configs
+    fields_for: dict[str, dict[str, object]] = field(
+        default_factory=dict
+    )  # over `fields`; key: an environment or a tag
 
 
 # Sources: paper = arXiv:2410.11833v2 and the authors' code (USC-Lira/Q3C@4a5456b); ours = chosen for the time it takes.
@@ -115,7 +103,7 @@ def get(name: str) -> Profile:
     return PROFILES[choose(name, PROFILES, "--profile")]
 
 
-def paper_steps(environment: Environment) -> int:
+def paper_steps(environment: envs.Environment) -> int:
     """Steps of the paper profile on an environment."""
     if environment.name in PAPER_STEPS_BY_NAME:
         return PAPER_STEPS_BY_NAME[environment.name]
@@ -123,12 +111,12 @@ def paper_steps(environment: Environment) -> int:
     return by_tag[0] if by_tag else PAPER_STEPS_ELSEWHERE
 
 
-def steps(profile: Profile, environment: Environment) -> int:
+def steps(profile: Profile, environment: envs.Environment) -> int:
     """Steps of a profile on an environment."""
     return paper_steps(environment) if profile.steps is None else profile.steps
 
 
-def config_fields(profile: Profile, environment: Environment, steps: int) -> dict[str, Any]:
+def config_fields(profile: Profile, environment: envs.Environment, steps: int) -> dict[str, object]:
     """What a profile sets in an algorithm's config for a run of so many steps on an environment.
 
     Raises:

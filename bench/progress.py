@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from savo_bench.bench import show
-from savo_bench.bench.plan import Pack, seed_folder
+from savo_bench.bench.cells import Pack, seed_folder
 from savo_bench.results.format import CorruptFile, SeedFolder, Status
 
 REFRESH = 0.5  # seconds between two looks at the status files

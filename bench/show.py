@@ -1,4 +1,4 @@
-"""How things look on a terminal: the console, numbers for people, and the tables of seeds."""
+"""What is printed: the console, numbers for people, and the tables of seeds."""
 
 import os
 import sys
@@ -11,7 +11,7 @@ from rich.text import Text
 
 from savo_bench.bench.ledger import STATES, CellState, SeedState, State
 
-WIDE = 200  # columns of a file or a pipe, which nobody's terminal limits
+WIDE = 200  # ours: columns where the output is a file or a pipe
 STYLES: dict[State, str] = {
     "done": "green",
     "running": "cyan",
@@ -23,19 +23,19 @@ STYLES: dict[State, str] = {
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A console that never breaks lines where there is no terminal to be broken for."""
+    """A console for standard output or standard error, as wide as the terminal; WIDE columns for a file or a pipe."""
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() or "COLUMNS" in os.environ else WIDE
     return Console(stderr=stderr, width=width, highlight=False)
 
 
 def line(to: Console, text: str, style: str = "") -> None:
-    """Print one line as it is: no markup, and broken by nothing but the terminal itself."""
+    """Print a text as one line, without markup. Only the terminal may break it."""
     to.print(text, style=style or None, markup=False, highlight=False, soft_wrap=True)
 
 
 def table(*columns: str, numbers: Iterable[str] = (), title: str | None = None) -> Table:
-    """A table whose named columns are numbers, right-aligned and never broken."""
+    """An empty table with these columns. Those in `numbers` are right-aligned, and their cells stay on one line."""
     made = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
     right = set(numbers)
     for column in columns:
@@ -49,9 +49,13 @@ def table(*columns: str, numbers: Iterable[str] = (), title: str | None = None) 
 def cell_table(
     columns: Sequence[str], rows: Sequence[tuple[str, str, Sequence[str | Text]]], width: int, *, wrap: bool = False
 ) -> RenderableType:
-    """A table of cells: (environment, variant, numbers). Where it would be too wide, one table per environment.
+    """A table with a row per cell; where it is wider than `width`, a table per environment.
 
-    `wrap` allows the numbers to be broken at spaces.
+    Args:
+        columns: The names of the numbers' columns.
+        rows: Environment, variant and numbers of each cell.
+        width: Columns of the terminal.
+        wrap: Whether numbers may be broken at spaces.
     """
     widths = [max(map(len, (column, *(str(row[2][at]) for row in rows)))) for at, column in enumerate(columns)]
     labels = [max((len(row[at]) for row in rows), default=0) for at in (0, 1)]
@@ -70,9 +74,6 @@ def cell_table(
                 column.no_wrap = not wrap
         tables[environment].add_row(variant, *numbers)
     return Group(*tables.values())
-
-
-# ---- numbers for people
 
 
 def count(number: int, thing: str) -> str:
@@ -137,11 +138,11 @@ def seeds(numbers: Sequence[int]) -> str:
     return ",".join("-".join(map(str, ends)) for ends in ranges)
 
 
-# ---- seeds
-
-
 def states_table(cells: Sequence[CellState], words: dict[State, str], width: int) -> RenderableType:
-    """One line a cell, one column a state; `words` says what else to call a state. Rare states show only if there."""
+    """How many seeds of each cell are in each state. A state is printed under its name, or as `words` calls it.
+
+    The columns done, failed and missing are always there, the others where a seed is in their state.
+    """
     there = {seed.state for cell in cells for seed in cell.seeds} | {"done", "failed", "missing"}
     states: list[State] = [state for state in STATES if state in there]
     rows = []
@@ -153,7 +154,7 @@ def states_table(cells: Sequence[CellState], words: dict[State, str], width: int
 
 
 def reasons(cells: Iterable[CellState]) -> list[tuple[str, str]]:
-    """Lines about all seeds that are neither done nor just missing, alike ones together, each with a style."""
+    """Lines, each with its style, that say why seeds are not done; seeds of a cell with one reason share a line."""
     lines = []
     for cell in cells:
         alike: dict[tuple[State, str], list[SeedState]] = {}
@@ -168,7 +169,7 @@ def reasons(cells: Iterable[CellState]) -> list[tuple[str, str]]:
 
 
 def _what(seed: SeedState) -> str:
-    """What there is to say of a seed."""
+    """The state of a seed, its step and its reason."""
     at = f" at step {seed.step} of {seed.steps}" if seed.steps else ""
     if seed.state == "failed":
         said = f"step {seed.step}:" in str(seed.reason)
@@ -178,4 +179,4 @@ def _what(seed: SeedState) -> str:
     if seed.state == "queued":
         return f"queued{at} ({seed.reason})"
     why = f": {seed.reason}" if seed.reason else ""
-    return f"{seed.state}{at}{why}; the same `bench run` again goes on"
+    return f"{seed.state}{at}{why}; the same `bench run` resumes it"

@@ -9,8 +9,8 @@ import os
 import torch
 
 from savo_bench.bench import ledger
+from savo_bench.bench.cells import Pack
 from savo_bench.bench.errors import UserError
-from savo_bench.bench.plan import Pack
 from savo_bench.bench.provenance import provenance
 from savo_bench.bench.training import checkpoint
 from savo_bench.bench.training.loop import Training

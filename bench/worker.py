@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 from savo_bench.bench.errors import UserError
 
 if TYPE_CHECKING:
-    from savo_bench.bench.plan import Pack
+    from savo_bench.bench.cells import Pack
 
 TRAINED, CRASHED, INTERRUPTED = 0, 1, 75  # 75: EX_TEMPFAIL, try again later
 STOPS = (signal.SIGINT, signal.SIGTERM)

@@ -22,7 +22,8 @@ sys.path.insert(
 )  # this checkout is what is measured, installed or not
 
 from savo_bench import envs
-from savo_bench.bench import plan
+from savo_bench.bench import resolving
+from savo_bench.bench.cells import Cell
 from savo_bench.bench.errors import UserError
 from savo_bench.bench.options import Options
 from savo_bench.envs import mineworld, movielens, recsim
@@ -110,7 +111,7 @@ def play(env: gym.Env, policy: Policy, episodes: int, seed: int) -> np.ndarray:
     return returns
 
 
-def measure(cell: plan.Cell, episodes: int, seed: int) -> list[dict[str, str]]:
+def measure(cell: Cell, episodes: int, seed: int) -> list[dict[str, str]]:
     """The rows of one environment."""
     rows = []
     for bound, name, policy in [("low", "random", random), *SCRIPTED.get(cell.environment, [])]:
@@ -159,7 +160,7 @@ def main() -> int:
     if chosen.episodes < 2:
         parser.error(f"--episodes {chosen.episodes}: must be at least 2, or there is no interval")
     try:
-        cells = plan.cells(Options(algos="td3", envs=chosen.envs))  # any algorithm: only the environments count
+        cells = resolving.cells(Options(algos="td3", envs=chosen.envs))  # any algorithm: only the environments count
     except UserError as error:
         parser.error(str(error))
 

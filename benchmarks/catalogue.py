@@ -114,14 +114,15 @@ def approximate(size: int, rounds: int, clock: Callable[[], float]) -> dict[str,
 def training(algorithm: str, items: int, seeds: int, folder: str) -> float:
     """The most memory that a training on so many items takes, in GiB."""
     one_core.pin(None)
-    from savo_bench.bench import plan
+    from savo_bench.bench import resolving
+    from savo_bench.bench.cells import Pack
     from savo_bench.bench.options import Options
     from savo_bench.bench.training.loop import Training
 
     settings = (("warmup_steps", str(WARMUP)),)
     options = Options(algos=algorithm, envs=f"recsim:items={items}", profile="quick", settings=settings)
-    (cell,) = plan.cells(options)
-    pack = plan.Pack(cell, tuple(range(seeds)), Path(folder), "cpu", float("inf"), "inline")
+    (cell,) = resolving.cells(options)
+    pack = Pack(cell, tuple(range(seeds)), Path(folder), "cpu", float("inf"), "inline")
     for seed in pack.seeds:
         pack.folder(seed).mkdir(parents=True)
     loop = Training(pack, pack.seeds, 0, threading.Event())

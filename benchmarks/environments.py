@@ -23,7 +23,8 @@ from rich.table import Table
 from speed import Demand, Measured, Result, Settings, Work, advancing, compare, report
 
 from savo_bench import envs
-from savo_bench.bench import plan
+from savo_bench.bench import resolving
+from savo_bench.bench.cells import Cell, Pack
 from savo_bench.bench.errors import UserError
 from savo_bench.bench.options import Options
 from savo_bench.bench.training.loop import Training
@@ -84,10 +85,10 @@ def added(name: str, settings: Settings) -> tuple[list[Result], Demand]:
     return results, Demand(f"{name}: µs a step that wrappers add", difference, ADDED, False, True)
 
 
-def training(cell: plan.Cell, seeds: int, folder: Path) -> Training:
+def training(cell: Cell, seeds: int, folder: Path) -> Training:
     """The training of a cell, past its random steps."""
     root = Path(tempfile.mkdtemp(dir=folder))
-    pack = plan.Pack(cell, tuple(range(seeds)), root, device="cpu", checkpoint_every=float("inf"), launcher="inline")
+    pack = Pack(cell, tuple(range(seeds)), root, device="cpu", checkpoint_every=float("inf"), launcher="inline")
     for seed in pack.seeds:
         pack.folder(seed).mkdir(parents=True)
     loop = Training(pack, pack.seeds, 0, threading.Event())
@@ -96,7 +97,7 @@ def training(cell: plan.Cell, seeds: int, folder: Path) -> Training:
     return loop
 
 
-def share(cell: plan.Cell, settings: Settings) -> tuple[list[Result], list[Demand]]:
+def share(cell: Cell, settings: Settings) -> tuple[list[Result], list[Demand]]:
     """An environment's step, in steps of the training of a seed on it."""
     name = cell.environment
     sides = {"environment": (stepping(envs.make(name)), 1)}
@@ -114,7 +115,7 @@ def measure(settings: Settings) -> Measured:
     """All of it."""
     warmup = (("warmup_steps", str(WARMUP)),)
     try:
-        cells = plan.cells(Options(algos="td3", envs=",".join(OURS), profile="quick", settings=warmup))
+        cells = resolving.cells(Options(algos="td3", envs=",".join(OURS), profile="quick", settings=warmup))
     except UserError as error:  # no ratings
         raise SystemExit(str(error)) from None
     tasks = [name for name in envs.names() if envs.get(name).benchmark or "control" in envs.get(name).tags]

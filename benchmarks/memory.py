@@ -37,7 +37,7 @@ TIMED = 20  # steps from which the speed is taken
 def pack_of(root: Path, steps: int, buffer_size: int, seeds: int) -> Any:
     """The pack that is measured."""
     from savo_bench.algos.td3 import TD3Config
-    from savo_bench.bench.plan import Budget, Cell, Pack
+    from savo_bench.bench.cells import Budget, Cell, Pack
 
     budget = Budget(profile="benchmark", steps=steps, eval_every=steps, eval_episodes=10)
     cell = Cell("hopper", {}, "td3", TD3Config(buffer_size=buffer_size), {}, budget)

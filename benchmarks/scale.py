@@ -21,8 +21,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from savo_bench.bench import options, plan
-from savo_bench.bench.plan import seed_folder
+from savo_bench.bench import options, resolving
+from savo_bench.bench.cells import seed_folder
 from savo_bench.results.format import append_csv
 
 EPISODES = 10  # of an evaluation
@@ -50,7 +50,7 @@ def make(root: Path, seeds: int, evaluations: int) -> int:
     """Write folders of seeds that are done; how many evaluations they hold."""
     variants = ",".join(str(number) for number in range(1, seeds // PER_CELL + 1))
     asked = options.Options(algos=f"td3:batch_size={variants}", envs="restricted-hopper", steps=10_000 * evaluations)
-    cells = plan.cells(asked)
+    cells = resolving.cells(asked)
     header = ["step", "episode", "return", "length"]
     rows = [[10_000 * (1 + row // EPISODES), row % EPISODES, 1234.5678 + row, 987] for row in range(10 * evaluations)]
     for cell in cells:

@@ -38,7 +38,7 @@ from savo_bench import algos, envs
 from savo_bench.algos.agent import Spaces
 from savo_bench.algos.products import products
 from savo_bench.algos.td3 import TD3Config
-from savo_bench.bench.plan import Budget, Cell, Pack
+from savo_bench.bench.cells import Budget, Cell, Pack
 from savo_bench.bench.spaces import spaces_of
 from savo_bench.bench.training.loop import Training
 
@@ -268,7 +268,9 @@ def savo_against_td3(task: Task, seeds: int, peak: float, settings: Settings) ->
     results = compare(case, sides, settings, "td3 update")
     ratio = results[1].best / results[0].best
     demand = Demand(f"{case}: savo's update, in td3's", ratio, SAVO_COST, False, task is HOPPER)
-    flops = td3_flops(spaces_of(loops["td3"].runs[0].env), loops["td3"].config)
+    config = loops["td3"].config
+    assert isinstance(config, TD3Config)
+    flops = td3_flops(spaces_of(loops["td3"].runs[0].env), config)
     share = flops / (1e-3 * results[0].best) / peak
     results[0] = dataclasses.replace(results[0], side=f"td3 update, {share:.0%} of peak")
     for name, loop in loops.items():
@@ -312,7 +314,7 @@ import sys, threading, time
 from pathlib import Path
 import torch
 from savo_bench.algos.td3 import TD3Config
-from savo_bench.bench.plan import Budget, Cell, Pack
+from savo_bench.bench.cells import Budget, Cell, Pack
 from savo_bench.bench.training.loop import Training
 torch.set_num_threads(1)
 cell = Cell("hopper", {}, "td3", TD3Config(), {}, Budget("benchmark", 1_000, 1_000, 1))

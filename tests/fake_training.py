@@ -10,8 +10,10 @@ import socket
 import sys
 import time
 import types
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from savo_bench.bench import ledger
 from savo_bench.results.format import Owner, SeedFolder, append_csv
@@ -34,6 +36,8 @@ class FakeConfig:
     hidden: tuple[int, ...] = (8, 8)
     batch_size: int = 8
     warmup_steps: int = 0
+    buffer_size: int = 8
+    policy_delay: int = 1
 
 
 def install() -> None:
@@ -42,6 +46,15 @@ def install() -> None:
     torch = types.ModuleType("torch")
     torch.set_num_threads = lambda _: None  # type: ignore[attr-defined]
     sys.modules["torch"] = torch
+
+
+def estimate_nothing(replace: Callable[[Any, str, Any], None] = setattr) -> None:
+    """Replace what estimates time and disk: the stand-in is not in the registry of algorithms."""
+    from savo_bench.bench import cost, grid
+
+    replace(cost, "seconds", lambda *_: 1.0)
+    replace(cost, "pack_seconds", lambda *_: 1.0)
+    replace(grid, "estimate", lambda *_: "estimate: none")
 
 
 def spec_of(pack, seed: int) -> dict:

@@ -11,10 +11,10 @@ from fake_training import FakeConfig
 from rich.console import Console
 
 from savo_bench.bench import launch, show
+from savo_bench.bench.cells import Budget, Cell
 from savo_bench.bench.commands import run as verb
 from savo_bench.bench.grid import Grid
 from savo_bench.bench.options import Options
-from savo_bench.bench.plan import Budget, Cell
 
 
 def cell_of(name: str = "fake", steps: int = 4, **config) -> Cell:

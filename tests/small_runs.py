@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from savo_bench import algos, envs
-from savo_bench.bench import plan, profiles
-from savo_bench.bench.plan import Budget, Cell, Pack
+from savo_bench.bench import profiles, resolving
+from savo_bench.bench.cells import Budget, Cell, Pack
 from savo_bench.bench.training.loop import Training
 from savo_bench.results.format import SeedFolder, read_json
 
@@ -33,7 +33,7 @@ def one_thread():
 def cell(algorithm: str, environment: str = "restricted-hopper", steps: int = 400, **fields) -> Cell:
     entry = algos.get(algorithm)
     base = profiles.config_fields(profiles.get("quick"), envs.get(environment), steps)
-    config, overrides = plan.resolve(entry, base, SMALL | VARIANTS[algorithm] | fields)
+    config, overrides = resolving.resolve(entry, base, SMALL | VARIANTS[algorithm] | fields)
     keywords, budget = KEYWORDS.get(environment, {}), Budget("quick", steps, 150, 2)
     return Cell(environment, keywords, algorithm, config, overrides, budget)
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import fake_training
 import pytest
@@ -39,8 +40,12 @@ def bench(tmp_path, monkeypatch, capsys) -> Bench:
 def real_train(monkeypatch):
     """The command line with the stand-in's config in the place of TD3's, so that it trains in no time."""
     from savo_bench import algos
+    from savo_bench.algos.td3 import TD3, TD3Config
 
-    entry = algos.Entry("td3", fake_training.FakeConfig, object, "a stand-in")
+    def agent(config: fake_training.FakeConfig, *given: Any) -> TD3:
+        return TD3(TD3Config(hidden=config.hidden, batch_size=config.batch_size), *given)
+
+    entry = algos.Entry("td3", fake_training.FakeConfig, agent, "a stand-in")
     monkeypatch.setattr(algos, "names", lambda: ["td3"])
     monkeypatch.setattr(algos, "get", lambda _: entry)
     monkeypatch.setattr(fake_training, "spec_of", lambda pack, seed: pack.cell.spec(seed))

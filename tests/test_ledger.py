@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from savo_bench.bench import ledger, options, plan
+from savo_bench.bench import ledger, options, resolving
+from savo_bench.bench.cells import Cell, seed_folder
 from savo_bench.bench.errors import UserError
-from savo_bench.bench.plan import Cell
 from savo_bench.results.format import SeedFolder, state_steps
 
 ROOT = Path(__file__).parent.parent
@@ -22,7 +22,7 @@ OPTIONS = options.Options(algos="td3", envs="restricted-hopper", profile="ci")
 
 @pytest.fixture(scope="module")
 def cell() -> Cell:
-    return plan.cells(OPTIONS)[0]
+    return resolving.cells(OPTIONS)[0]
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def folder(tmp_path: Path, cell: Cell) -> SeedFolder:
 
 
 def begun(root: Path, cell: Cell, seed: int, state: str = "running", **status) -> SeedFolder:
-    folder = plan.seed_folder(root, cell, seed)
+    folder = seed_folder(root, cell, seed)
     folder.write_run(cell.spec(seed), {})
     owner = {"host": "here", "pid": 1, "pack": [3, 4]}
     folder.write_status({"state": state, "step": 500, "steps": 8_000, "owner": owner, **status})  # type: ignore[typeddict-item]
@@ -77,14 +77,14 @@ def end(process: subprocess.Popen) -> None:
 
 
 def test_a_seed_without_files_is_missing(tmp_path, cell):
-    folder = plan.seed_folder(tmp_path, cell, 0)
+    folder = seed_folder(tmp_path, cell, 0)
     assert ledger.state(folder).state == "missing"
     folder.path.mkdir(parents=True)
     assert ledger.state(folder).state == "missing"
 
 
 def test_a_seed_that_wrote_only_its_spec_is_missing(tmp_path, cell):
-    folder = plan.seed_folder(tmp_path, cell, 0)
+    folder = seed_folder(tmp_path, cell, 0)
     folder.write_run(cell.spec(0), {})
     assert ledger.state(folder).state == "missing"
 
@@ -111,7 +111,7 @@ def test_a_seed_whose_lock_is_held_is_running_and_interrupted_once_its_owner_die
 
 
 def test_a_seed_that_is_just_being_begun_is_running(tmp_path, cell):
-    folder = plan.seed_folder(tmp_path, cell, 0)
+    folder = seed_folder(tmp_path, cell, 0)
     folder.path.mkdir(parents=True)
     owner = hold(folder.lock)
     assert ledger.state(folder).state == "running"
@@ -190,7 +190,7 @@ def test_a_survey_finds_what_is_there_and_what_was_asked_for(tmp_path, cell):
     begun(tmp_path, cell, 7)  # not asked for, as in a folder of another time
     expected = {"done": 1, "missing": 2, "interrupted": 1}
     assert counts(tmp_path) == [("restricted-hopper", "td3", expected)]
-    shutil.rmtree(plan.seed_folder(tmp_path, cell, 0).path)
+    shutil.rmtree(seed_folder(tmp_path, cell, 0).path)
     assert counts(tmp_path)[0][2]["missing"] == 3
     shutil.rmtree(tmp_path / "restricted-hopper" / "td3")  # a cell that is deleted is not asked for any more
     assert counts(tmp_path) == []
@@ -208,10 +208,12 @@ def test_asking_again_adds_no_line_and_more_seeds_add_one(tmp_path, cell):
 
 
 def test_labels_come_from_the_runs_where_nobody_asked(tmp_path):
-    (cell,) = plan.cells(options.Options(algos="savo:extra_actors=5", envs="restricted-hopper:balls=9", profile="ci"))
+    (cell,) = resolving.cells(
+        options.Options(algos="savo:extra_actors=5", envs="restricted-hopper:balls=9", profile="ci")
+    )
     begun(tmp_path, cell, 0)
     assert counts(tmp_path)[0][:2] == ("restricted-hopper:balls=9", "savo:extra_actors=5")
-    plan.seed_folder(tmp_path, cell, 0).run_json.write_text("{")
+    seed_folder(tmp_path, cell, 0).run_json.write_text("{")
     assert counts(tmp_path)[0][:2] == ("restricted-hopper__balls-9", "savo__extra_actors-5")
 
 
@@ -220,7 +222,7 @@ def test_a_survey_of_two_thousand_done_seeds_takes_seconds(tmp_path, cell):
     finish(template)
     run, status, evals = (path.read_bytes() for path in (template.run_json, template.status_json, template.evals_csv))
     for seed in range(2_000):
-        folder = plan.seed_folder(tmp_path / "many", cell, seed)
+        folder = seed_folder(tmp_path / "many", cell, seed)
         folder.path.mkdir(parents=True)
         folder.run_json.write_bytes(run)
         folder.status_json.write_bytes(status)
@@ -235,7 +237,7 @@ def test_a_survey_of_two_thousand_done_seeds_takes_seconds(tmp_path, cell):
 
 def asked_for(**given: Any) -> tuple[Cell, ...]:
     usual: dict[str, Any] = {"algos": "td3", "envs": "restricted-hopper", "profile": "ci"}
-    return plan.cells(options.Options(**usual | given))
+    return resolving.cells(options.Options(**usual | given))
 
 
 def test_a_cell_with_another_config_is_refused_naming_the_field_both_values_and_the_mend(tmp_path, cell):

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from savo_bench.bench import grammar, launch, options, plan
+from savo_bench.bench import grammar, launch, options, resolving
 from savo_bench.bench.errors import UserError
 from savo_bench.bench.options import Options
 
@@ -40,7 +40,7 @@ def test_a_file_holds_the_same_options_and_the_command_line_wins(tmp_path):
     )
     made = made_of(path, seeds="2", settings=["batch_size=32"])
     assert (made.seeds, made.eval_every, made.checkpoint_every, made.profile) == ("2", 100, 3.0, "quick")
-    assert [(cell.env_label, cell.variant) for cell in plan.cells(made)] == [
+    assert [(cell.env_label, cell.variant) for cell in resolving.cells(made)] == [
         ("restricted-hopper:balls=9", "savo:hidden=32-32,batch_size=32,extra_actors=5"),
         ("restricted-hopper:balls=9", "td3:batch_size=32"),
     ]

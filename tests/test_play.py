@@ -16,10 +16,10 @@ from rich.console import Console
 from rich.progress import Progress
 
 from savo_bench import algos, envs
-from savo_bench.bench import cli, film, plan, profiles, train
+from savo_bench.bench import cli, film, profiles, resolving, train
+from savo_bench.bench.cells import Budget, Cell
+from savo_bench.bench.commands.play import Camera, perform
 from savo_bench.bench.errors import UserError
-from savo_bench.bench.plan import Budget, Cell
-from savo_bench.bench.play import Camera, perform
 from savo_bench.envs import simulator
 from savo_bench.results.format import SeedFolder, read_csv
 
@@ -33,7 +33,7 @@ def cell(algorithm: str, environment: str, keywords: dict[str, Any], **fields: A
     entry = algos.get(algorithm)
     base = profiles.config_fields(profiles.get("quick"), envs.get(environment), STEPS)
     written = {"hidden": (8, 8), "batch_size": 8, "warmup_steps": 150} | fields
-    config, overrides = plan.resolve(entry, base, written)
+    config, overrides = resolving.resolve(entry, base, written)
     return Cell(environment, keywords, algorithm, config, overrides, Budget("quick", STEPS, STEPS, 2))
 
 
@@ -80,9 +80,6 @@ def spec_of(seed: SeedFolder) -> dict[str, Any]:
     return run["spec"]
 
 
-# ---- the episodes
-
-
 @pytest.mark.parametrize(
     ("environment", "algorithm", "seed"),
     [("mineworld", "td3", 5), ("mineworld", "cem", 0), ("recsim__items-50", "td3", 0), ("restricted-hopper", "td3", 0)],
@@ -106,9 +103,6 @@ def test_more_episodes_than_an_evaluation_has_are_those_of_a_larger_one(trained:
         env.reset(seed=take.seed)
         rewards = [float(env.step(action)[1]) for action in take.actions]
         assert (sum(rewards), len(rewards)) == (take.row[2], take.row[3])
-
-
-# ---- which policy
 
 
 def test_without_a_seed_it_is_the_lowest_that_is_done(bench: Bench):
@@ -175,7 +169,7 @@ def test_an_unfinished_run_is_named_with_its_state(bench: Bench):
     second.status_json.unlink()
     code, _, err = bench("play", "--env", "mineworld", "--algo", TD3)
     assert (code, err.count("\n")) == (1, 1)
-    assert "no seed is done (1 interrupted, 1 missing); the same `bench run` again goes on" in err
+    assert "no seed is done (1 interrupted, 1 missing); the same `bench run` resumes it" in err
 
 
 @pytest.mark.parametrize(
@@ -202,9 +196,6 @@ def test_returns_that_differ_from_the_run_s_are_said_to_differ(bench: Bench):
     code, out, _ = bench("play", "--env", "mineworld", "--algo", TD3, "--out", "a.gif")
     assert code == 0
     assert "note: the run's last evaluation had 77.5: another machine" in out
-
-
-# ---- the films
 
 
 def camera(seed: SeedFolder, path: Path, fps: float = 25.0, steps: int | None = None) -> Camera:
@@ -321,12 +312,9 @@ def test_an_environment_that_does_not_repeat_itself_is_not_filmed(trained: Path,
     chosen = folder(trained, "mineworld", "td3", 2)
     takes = perform(chosen, spec_of(chosen), 1)
     takes[0].row = [*takes[0].row[:2], takes[0].row[2] + 1, *takes[0].row[3:]]
-    with pytest.raises(UserError, match="the same seed and actions bring"):
+    with pytest.raises(UserError, match="the same seed and actions give the return"):
         shoot(camera(chosen, tmp_path / "a.gif"), takes[:1])
     assert not [*tmp_path.iterdir()]
-
-
-# ---- renderers
 
 
 def test_without_a_renderer_one_line_says_what_to_install(bench: Bench, monkeypatch):

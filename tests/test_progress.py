@@ -9,7 +9,7 @@ import pytest
 from fake_training import FakeConfig
 from rich.console import Console
 
-from savo_bench.bench.plan import Budget, Cell, Pack, seed_folder
+from savo_bench.bench.cells import Budget, Cell, Pack, seed_folder
 from savo_bench.bench.progress import Board
 from savo_bench.results.format import Status
 

@@ -127,7 +127,7 @@ def test_half_a_million_items_take_far_less_than_four_gigabytes(run_python):
         "env = envs.make('recsim', items=500_000)\n"
         "env.reset(seed=0)\n"
         "env.step(499_999)\n"
-        "from savo_bench.bench.footprint import peak_memory\n"
+        "from savo_bench.bench.memory import peak_memory\n"
         "import torch\n"
         "print(env.unwrapped.item_vectors.shape, peak_memory(torch.device('cpu')))\n"
     )

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from savo_bench.bench import cost, grammar, launch, ledger, plan, show
+from savo_bench.bench import cost, grammar, launch, ledger, show
 from savo_bench.bench.errors import UserError
 from savo_bench.bench.grid import Grid, announcement, nothing_to_do
 from savo_bench.bench.launch.launcher import Launcher
@@ -29,7 +29,9 @@ def prepare(options: Options, launcher: Launcher) -> Grid:
     Raises:
         UserError: something is not valid, or a cell exists with another config.
     """
-    cells = plan.cells(options)
+    from savo_bench.bench import resolving  # needs torch, which wrong options do not wait for
+
+    cells = resolving.cells(options)
     device = launcher.device()
     ledger.check_specs(options.root, cells)
     return Grid(
@@ -40,7 +42,7 @@ def prepare(options: Options, launcher: Launcher) -> Grid:
         workers=launcher.workers(device),
         split=launcher.splits,
         queues=launch.queues(options.root),
-        left_out=tuple(plan.unavailable(options)),
+        left_out=tuple(resolving.unavailable(options)),
     )
 
 

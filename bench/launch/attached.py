@@ -7,10 +7,10 @@ from pathlib import Path
 from rich.console import Console
 
 from savo_bench.bench import ledger, show
+from savo_bench.bench.cells import Pack, seed_folder
 from savo_bench.bench.grid import Grid, Problems, announcement, conclude
 from savo_bench.bench.launch.launcher import Launcher, board, check_writable
 from savo_bench.bench.launch.stop import Stop, Stopped
-from savo_bench.bench.plan import Pack, seed_folder
 from savo_bench.bench.progress import Board
 
 WAIT = 2.0  # seconds between two looks at seeds that another process trains

@@ -4,10 +4,10 @@ import signal
 from collections.abc import Sequence
 
 from savo_bench.bench import worker
+from savo_bench.bench.cells import Pack
 from savo_bench.bench.grid import Problems
 from savo_bench.bench.launch.attached import Attached, Claim
 from savo_bench.bench.launch.stop import Stop, Stopped
-from savo_bench.bench.plan import Pack
 from savo_bench.bench.progress import Board
 
 

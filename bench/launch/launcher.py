@@ -10,12 +10,12 @@ from typing import Any, ClassVar
 from rich.console import Console
 
 from savo_bench.bench import cost
+from savo_bench.bench.cells import Pack
 from savo_bench.bench.errors import UserError
 from savo_bench.bench.grid import Grid, Queue
 from savo_bench.bench.launch.stop import Stopped
 from savo_bench.bench.ledger import CellState
 from savo_bench.bench.options import Options
-from savo_bench.bench.plan import Pack
 from savo_bench.bench.progress import Board
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")  # read when torch and numpy load

@@ -18,12 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from savo_bench.bench import provenance, show, worker
+from savo_bench.bench.cells import Pack
 from savo_bench.bench.grid import Problems
 from savo_bench.bench.launch.attached import Attached, Claim
 from savo_bench.bench.launch.launcher import THREAD_VARIABLES
 from savo_bench.bench.launch.problems import record
 from savo_bench.bench.launch.stop import Stop, Stopped
-from savo_bench.bench.plan import Pack
 from savo_bench.bench.progress import Board
 from savo_bench.results.format import slug
 

@@ -1,8 +1,8 @@
 """What is noted about the seeds of a pack whose training ended without a word of its own."""
 
 from savo_bench.bench import ledger
+from savo_bench.bench.cells import Pack, seed_folder
 from savo_bench.bench.grid import Problems
-from savo_bench.bench.plan import Pack, seed_folder
 from savo_bench.results.format import CorruptFile
 
 

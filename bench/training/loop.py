@@ -30,8 +30,8 @@ from savo_bench.algos.agent import Agent, Batch, Noise
 from savo_bench.algos.noise import exploration
 from savo_bench.algos.replay import Layout, Replay
 from savo_bench.algos.streams import Streams, standard_normal
+from savo_bench.bench.cells import Cell, Pack
 from savo_bench.bench.evaluate import Evaluator, describe
-from savo_bench.bench.plan import Cell, Pack
 from savo_bench.bench.spaces import spaces_of
 from savo_bench.bench.training import checkpoint
 from savo_bench.bench.training.saving import Saver
@@ -39,8 +39,6 @@ from savo_bench.bench.training.seed import SeedRun
 from savo_bench.bench.training.signals import Interrupted
 from savo_bench.bench.training.status import StatusWriter
 from savo_bench.results.format import SeedFolder, append_csv
-
-LOG_ROWS = 200  # ours: rows of train.csv over a whole run, enough for a curve
 
 
 class Training:
@@ -66,7 +64,7 @@ class Training:
         self.evaluated = 0  # step of the last evaluation
         self.metrics: dict[str, Tensor] = {}  # of the last updates, each (S,)
         self.learnt: tuple[Batch, Noise] | None = None  # what the last update was given
-        self.log_every = max(1, self.budget.steps // LOG_ROWS)
+        self.log_every = self.budget.log_every
         self.last_checkpoint = time.monotonic()
 
     def run(self) -> None:

@@ -12,7 +12,7 @@ import torch
 
 from savo_bench.algos.agent import Agent
 from savo_bench.bench import footprint
-from savo_bench.bench.plan import Pack
+from savo_bench.bench.cells import Pack
 from savo_bench.bench.training.seed import SeedRun
 
 HEARTBEAT = 2.0  # seconds between two writes of status.json; ours: fresh enough to watch, cheap enough to forget

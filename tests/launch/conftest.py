@@ -15,17 +15,17 @@ TESTS = Path(__file__).parent.parent
 
 # A grid in a process of its own, for signals.
 DRIVER = """
-    import sys, types
+    import sys
     sys.path[:0] = [{path!r}, {tests!r}, {source!r}]
     import fake_training
     fake_training.install()
     from pathlib import Path
     from small_grids import cell_of, grid_of
-    from savo_bench.bench import grid, launch, show
+    from savo_bench.bench import launch, show
     from savo_bench.bench.commands import run as verb
     from savo_bench.bench.launch import attached
     attached.WAIT = 0.2
-    grid.plan.probe = lambda _: types.SimpleNamespace(obs_dim=11, action_dim=3)  # nobody needs the simulator
+    fake_training.estimate_nothing()
     made = grid_of(Path({root!r}), cell_of({config}), {options})
     sys.exit(verb.run(made, launch.create(made.options), show.console()))
 """
@@ -40,6 +40,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.syspath_prepend(TESTS)
     monkeypatch.syspath_prepend(patch)
     monkeypatch.setitem(sys.modules, "savo_bench.bench.train", fake_training)
+    fake_training.estimate_nothing(monkeypatch.setattr)
     return tmp_path / "runs" / "name"
 
 

@@ -10,8 +10,8 @@ from fake_training import attempts
 from small_grids import cell_of, grid_of, read_until, run, wait_until
 
 from savo_bench.bench import ledger
+from savo_bench.bench.cells import seed_folder
 from savo_bench.bench.errors import UserError
-from savo_bench.bench.plan import seed_folder
 
 
 def test_a_failed_seed_has_its_reason_in_the_table_and_the_others_go_on(root):

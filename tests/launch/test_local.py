@@ -13,9 +13,9 @@ from fake_training import FakeConfig, attempts
 from small_grids import alive, cell_of, grid_of, pids, read_until, run, states, wait_until
 
 from savo_bench.bench import ledger
+from savo_bench.bench.cells import Budget, Cell, Pack, seed_folder
 from savo_bench.bench.launch import local
 from savo_bench.bench.launch.stop import SAME_STOP
-from savo_bench.bench.plan import Budget, Cell, Pack, seed_folder
 from savo_bench.results.format import SeedFolder
 
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from rich.console import Console
 
 from savo_bench.bench import ledger
+from savo_bench.bench.cells import Pack, seed_folder
 from savo_bench.bench.grid import Grid
 from savo_bench.bench.launch.launcher import board
 from savo_bench.bench.launch.slurm.queue import NAME, POLL, SlurmQueue, Task
 from savo_bench.bench.launch.stop import Stop
 from savo_bench.bench.ledger import CellState
-from savo_bench.bench.plan import Pack, seed_folder
 from savo_bench.bench.progress import Board
 
 

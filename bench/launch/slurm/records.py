@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from savo_bench.bench import ledger
+from savo_bench.bench.cells import Pack
 from savo_bench.bench.errors import UserError
-from savo_bench.bench.plan import Pack
 from savo_bench.results.format import CorruptFile, SeedFolder, read_json, write_json
 
 FOLDER = "slurm"

@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from savo_bench.bench.cells import Pack
 from savo_bench.bench.errors import UserError
 from savo_bench.bench.launch.launcher import THREAD_VARIABLES
 from savo_bench.bench.launch.slurm.commands import SlurmProblem, call, one_line
 from savo_bench.bench.launch.slurm.options import SlurmOptions
 from savo_bench.bench.launch.slurm.records import Submission, numbered, record
 from savo_bench.bench.launch.slurm.task import Train
-from savo_bench.bench.plan import Pack
 
 WARNING = 90  # seconds before the time limit in which a task saves: submitit's own
 ARRAY = 1_001  # SLURM's default for MaxArraySize

@@ -6,9 +6,9 @@ import subprocess
 from typing import NoReturn
 
 from savo_bench.bench import worker
+from savo_bench.bench.cells import Pack
 from savo_bench.bench.launch.problems import record
 from savo_bench.bench.launch.slurm.commands import PATIENCE
-from savo_bench.bench.plan import Pack
 
 
 class Train:

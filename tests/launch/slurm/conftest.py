@@ -3,11 +3,9 @@
 import os
 from pathlib import Path
 
+import fake_training
 import pytest
 from stand_ins import say
-
-from savo_bench.algos.agent import Spaces
-from savo_bench.bench import grid
 
 
 @pytest.fixture
@@ -16,7 +14,7 @@ def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "commands"
     folder.mkdir()
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setattr(grid.plan, "probe", lambda _: Spaces(11, 3))
+    fake_training.estimate_nothing(monkeypatch.setattr)
     say(folder, "sbatch", f'echo x >> {folder}/count; echo "Submitted batch job $(wc -l < {folder}/count)"')
     say(folder, "srun", "exit 1")
     say(folder, "squeue", "exit 0")

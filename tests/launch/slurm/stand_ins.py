@@ -9,12 +9,12 @@ import fake_training
 from fake_training import FakeConfig
 
 from savo_bench.bench import launch, ledger
+from savo_bench.bench.cells import Budget, Cell
 from savo_bench.bench.grid import Grid
 from savo_bench.bench.launch.slurm import records
 from savo_bench.bench.launch.slurm.launcher import Slurm
 from savo_bench.bench.launch.slurm.queue import SlurmQueue
 from savo_bench.bench.options import Options
-from savo_bench.bench.plan import Budget, Cell
 from savo_bench.results.format import SeedFolder, append_csv
 
 CELL = Cell("hopper", {}, "fake", FakeConfig(), {}, Budget("ci", 4, 1, 1))

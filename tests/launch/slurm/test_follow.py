@@ -4,9 +4,9 @@ from small_grids import run
 from stand_ins import CELL, finished, list_queue, planned
 
 from savo_bench.bench import ledger
+from savo_bench.bench.cells import Pack, seed_folder
 from savo_bench.bench.launch.slurm import follow
 from savo_bench.bench.launch.slurm.queue import SlurmQueue
-from savo_bench.bench.plan import Pack, seed_folder
 
 
 def test_followed_tasks_start_come_back_and_end_as_the_queue_says(commands, tmp_path):

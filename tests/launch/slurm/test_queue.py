@@ -6,8 +6,8 @@ from small_grids import run
 from stand_ins import CELL, begun, joined, list_queue, planned, say
 
 from savo_bench.bench import grid, ledger
+from savo_bench.bench.cells import seed_folder
 from savo_bench.bench.launch.slurm import records
-from savo_bench.bench.plan import seed_folder
 
 
 def test_states_come_from_files_and_queue_together(commands, tmp_path):

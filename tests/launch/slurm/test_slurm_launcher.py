@@ -7,10 +7,10 @@ from small_grids import run
 from stand_ins import CELL, begun, finished, joined, list_queue, planned, say
 
 from savo_bench.bench import ledger
+from savo_bench.bench.cells import seed_folder
 from savo_bench.bench.errors import UserError
 from savo_bench.bench.launch.slurm import records
 from savo_bench.bench.launch.slurm.queue import SlurmQueue
-from savo_bench.bench.plan import seed_folder
 
 
 def test_a_second_run_submits_only_what_nobody_has_in_hand(commands, tmp_path):

@@ -1,8 +1,8 @@
 """`bench play`: a film of a trained policy, and the returns of the episodes that it shows.
 
-The episodes are those of the run's last evaluation, played by the same code from the same random states: on a CPU they
-bring the very returns that evals.csv ends with. They are drawn afterwards, by taking each episode's actions once more,
-so that drawing has no part in what happens.
+The episodes are those of the run's last evaluation, played by the same code from the same random states: on a CPU their
+returns are those at the end of evals.csv. First they are played without pictures. Then the same actions are taken once
+more and drawn, so that drawing cannot change an episode.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from rich.progress import Progress
 from savo_bench import algos, envs
 from savo_bench.algos.agent import Agent, load_policy_state
 from savo_bench.algos.streams import Streams
-from savo_bench.bench import film, grammar, ledger, plan, show
+from savo_bench.bench import film, grammar, ledger, resolving, show
 from savo_bench.bench.errors import UserError
 from savo_bench.bench.evaluate import Evaluator
 from savo_bench.bench.film import Picture
@@ -49,7 +49,7 @@ def play(
     fps: float,
     out: Path | None,
 ) -> None:
-    """Write a film of a finished seed, of the lowest one if `seed` is None, and print what its episodes brought.
+    """Write a film of a finished seed, of the lowest one if `seed` is None, and print the returns of its episodes.
 
     `env` and `algo` are written as for `bench run`. At most `steps` steps of each episode are drawn, with at most `fps`
     pictures per second of the task's own time. Without `out` the film lies beside the policy.
@@ -85,11 +85,8 @@ def play(
     _tell(console, chosen, spec, takes[:episodes], path, compare=len(takes) == spec["budget"]["eval_episodes"])
 
 
-# ---- which policy
-
-
 def _cell(root: Path, env: str, algo: str) -> CellState:
-    """The cell under a name that `bench run --envs ENV --algos ALGO` would add to."""
+    """The cell of a set whose seeds `bench run --envs ENV --algos ALGO` would train."""
     task, algorithm = (_one(value, option) for value, option in ((env, "--env"), (algo, "--algo")))
     grammar.choose(task.name, envs.names(), "environment")
     grammar.choose(algorithm.name, algos.names(), "algorithm")
@@ -101,7 +98,7 @@ def _cell(root: Path, env: str, algo: str) -> CellState:
         if (spec["environment"]["name"], spec["algorithm"]["name"]) == (task.name, algorithm.name):
             budget = spec["budget"]  # what a variant is called depends on what its profile says anyway
             options = Options(envs=env, algos=algo, profile=budget["profile"], steps=budget["steps"])
-            (cell,) = plan.cells(options)
+            (cell,) = resolving.cells(options)
             if (cell.env_label, cell.variant) == (state.environment, state.variant):
                 return state
     there = [f"{state.variant} on {state.environment}" for state in found]
@@ -136,7 +133,7 @@ def _seed(cell: CellState, wanted: int | None) -> SeedState:
     if wanted is None:
         if not done:
             states = ", ".join(f"{number} {state}" for state, number in cell.count().items())
-            raise UserError(f"{what}: no seed is done ({states}); the same `bench run` again goes on", exit_code=1)
+            raise UserError(f"{what}: no seed is done ({states}); the same `bench run` resumes it", exit_code=1)
         return min(done, key=lambda seed: seed.seed)
     for seed in done:
         if seed.seed == wanted:
@@ -145,16 +142,13 @@ def _seed(cell: CellState, wanted: int | None) -> SeedState:
     for seed in cell.seeds:
         if seed.seed == wanted:
             at = f" at step {seed.step} of {seed.steps}" if seed.steps else ""
-            mend = "the policy is written at the end; the same `bench run` again goes on"
-            raise UserError(f"--seed {wanted}: {what} is {seed.state}{at} ({there}); {mend}", exit_code=1)
+            advice = "the policy is written at the end; the same `bench run` resumes it"
+            raise UserError(f"--seed {wanted}: {what} is {seed.state}{at} ({there}); {advice}", exit_code=1)
     raise UserError(f"--seed {wanted}: {what} has no such seed ({there})")
 
 
-# ---- the episodes
-
-
 class Take(gym.Wrapper):
-    """An episode as it is played: the seed of its reset, its actions, and in the end its row of evals.csv."""
+    """Records an episode: the seed of its reset, its actions, and at its end its row of evals.csv."""
 
     def __init__(self, env: gym.Env) -> None:
         super().__init__(env)
@@ -204,7 +198,7 @@ def perform(folder: SeedFolder, spec: Mapping[str, Any], episodes: int) -> list[
 def _agent(folder: SeedFolder, spec: Mapping[str, Any], env: gym.Env) -> Agent:
     """The agent of one seed, with the networks of its policy.pt."""
     entry = algos.get(spec["algorithm"]["name"])
-    types = plan.field_types(entry.config)
+    types = resolving.field_types(entry.config)
     try:
         policy = torch.load(folder.policy, map_location=CPU, weights_only=True)
         if spec_hash(policy["spec"]) != spec_hash(spec):
@@ -220,14 +214,11 @@ def _agent(folder: SeedFolder, spec: Mapping[str, Any], env: gym.Env) -> Agent:
     return agent
 
 
-# ---- the film
-
-
 class Camera:
     """Draws episodes into a film."""
 
     def __init__(self, task: Mapping[str, Any], path: Path, fps: float, steps: int | None) -> None:
-        """See that there are pictures, before anything long is done.
+        """Make the environment and draw one picture, so that a failure shows before the episodes are played.
 
         Raises:
             UserError: none can be drawn here.
@@ -272,17 +263,17 @@ class Camera:
         """Every so many steps a picture, and one of the end."""
         self.env.reset(seed=take.seed)
         yield self.picture()
-        rewards = 0.0
+        total = 0.0
         for step, action in enumerate(take.actions[: self._length(take)], 1):
             _, reward, *_ = self.env.step(action.copy())
-            rewards += float(reward)
+            total += float(reward)
             if step % self.every == 0 or step == self._length(take):
                 yield self.picture()
-        _, _, returned, length, *_ = take.row
-        if self._length(take) == length and rewards != returned:
+        _, _, recorded, length, *_ = take.row
+        if self._length(take) == length and total != recorded:
             raise UserError(
-                f"{self.env}: the same seed and actions bring {rewards} and not {returned}: this environment draws "
-                "from elsewhere than its np_random or is not fully reset by reset, so it cannot be filmed",
+                f"{self.env}: the same seed and actions give the return {total} and not {recorded}: this environment "
+                "draws from elsewhere than its np_random or is not fully reset by reset, so it cannot be filmed",
                 exit_code=1,
             )
 
@@ -291,18 +282,15 @@ class Camera:
         self.env.close()
 
 
-# ---- what is printed
-
-
 def _tell(
     console: Console, chosen: SeedState, spec: Mapping[str, Any], takes: Sequence[Take], path: Path, *, compare: bool
 ) -> None:
-    """What the episodes brought, whether that is what the run's last evaluation says, and where the film is."""
+    """Print the returns, whether they are those of the run's last evaluation, and where the film is."""
     names = [*envs.get(spec["environment"]["name"]).metrics]
     table = show.table("episode", "return", "length", *names, numbers=("episode", "return", "length", *names))
     for take in takes:
-        _, episode, returned, length, *metrics = take.row
-        table.add_row(text(int(episode)), show.decimal(returned), text(int(length)), *map(show.decimal, metrics))
+        _, episode, episode_return, length, *metrics = take.row
+        table.add_row(text(int(episode)), show.decimal(episode_return), text(int(length)), *map(show.decimal, metrics))
     console.print(table)
     if compare:
         rows = read_csv(chosen.folder.evals_csv)

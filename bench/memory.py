@@ -1,4 +1,4 @@
-"""What a pack costs beside its time: memory and weights."""
+"""What a training takes of memory: of the process, and of the networks that a seed acts with."""
 
 import re
 import resource
@@ -12,13 +12,13 @@ from savo_bench.algos.agent import Agent
 STATUS = Path("/proc/self/status")
 
 
-def weights(agent: Agent) -> int:
-    """How many weights the networks have that a seed acts with."""
+def policy_weights(agent: Agent) -> int:
+    """The number of weights of the networks that one seed acts with."""
     return sum(agent.networks[name].flat[0].numel() for name in agent.policy)
 
 
 def peak_memory(device: torch.device) -> float:
-    """The most bytes that this process held: on a GPU in torch's tensors there, else in all of its memory."""
+    """The largest number of bytes that this process held: on a GPU in torch's tensors there, else in all its memory."""
     if device.type == "cuda":
         return float(torch.cuda.max_memory_allocated(device))
     if STATUS.exists():  # Linux: its ru_maxrss begins with what the parent process held when it started this one

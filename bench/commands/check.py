@@ -1,4 +1,4 @@
-"""`bench check`: runs against a baseline, and how a baseline is written."""
+"""`bench check`: compares runs with a baseline, or writes them as one."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ _STYLES = {
 
 
 def update(root: Path, path: Path, console: Console) -> int:
-    """Write the baseline of a name's runs and say what it cannot gate.
+    """Write a baseline of the runs in a folder, and print what cannot be checked with it.
 
     Raises:
         UserError: seeds are not done (exit code 4), or the file cannot be written.
@@ -50,7 +50,7 @@ def update(root: Path, path: Path, console: Console) -> int:
 def check(
     root: Path, against: Path, console: Console, *, markdown: Path | None, junit: Path | None, throughput: float | None
 ) -> int:
-    """Judge a name's runs, print and write what came of it; returns the exit code.
+    """Compare the runs in a folder with a baseline; print and write the verdict; returns the exit code.
 
     Raises:
         UserError: the baseline is no baseline, or a file cannot be written.

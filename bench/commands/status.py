@@ -1,0 +1,30 @@
+"""`bench status`: prints the state of every seed of a set of cells."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from savo_bench.bench import launch, ledger, show
+
+
+def print_status(root: Path, console: Console) -> int:
+    """Print how many seeds of each cell are in each state, and why seeds are in theirs.
+
+    Args:
+        root: The folder of the name, `runs/<name>`.
+        console: Where to print.
+
+    Returns:
+        The exit code: 1 if a seed has failed, else 0.
+    """
+    queues = launch.queues(root).values()
+    cells = ledger.survey(root)
+    for queue in queues:
+        cells = queue.join(cells)
+    console.print(show.states_table(cells, {}, console.width))
+    for queue in queues:
+        for text in queue.notes():
+            show.line(console, f"note: {text}", "yellow")
+    for text, style in show.reasons(cells):
+        show.line(console, text, style)
+    return 1 if any(cell.count()["failed"] for cell in cells) else 0

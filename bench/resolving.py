@@ -1,0 +1,211 @@
+"""The names, fields and keywords of a `bench run` → cells. The registries say what there is; nothing is started."""
+
+import dataclasses
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+
+from savo_bench import algos, envs
+from savo_bench.bench import grammar, profiles
+from savo_bench.bench.cells import AnyConfig, Budget, Cell
+from savo_bench.bench.errors import UserError
+from savo_bench.bench.grammar import nearest
+from savo_bench.bench.options import Options, Setting
+from savo_bench.results.format import text
+
+Values = Mapping[str, object]  # field or keyword → value: as written (text, or typed in TOML) or converted
+Variant = tuple[algos.Entry, Values]  # an algorithm and its fields as written
+Task = tuple[envs.Environment, Values]  # an environment and its keywords as written
+
+
+def cells(options: Options) -> tuple[Cell, ...]:
+    """Every chosen variant on every chosen environment, in the order in which they were named.
+
+    Raises:
+        UserError: a name, a field or a value is not valid.
+    """
+    variants = _variants(options)
+    tasks, left_out = _tasks(options)
+    if not tasks:
+        raise UserError("; ".join(left_out))
+    settings = [*options.file_settings, *options.settings]
+    _check_settings(settings, [entry for entry, _ in variants], [environment for environment, _ in tasks])
+
+    found: dict[tuple[str, str], Cell] = {}
+    for task in tasks:
+        for variant in variants:
+            cell = _cell(options, variant, task)
+            found.setdefault(cell.key, cell)
+    return tuple(found.values())
+
+
+def unavailable(options: Options) -> list[str]:
+    """The environments that a tag or `all` stands for and this machine cannot make: one line each that says why.
+
+    Raises:
+        UserError: an environment is not valid.
+    """
+    return _tasks(options)[1]
+
+
+def _variants(options: Options) -> list[Variant]:
+    """The algorithms named by `--algos`; a field that is given more than once has the value of highest precedence."""
+    if not options.algos:
+        raise UserError(f"--algos: say what to train, for instance --algos {','.join(algos.names()[:2])}")
+    variants = []
+    for item in grammar.items(options.algos, "--algos"):
+        entry = algos.get(grammar.choose(item.name, algos.names(), "algorithm"))
+        known = field_types(entry.config)
+        for key, value in item.fields.items():
+            _check_field(key, known, f"{item.name}:{key}={value}", f"{item.name} has no field {key!r}")
+        layers = [_for_algorithm(source, entry.name, known) for source in (options.file_settings, options.settings)]
+        variants.append((entry, {**layers[0], **layers[1], **item.fields}))
+    return variants
+
+
+def _for_algorithm(settings: Iterable[Setting], name: str, known: Iterable[str]) -> dict[str, object]:
+    """The settings of one source that an algorithm takes; those that name it win over those that do not."""
+    general = {key: value for key, value in settings if key in known}
+    own = {key.removeprefix(f"{name}."): value for key, value in settings if key.startswith(f"{name}.")}
+    return general | own
+
+
+def _tasks(options: Options) -> tuple[list[Task], list[str]]:
+    """The environments named by `--envs`, also by a tag or `all`; and lines about those that cannot be made here.
+
+    Raises:
+        UserError: one is not valid, or is named itself and cannot be made here.
+    """
+    if not options.envs:
+        raise UserError("--envs: say on what to train, for instance --envs restricted-hopper, or a tag, or all")
+    choices = ["all", *envs.tags(), *envs.names()]
+    tasks: list[Task] = []
+    left_out: list[str] = []
+    for item in grammar.items(options.envs, "--envs"):
+        grammar.choose(item.name, choices, "environment or tag")
+        for environment in _members(item.name):
+            for key, value in item.fields.items():
+                where = f"{item.name}:{key}={value}"
+                _check_field(key, environment.keywords, where, f"{environment.name} has no keyword {key!r}")
+            layers = [
+                {key.removeprefix("env."): value for key, value in source if key.startswith("env.")}
+                for source in (options.file_settings, options.settings)
+            ]
+            taken = {key: value for key, value in (layers[0] | layers[1]).items() if key in environment.keywords}
+            keywords = taken | item.fields
+            reason = environment.unavailable(keywords)
+            if reason is None:
+                tasks.append((environment, keywords))
+            elif item.name == environment.name:
+                raise UserError(reason)
+            elif reason not in left_out:
+                left_out.append(reason)
+    return tasks, left_out
+
+
+def _members(name: str) -> list[envs.Environment]:
+    """The environments that a name, a tag or `all` stands for."""
+    if name in envs.names():
+        return [envs.get(name)]
+    if name == "all":
+        return [environment for environment in map(envs.get, envs.names()) if environment.benchmark]
+    return [envs.get(member) for member in envs.names(name)]
+
+
+def _check_settings(
+    settings: Iterable[Setting], entries: Sequence[algos.Entry], environments: Sequence[envs.Environment]
+) -> None:
+    """Refuse a setting that no chosen algorithm or environment takes.
+
+    Raises:
+        UserError: it names the nearest ones that there are.
+    """
+    known = {entry.name: field_types(entry.config) for entry in entries}
+    chosen = ", ".join(known)
+    keywords = {key for environment in environments for key in environment.keywords}
+    for key, value in settings:
+        where = f"--set {key}={text(value)}"
+        owner, dot, field = key.rpartition(".")
+        if not dot:
+            every = {name for fields in known.values() for name in fields}
+            _check_field(field, every, where, f"none of {chosen} has a field {field!r}")
+        elif owner == "env":
+            _check_field(field, keywords, where, f"no chosen environment has a keyword {field!r}")
+        elif owner not in known:
+            raise UserError(f"{where}: {owner!r} is not among the chosen algorithms ({chosen}) and is not env")
+        else:
+            _check_field(field, known[owner], where, f"{owner} has no field {field!r}")
+
+
+def _check_field(field: str, known: Iterable[str], where: str, complaint: str) -> None:
+    if field not in known:
+        raise UserError(f"{where}: {complaint}; {nearest(field, known)}")
+
+
+def field_types(config: type) -> dict[str, object]:
+    """The fields of a config's class, in order, with their types."""
+    hints = typing.get_type_hints(config)
+    return {field.name: hints[field.name] for field in dataclasses.fields(config)}
+
+
+def _cell(options: Options, variant: Variant, task: Task) -> Cell:
+    entry, fields = variant
+    environment, keywords = task
+    profile = profiles.get(options.profile)
+    budget = Budget(
+        profile=profile.name,
+        steps=options.steps or profiles.steps(profile, environment),
+        eval_every=options.eval_every or profile.eval_every,
+        eval_episodes=options.eval_episodes or profile.eval_episodes,
+    )
+    config, overrides = resolve(entry, profiles.config_fields(profile, environment, budget.steps), fields)
+    return Cell(
+        environment=environment.name,
+        env_keywords=_keywords(environment, keywords),
+        algorithm=entry.name,
+        config=config,
+        overrides=overrides,
+        budget=budget,
+    )
+
+
+def resolve(entry: algos.Entry, profile: Values, written: Values) -> tuple[AnyConfig, dict[str, object]]:
+    """Build a config. Later sources win: the class's defaults, the profile, the preset if one is chosen, `written`.
+
+    Returns:
+        The config, and those of the written fields that change something, in the config's order: they name the variant.
+
+    Raises:
+        UserError: a value is not of its field's type, or the config refuses it.
+    """
+    types = field_types(entry.config)
+    asked = {}
+    for key, value in written.items():
+        try:
+            asked[key] = grammar.convert(value, types[key])
+        except ValueError as error:
+            raise UserError(f"{key}={text(value)}: {error} ({entry.name})") from None
+    base = {key: value for key, value in profile.items() if key in types}
+    try:
+        usual = entry.config(**base)  # the variant without any field
+        if "preset" in asked and asked["preset"] != usual.preset:
+            base |= entry.config.PRESETS[asked["preset"]]
+            usual = entry.config(**base)
+        config = entry.config(**(base | asked))
+    except ValueError as error:
+        raise UserError(f"{error} ({entry.name})") from None
+    overrides = {key: asked[key] for key in types if key in asked and asked[key] != getattr(usual, key)}
+    return config, overrides
+
+
+def _keywords(environment: envs.Environment, written: Values) -> dict[str, object]:
+    """Keywords of an environment with the factory's types, without those whose value is the default."""
+    typed: dict[str, object] = {}
+    for key, parameter in environment.keywords.items():
+        if key in written:
+            try:
+                value = grammar.convert(written[key], grammar.parameter_type(parameter))
+            except ValueError as error:
+                raise UserError(f"{key}={text(written[key])}: {error} ({environment.name})") from None
+            if value != parameter.default:
+                typed[key] = value
+    return typed
