@@ -19,15 +19,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from savo_bench.results.format import CorruptFile, replacing
+from savo_bench.results.files import CorruptFile, replacing
+from savo_bench.results.format import replay_file, replay_files, state_file, state_steps
 
 SEGMENT = 100_000  # ours: records per log file; some 10 MB, so that what the buffer no longer holds can be deleted
 FLOAT32 = 4  # bytes
-
-
-def steps(folder: Path) -> list[int]:
-    """The steps of the states in a checkpoint folder, newest first."""
-    return sorted((int(path.stem.removeprefix("state-")) for path in folder.glob("state-*.pt")), reverse=True)
 
 
 def stage(folder: Path, step: int, state: Mapping[str, Any]) -> None:
@@ -40,13 +36,13 @@ def commit(folder: Path, step: int, oldest_record: int) -> None:
 
     `oldest_record` is the number of the oldest transition that this state's buffer holds.
     """
-    _staged(folder, step).replace(_state(folder, step))
-    for old in steps(folder)[2:]:
-        _state(folder, old).unlink()
-    previous = steps(folder)[-1]
+    _staged(folder, step).replace(state_file(folder, step))
+    for old in state_steps(folder)[2:]:
+        state_file(folder, old).unlink()
+    previous = state_steps(folder)[-1]
     needed = oldest_record - (step - previous)  # the previous state's buffer reaches back further
-    for path in folder.glob("replay-*.bin"):
-        if _first_record(path) + SEGMENT <= needed:
+    for first, path in replay_files(folder).items():
+        if first + SEGMENT <= needed:
             path.unlink()
 
 
@@ -56,7 +52,7 @@ def load(folder: Path, step: int) -> dict[str, Any]:
     Raises:
         CorruptFile: the state is damaged, or the log does not hold what it names.
     """
-    path = _state(folder, step)
+    path = state_file(folder, step)
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
@@ -75,8 +71,8 @@ def load(folder: Path, step: int) -> dict[str, Any]:
 
 def discard_after(folder: Path, step: int) -> None:
     """Forget states newer than `step`, and what a killed process left half-written."""
-    for newer in (found for found in steps(folder) if found > step):
-        _state(folder, newer).unlink()
+    for newer in (found for found in state_steps(folder) if found > step):
+        state_file(folder, newer).unlink()
     for path in folder.glob(".*"):
         path.unlink()
 
@@ -124,7 +120,7 @@ def read_records(folder: Path, start: int, stop: int, width: int) -> np.ndarray:
 def _segments(folder: Path, start: int, stop: int) -> list[tuple[Path, int, int]]:
     """Where records start..stop - 1 lie: (file, first record in it, the record after the last in it)."""
     firsts = range(start - start % SEGMENT, stop, SEGMENT)
-    return [(folder / f"replay-{first:09d}.bin", max(start - first, 0), min(stop - first, SEGMENT)) for first in firsts]
+    return [(replay_file(folder, first), max(start - first, 0), min(stop - first, SEGMENT)) for first in firsts]
 
 
 def common_steps(available: Mapping[int, Sequence[int]]) -> list[tuple[int, list[int]]]:
@@ -145,13 +141,7 @@ def common_steps(available: Mapping[int, Sequence[int]]) -> list[tuple[int, list
     return groups
 
 
-def _state(folder: Path, step: int) -> Path:
-    return folder / f"state-{step:09d}.pt"
-
-
 def _staged(folder: Path, step: int) -> Path:
-    return folder / f".state-{step:09d}.pt"
-
-
-def _first_record(path: Path) -> int:
-    return int(path.stem.removeprefix("replay-"))
+    """Where a state waits until it counts; hidden, so that no reader takes it for one that does."""
+    path = state_file(folder, step)
+    return path.with_name(f".{path.name}")

@@ -126,18 +126,19 @@ def run(
 @app.command()
 def status(name: Name = "default", runs: Runs = Path("runs")) -> int:
     """Say what is done, running, queued, failed, interrupted and missing, and why. Exit code 1 if anything failed."""
-    from savo_bench.bench import jobs, ledger
+    from savo_bench.bench import jobs, run_directory
+    from savo_bench.results.state import survey
 
-    root = ledger.root(runs, name)
+    root = run_directory.find(runs, name)
     known = jobs.Jobs(root)
-    cells = known.join(ledger.survey(root))
+    cells = known.join(survey(root))
     console = show.console()
     console.print(show.states_table(cells, {}, console.width))
     for text in known.notes():
         show.line(console, f"note: {text}", "yellow")
     for text, style in show.reasons(cells):
         show.line(console, text, style)
-    return 1 if any(cell.count()["failed"] for cell in cells) else 0
+    return 1 if any(cell.count()["failed"] or cell.count()["unreadable"] for cell in cells) else 0
 
 
 @app.command()
@@ -150,11 +151,12 @@ def report(
     per_seed: Annotated[bool, typer.Option("--per-seed", help="Draw a thin line per seed, too.")] = False,
 ) -> None:
     """Write a web page, Markdown, LaTeX, tables and figures, and print the scores."""
-    from savo_bench.bench import ledger, listing
+    from savo_bench.bench import listing, run_directory
+    from savo_bench.results.format import report_folder
 
-    root = ledger.root(runs, name)
+    root = run_directory.find(runs, name)
     options = {"summary": summary, "curves": curves, "per_seed": per_seed}
-    listing.print_report(root, out or root / "report", show.console(), **options)
+    listing.print_report(root, out or report_folder(root), show.console(), **options)
 
 
 @app.command()
@@ -170,11 +172,11 @@ def check(
     junit: Annotated[Path | None, typer.Option(help="Where to write it as JUnit XML.")] = None,
 ) -> int:
     """Judge runs by a baseline. Exit codes: 0 pass, 1 regression, 2 wrong usage, 3 cannot tell, 4 not measured."""
-    from savo_bench.bench import gate, ledger
+    from savo_bench.bench import gate, run_directory
 
     if (against is None) == (update is None):
         raise UserError("bench check: give either --against FILE or --update FILE")
-    root = ledger.root(runs, name)
+    root = run_directory.find(runs, name)
     if update is not None:
         return gate.update(root, update, show.console())
     assert against is not None
@@ -196,10 +198,10 @@ def play(
     out: Annotated[Path | None, typer.Option(help="A .gif or .mp4. Without it film.mp4 or .gif by the policy.")] = None,
 ) -> None:
     """Film the policy of a finished seed, and print what its episodes brought. Exit code 1 if that cannot be done."""
-    from savo_bench.bench import ledger
+    from savo_bench.bench import run_directory
     from savo_bench.bench.play import play
 
-    root = ledger.root(runs, name)
+    root = run_directory.find(runs, name)
     play(root, env, algo, seed, show.console(), episodes=episodes, steps=steps, fps=fps, out=out)
 
 

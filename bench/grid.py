@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from savo_bench.bench import cost, grammar, ledger, plan, provenance, show
+from savo_bench.bench import cost, grammar, plan, provenance, run_directory, show
 from savo_bench.bench.errors import UserError
 from savo_bench.bench.jobs import Jobs
 from savo_bench.bench.launch import Launcher, Problems, Stop, Stopped
 from savo_bench.bench.launch.local import Inline, Local, gpus
-from savo_bench.bench.ledger import CellState, SeedState
 from savo_bench.bench.options import Options
 from savo_bench.bench.plan import Cell, Pack, Todo, seed_folder
 from savo_bench.bench.progress import Board
+from savo_bench.results.state import STATES, CellState, SeedState, state_of
 
 if TYPE_CHECKING:
     from savo_bench.algos.agent import Spaces
@@ -67,7 +67,7 @@ class Grid:
     def _state(self, cell: Cell, seed: int) -> SeedState:
         folder = seed_folder(self.root, cell, seed)
         if folder.path not in self._done:
-            found = ledger.state(folder)
+            found = state_of(folder)
             if found.state != "done":
                 return found
             self._done[folder.path] = found
@@ -84,7 +84,7 @@ class Grid:
 
     def claim(self, pack: Pack) -> Pack | None:
         """A pack without the seeds that another process has trained, or trains, by now."""
-        states = (ledger.state(seed_folder(pack.root, pack.cell, seed)) for seed in pack.seeds)
+        states = (state_of(seed_folder(pack.root, pack.cell, seed)) for seed in pack.seeds)
         left = tuple(state.seed for state in states if state.trainable)
         return plan.with_seeds(pack, left) if left else None
 
@@ -101,7 +101,7 @@ def prepare(options: Options) -> Grid:
         workers = options.slurm.array_parallelism
     else:
         workers = 1 if options.on == "inline" else options.workers or _workers(device)
-    ledger.check_specs(options.root, cells)
+    run_directory.check_specs(options.root, cells)
     left_out = tuple(plan.unavailable(options))
     return Grid(options, cells, grammar.seeds(options.seeds), device, workers, left_out)
 
@@ -155,9 +155,9 @@ def estimate(grid: Grid, packs: Sequence[Pack], todo: Sequence[Todo]) -> str:
 
 def standing(grid: Grid, states: Sequence[CellState]) -> str:
     """One line: what there is to do."""
-    counts = {state: sum(cell.count()[state] for cell in states) for state in ledger.STATES}
+    counts = {state: sum(cell.count()[state] for cell in states) for state in STATES}
     every = [seed for cell in states for seed in cell.seeds]
-    unreadable = sum(seed.unreadable for seed in every)
+    unreadable = sum(seed.state == "unreadable" for seed in every)
     counts["failed"] = sum(seed.state == "failed" and seed.trainable for seed in every)
     words = {"missing": "new", "interrupted": "interrupted", "failed": "failed before"}
     parts = [f"{counts[state]} {word}" for state, word in words.items() if counts[state]]
@@ -251,7 +251,7 @@ def run(grid: Grid, console: Console) -> int:
     launcher: Launcher = Inline() if grid.options.on == "inline" else Local(grid.workers)
     try:
         with Stop() as stop:
-            ledger.ask(grid.root, grid.cells, grid.seeds)
+            run_directory.ask(grid.root, grid.cells, grid.seeds)
             problems = _train(grid, launcher, console, stop)
     except Stopped as stopped:
         if stopped.killed:
@@ -326,7 +326,7 @@ def _launch(
         console,
         seeds=grid.size,
         done=sum(seed.state == "done" for seed in every),
-        failed=sum(seed.unreadable for seed in every),
+        failed=sum(seed.state == "unreadable" for seed in every),
         workers=grid.workers,
         queue=[(pack, cost.pack_seconds(pack)) for pack in packs],
     )

@@ -15,18 +15,19 @@ import re
 import secrets
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from savo_bench.bench import ledger
 from savo_bench.bench.errors import UserError
-from savo_bench.bench.ledger import CellState, SeedState
 from savo_bench.bench.plan import Pack
-from savo_bench.results.format import CorruptFile, SeedFolder, read_json, write_json
+from savo_bench.results.files import CorruptFile, read_json, write_json
+from savo_bench.results.format import SeedFolder, launcher_folder
+from savo_bench.results.lock import acquire
+from savo_bench.results.state import CellState, QueueEntry, SeedState, state_of
 
-FOLDER = "slurm"
+FOLDER = "slurm"  # the launcher as status.json names it, and its folder
 POLL = 5.0  # seconds between two looks at the queue; ours: a controller that thousands share is asked sparingly
 PATIENCE = 30.0  # seconds until a command of SLURM counts as hung; ours
 
@@ -107,6 +108,16 @@ class Task:
         output = f"; its output is in {log}" if log.exists() else ""
         return f"job {self.id} {ENDED[self.state]}{output}"
 
+    @property
+    def entry(self) -> QueueEntry:
+        """What the queue says of its seeds."""
+        if not self.active:
+            return QueueEntry(FOLDER, self.id, "ended", self.verdict)
+        if self.waits:
+            return QueueEntry(FOLDER, self.id, "waiting", f"job {self.job}: {self.reason}")
+        doing = "starting" if self.state == "RUNNING" else self.state.lower()
+        return QueueEntry(FOLDER, self.id, "active", f"job {self.id} is {doing}")
+
 
 # ---- records
 
@@ -115,7 +126,7 @@ def record(root: Path, packs: Sequence[Pack]) -> Submission:
     """Write down an array of packs that is going to be submitted."""
     token = secrets.token_hex(4)
     tasks = tuple(Planned(pack.cell.env_label, pack.cell.variant, pack.seeds) for pack in packs)
-    submission = Submission(root / FOLDER / token, f"bench-{root.name}-{token}", None, tasks)
+    submission = Submission(launcher_folder(root, FOLDER) / token, f"bench-{root.name}-{token}", None, tasks)
     submission.folder.mkdir(parents=True)
     _write(submission)
     return submission
@@ -140,7 +151,7 @@ def submissions(root: Path) -> list[Submission]:
         UserError: a record is unreadable, so that nobody can say which seeds a job has.
     """
     found = []
-    for path in (root / FOLDER).glob("*/submission.json"):
+    for path in launcher_folder(root, FOLDER).glob("*/submission.json"):
         try:
             known = read_json(path)
             tasks = tuple(
@@ -155,9 +166,9 @@ def submissions(root: Path) -> list[Submission]:
 @contextlib.contextmanager
 def submitting(root: Path, waiting: Callable[[], None]) -> Iterator[None]:
     """Hold the right to submit for a name; `waiting` is called again and again while another process holds it."""
-    folder = root / FOLDER
+    folder = launcher_folder(root, FOLDER)
     folder.mkdir(parents=True, exist_ok=True)
-    while (lock := ledger.acquire(folder / "lock")) is None:
+    while (lock := acquire(folder / "lock")) is None:
         waiting()
     try:
         yield
@@ -185,7 +196,7 @@ class Jobs:
         Raises:
             UserError: a record of a submission is unreadable.
         """
-        if not (self.root / FOLDER).is_dir():
+        if not launcher_folder(self.root, FOLDER).is_dir():
             return list(cells)
         undone = {seed.folder.path for cell in cells for seed in cell.seeds if seed.state != "done"}
         self._look([each for each in submissions(self.root) if undone & set(_folders(self.root, each))])
@@ -196,31 +207,9 @@ class Jobs:
             for folder in _task_folders(self.root, task.planned):
                 if folder not in latest or not latest[folder].active:
                     latest[folder] = task
-        return [
-            replace(cell, seeds=tuple(self._joined(seed, latest.get(seed.folder.path)) for seed in cell.seeds))
-            for cell in cells
-        ]
-
-    def _joined(self, seed: SeedState, task: Task | None) -> SeedState:
-        """A seed with what is known of its task."""
-        if task is None or seed.state == "done" or self.problem:
-            return seed
-        if task.active:
-            known = replace(seed, task=task.id)
-            if seed.state not in ("missing", "interrupted"):
-                return known
-            if task.waits:
-                why = f"job {task.job}: {task.reason}"
-                return replace(known, state="queued", reason=why)
-            doing = "starting" if task.state == "RUNNING" else task.state.lower()
-            return replace(known, state="running", reason=f"job {task.id} is {doing}")
-        seed = ledger.state(seed.folder)  # once more, as the task may have ended after the first look
-        owner = seed.owner or {}
-        if seed.state == "running" and owner.get("launcher") == "slurm" and not ledger.locked(seed.folder.lock):
-            return replace(seed, state="interrupted", reason=task.verdict)  # its last heartbeat is still fresh
-        if seed.state in ("missing", "interrupted"):
-            return replace(seed, reason=task.verdict)
-        return seed
+        if self.problem:
+            return list(cells)
+        return [replace(cell, seeds=tuple(_joined(seed, latest) for seed in cell.seeds)) for cell in cells]
 
     def unknown(self) -> list[str]:
         """Submissions of which nobody can say whether they still wait or run."""
@@ -246,6 +235,12 @@ class Jobs:
             self.problem = str(error)
             self.tasks = [Task(each, index, each.job, "") for each in submitted for index in range(len(each.tasks))]
         self._asked = time.monotonic()
+
+
+def _joined(seed: SeedState, latest: Mapping[Path, Task]) -> SeedState:
+    """A seed that is judged again if it has a task, which may have ended since."""
+    task = latest.get(seed.folder.path)
+    return seed if task is None or seed.state == "done" else state_of(seed.folder, queue=task.entry)
 
 
 def _folders(root: Path, submission: Submission) -> Iterator[Path]:

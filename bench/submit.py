@@ -6,14 +6,14 @@ from dataclasses import dataclass, field, replace
 
 from rich.console import Console
 
-from savo_bench.bench import cost, grid, jobs, ledger, show
+from savo_bench.bench import cost, grid, jobs, run_directory, show
 from savo_bench.bench.errors import UserError
 from savo_bench.bench.grid import Grid
 from savo_bench.bench.jobs import Task
 from savo_bench.bench.launch import Stop, Stopped, slurm
-from savo_bench.bench.ledger import CellState
 from savo_bench.bench.plan import Pack, seed_folder
 from savo_bench.bench.progress import Board
+from savo_bench.results.state import CellState, state_of
 
 
 def run(planned: Grid, console: Console) -> int:
@@ -57,7 +57,7 @@ def _submit(planned: Grid, console: Console, stop: Stop) -> int | None:
         packs, lines = grid.announcement(planned, states)
         for text, style in lines:
             show.line(console, text, style)
-        ledger.ask(planned.root, planned.cells, planned.seeds)
+        run_directory.ask(planned.root, planned.cells, planned.seeds)
         submitted = slurm.submit(planned.root, packs, planned.options.slurm) if packs else []
     if submitted:
         numbers = ", ".join(str(each.job) for each in submitted)
@@ -67,7 +67,9 @@ def _submit(planned: Grid, console: Console, stop: Stop) -> int | None:
         show.line(console, "nothing to submit: what can be trained is done, queued or running")
     if planned.options.wait:
         return None
-    unreadable = [replace(cell, seeds=tuple(seed for seed in cell.seeds if seed.unreadable)) for cell in states]
+    unreadable = [
+        replace(cell, seeds=tuple(seed for seed in cell.seeds if seed.state == "unreadable")) for cell in states
+    ]
     for text, style in show.reasons(unreadable):
         show.line(console, text, style)
     show.line(console, "`bench status` says how they stand; --wait follows them")
@@ -116,7 +118,7 @@ def _problem(task: Task | None, pack: Pack) -> str | None:
         return None
     if task.active:
         return f"job {task.id} is queued again"
-    states = {ledger.state(seed_folder(pack.root, pack.cell, seed)).state for seed in pack.seeds}
+    states = {state_of(seed_folder(pack.root, pack.cell, seed)).state for seed in pack.seeds}
     return task.verdict if states & {"missing", "interrupted"} else None
 
 
@@ -133,7 +135,7 @@ def _follow(planned: Grid, console: Console, stop: Stop) -> None:
         console,
         seeds=planned.size,
         done=sum(seed.state == "done" for seed in every),
-        failed=sum(seed.unreadable for seed in every),
+        failed=sum(seed.state == "unreadable" for seed in every),
         workers=min(planned.workers, max(1, len(packs))),
         queue=[(pack, cost.pack_seconds(pack)) for pack in packs.values()],
     )

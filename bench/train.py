@@ -30,13 +30,16 @@ from savo_bench.algos.agent import Agent, Batch, Noise, load_seed_state, policy_
 from savo_bench.algos.noise import exploration
 from savo_bench.algos.replay import Layout, Replay
 from savo_bench.algos.streams import Streams, standard_normal
-from savo_bench.bench import checkpoint, footprint, ledger
+from savo_bench.bench import checkpoint, footprint, run_directory
 from savo_bench.bench.errors import UserError
 from savo_bench.bench.evaluate import Episode, Evaluator, describe
 from savo_bench.bench.plan import Pack
 from savo_bench.bench.provenance import provenance
 from savo_bench.bench.spaces import spaces_of
-from savo_bench.results.format import CorruptFile, SeedFolder, append_csv, reaches, truncate
+from savo_bench.results.files import CorruptFile, append_csv, reaches, truncate
+from savo_bench.results.format import SeedFolder, state_steps
+from savo_bench.results.lock import acquire
+from savo_bench.results.state import state_of
 
 HEARTBEAT = 2.0  # seconds between two writes of status.json; ours: fresh enough to watch, cheap enough to forget
 LOG_ROWS = 200  # ours: rows of train.csv over a whole run, enough for a curve
@@ -60,7 +63,7 @@ def train_pack(pack: Pack) -> None:
         UserError: a folder holds another config, or cannot be written.
     """
     torch.set_flush_denormal(True)  # denormal numbers are slow, and must be treated alike everywhere
-    ledger.check_specs(pack.root, [pack.cell])
+    run_directory.check_specs(pack.root, [pack.cell])
     with contextlib.ExitStack() as locks, _stop_on_signal() as stop:
         seeds = [seed for seed in pack.seeds if _take(pack, seed, locks)]
         available = {seed: _usable_steps(pack, seed) for seed in seeds}
@@ -72,22 +75,26 @@ def train_pack(pack: Pack) -> None:
 
 
 def _take(pack: Pack, seed: int, locks: contextlib.ExitStack) -> bool:
-    """Lock a seed's folder and write its run.json; False if another process has it or it is done."""
+    """Lock a seed's folder and write its run.json; False if it is done, unreadable or another process has it."""
     folder = SeedFolder(pack.folder(seed))
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
-        lock = ledger.acquire(folder.lock)
+        lock = acquire(folder.lock)
     except OSError as error:
         raise UserError(f"{folder.path}: cannot be written ({error.strerror})") from None
     if lock is None:
         return False
     locks.callback(os.close, lock)
-    if ledger.trained_elsewhere(folder, pack.launcher):
-        return False
-    if folder.read_run() is None:
+    found = state_of(folder, asking={"launcher": pack.launcher, "job": _job(pack)})
+    if found.trainable and found.run is None:
         record = provenance(device=pack.device, launcher=pack.launcher, pack=pack.seeds)
         folder.write_run(pack.cell.spec(seed), record)
-    return folder.state().name != "done"
+    return found.trainable
+
+
+def _job(pack: Pack) -> str | None:
+    """The SLURM job that this process is; several processes that were started within one job are none."""
+    return os.environ.get("SLURM_JOB_ID") if pack.launcher == "slurm" else None
 
 
 def _usable_steps(pack: Pack, seed: int) -> list[int]:
@@ -97,7 +104,7 @@ def _usable_steps(pack: Pack, seed: int) -> list[int]:
     """
     folder = SeedFolder(pack.folder(seed))
     usable = []
-    for step in checkpoint.steps(folder.checkpoint):
+    for step in state_steps(folder.checkpoint):
         try:
             state = checkpoint.load(folder.checkpoint, step)
             reaches(folder.evals_csv, state["evals_bytes"])

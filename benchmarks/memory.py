@@ -109,12 +109,12 @@ def resume(root: Path, steps: int, buffer_size: int, seeds: int) -> dict[str, fl
     one_core.pin(None)
     from savo_bench.bench import checkpoint
     from savo_bench.bench.train import Training
-    from savo_bench.results.format import SeedFolder
+    from savo_bench.results.format import SeedFolder, state_steps
 
     pack = pack_of(root, steps, buffer_size, seeds)
     start = time.perf_counter()
     folders = [SeedFolder(pack.folder(seed)).checkpoint for seed in pack.seeds]
-    step = checkpoint.steps(folders[0])[0]
+    step = state_steps(folders[0])[0]
     for folder in folders:
         checkpoint.load(folder, step)  # as a worker does to see which states are sound
     loop = Training(pack, pack.seeds, step, threading.Event())

@@ -9,7 +9,8 @@ import torch
 from savo_bench import algos, envs
 from savo_bench.bench import plan, profiles, train
 from savo_bench.bench.plan import Budget, Cell, Pack
-from savo_bench.results.format import SeedFolder, read_json
+from savo_bench.results.files import read_json
+from savo_bench.results.format import SeedFolder
 
 SMALL = {"hidden": (24, 17), "batch_size": 19, "warmup_steps": 60, "lr": 1e-3}  # odd sizes: no register is full
 # Every algorithm of the registry, the dear ones made smaller.

@@ -16,9 +16,10 @@ import torch
 from small_runs import assert_same_run, cell, one_thread, pack, status, stop_at
 
 from savo_bench import envs
-from savo_bench.bench import checkpoint, ledger, train
+from savo_bench.bench import checkpoint, train
 from savo_bench.bench.errors import UserError
-from savo_bench.results.format import SeedFolder
+from savo_bench.results.format import SeedFolder, state_steps
+from savo_bench.results.state import state_of
 
 __all__ = ["one_thread", "stop_at"]  # fixtures
 
@@ -181,7 +182,7 @@ def test_no_checkpoint_holds_a_network_that_is_not_finite(tmp_path, at_step):
     with pytest.raises(train.Interrupted):
         train.train_pack(hit)
     assert status(hit.folder(0))["state"] == "failed"
-    assert not checkpoint.steps(SeedFolder(hit.folder(0)).checkpoint)
+    assert not state_steps(SeedFolder(hit.folder(0)).checkpoint)
 
 
 def test_when_every_seed_has_failed_the_pack_ends(tmp_path, at_step):
@@ -201,7 +202,7 @@ def stopped_twice(tmp_path, stop_at):
         with pytest.raises(train.Interrupted):
             train.train_pack(stopped)
     stop_at(None)
-    assert checkpoint.steps(SeedFolder(stopped.folder(3)).checkpoint) == [220, 170]
+    assert state_steps(SeedFolder(stopped.folder(3)).checkpoint) == [220, 170]
     return calm, stopped
 
 
@@ -287,7 +288,7 @@ def test_a_full_disk_ends_the_attempt_and_keeps_what_was_saved(tmp_path, stop_at
         with pytest.raises(OSError, match="No space left"):
             train.train_pack(stopped)
     stop_at(None)
-    assert checkpoint.steps(SeedFolder(stopped.folder(3)).checkpoint) == [220, 170]
+    assert state_steps(SeedFolder(stopped.folder(3)).checkpoint) == [220, 170]
     train.train_pack(stopped)
     assert status(stopped.folder(3))["resumed_from"] == 220
     assert_same_run(calm.folder(3), stopped.folder(3))
@@ -331,7 +332,7 @@ def test_a_disk_that_is_really_full_loses_no_finished_result_and_no_checkpoint(t
     filling = pack(small_disk, cell("td3"), 3, checkpoint_every=1e-9)  # after every step
     with pytest.raises(OSError, match="No space left"):
         train.train_pack(filling)
-    saved = checkpoint.steps(SeedFolder(filling.folder(3)).checkpoint)[0]
+    saved = state_steps(SeedFolder(filling.folder(3)).checkpoint)[0]
     assert saved > 150
     assert_same_run(calm.folder(0), filling.folder(0))
     (small_disk / "filler").unlink()
@@ -348,7 +349,7 @@ def test_a_disk_that_became_read_only_is_named_and_can_still_be_looked_at(small_
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
     with pytest.raises(UserError, match=r"seed-0003: cannot be written \(Read-only file system\)"):
         train.train_pack(stopped)
-    assert ledger.state(SeedFolder(stopped.folder(3))).state == "interrupted"
+    assert state_of(SeedFolder(stopped.folder(3))).state == "interrupted"
 
 
 def test_a_folder_that_vanishes_ends_the_attempt_and_the_next_one_starts_over(tmp_path, at_step):
@@ -396,7 +397,7 @@ def test_a_killed_parent_costs_neither_what_is_done_nor_what_was_saved(tmp_path)
     variant = "td3__hidden-16-16__batch_size-16__warmup_steps-100"
     done, hit = (SeedFolder(tmp_path / "hit" / "default" / FAST / variant / f"seed-000{seed}") for seed in (0, 1))
     parent = start("hit")
-    while not checkpoint.steps(hit.checkpoint):
+    while not state_steps(hit.checkpoint):
         assert parent.poll() is None, "it ended before it could be killed"
         time.sleep(0.02)
     before = (done.path / "evals.csv").stat().st_mtime_ns
@@ -451,6 +452,6 @@ def test_only_the_states_and_segments_that_are_needed_are_kept(tmp_path, monkeyp
         checkpoint.stage(tmp_path, added, state)
         checkpoint.commit(tmp_path, added, oldest)
         assert np.array_equal(checkpoint.read_records(tmp_path, oldest, added, 2), rows[oldest:added])
-    assert checkpoint.steps(tmp_path) == [100, 75]
+    assert state_steps(tmp_path) == [100, 75]
     assert checkpoint.load(tmp_path, 75)["x"] == 75
     assert sorted(path.name for path in tmp_path.glob("replay-*"))[0] == "replay-000000040.bin"  # 75 - 30 = 45

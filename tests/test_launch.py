@@ -19,13 +19,14 @@ import pytest
 from fake_training import FakeConfig, attempts
 from rich.console import Console
 
-from savo_bench.bench import grid, ledger, provenance, show, worker
+from savo_bench.bench import grid, provenance, run_directory, show, worker
 from savo_bench.bench.errors import UserError
 from savo_bench.bench.launch import Stop, local
 from savo_bench.bench.options import Options
 from savo_bench.bench.plan import Budget, Cell, Pack, seed_folder
 from savo_bench.bench.progress import Board
 from savo_bench.results.format import SeedFolder, Status
+from savo_bench.results.state import state_of
 
 TESTS = Path(__file__).parent
 
@@ -92,7 +93,8 @@ def test_a_killed_worker_fails_its_own_pack_only_and_is_resumed_by_the_next_run(
     assert code == 1
     assert states(planned) == ["done", "failed", "done", "done"]
     assert "worker died (signal 9)" in output
-    assert seed_folder(root, planned.cells[0], 1).state() == ("failed", "worker died (signal 9)")
+    died = state_of(seed_folder(root, planned.cells[0], 1))
+    assert (died.state, died.reason) == ("failed", "worker died (signal 9)")
     code, output = run(grid_of(root, *planned.cells))
     assert (code, attempts(root)[-1]) == (0, ("dies", 1, 2))
     assert "1 failed before" in output
@@ -565,8 +567,8 @@ def test_a_seed_is_told_from_its_lock_while_a_worker_trains_it(root, drive):
     drive("seconds=0.1, steps=400", "seeds=1")
     wait_until(lambda: len(attempts(root)) == 1)
     folder = seed_folder(root, cell_of(), 0)
-    wait_until(lambda: ledger.state(folder).state == "running" and ledger.state(folder).owner is not None)
-    assert ledger.state(folder).who == f"host {socket.gethostname()}, pid {pids(root)[0]}"
+    wait_until(lambda: state_of(folder).state == "running" and state_of(folder).owner is not None)
+    assert state_of(folder).who == f"host {socket.gethostname()}, pid {pids(root)[0]}"
 
 
 def test_what_no_file_can_say_is_said_at_the_end(root, monkeypatch):
@@ -583,7 +585,7 @@ def test_a_disk_that_fills_up_under_the_grid_is_one_line(root, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device", "somewhere")
 
-    monkeypatch.setattr(ledger, "ask", full)
+    monkeypatch.setattr(run_directory, "ask", full)
     with pytest.raises(UserError, match="somewhere: No space left on device") as caught:
         run(grid_of(root))
     assert caught.value.exit_code == 1

@@ -17,7 +17,8 @@ from small_runs import VARIANTS, assert_same_run, cell, one_thread, pack, status
 from savo_bench.algos.catalogue import INVERTED_FROM
 from savo_bench.bench import checkpoint, train
 from savo_bench.bench.errors import UserError
-from savo_bench.results.format import SeedFolder, read_csv
+from savo_bench.results.files import read_csv
+from savo_bench.results.format import SeedFolder, state_steps
 
 __all__ = ["one_thread", "stop_at"]  # fixtures
 
@@ -107,7 +108,7 @@ def test_a_stop_during_an_evaluation_leaves_it_to_the_next_attempt(tmp_path, mon
     monkeypatch.setattr(train.threading, "Event", lambda: event)
     with pytest.raises(train.Interrupted):
         train.train_pack(stopped)
-    assert checkpoint.steps(SeedFolder(stopped.folder(3)).checkpoint) == [150]
+    assert state_steps(SeedFolder(stopped.folder(3)).checkpoint) == [150]
     assert not (stopped.folder(3) / "evals.csv").exists()
     monkeypatch.undo()
     train.train_pack(stopped)
@@ -187,7 +188,7 @@ def test_a_run_killed_at_random_moments_ends_as_the_undisturbed_one(tmp_path, al
     for _ in range(3):
         attempt = start("killed")
         deadline = time.monotonic() + 60
-        while max(checkpoint.steps(folder.checkpoint), default=0) <= saved:
+        while max(state_steps(folder.checkpoint), default=0) <= saved:
             assert attempt.poll() is None, "it ended before it could be killed"
             assert time.monotonic() < deadline, "it saved nothing"
             time.sleep(0.05)
@@ -195,7 +196,7 @@ def test_a_run_killed_at_random_moments_ends_as_the_undisturbed_one(tmp_path, al
         os.kill(status(folder.path)["owner"]["pid"], signal.SIGKILL)
         assert attempt.wait() == 1
         assert status(folder.path)["resumed_from"] == saved
-        saved = checkpoint.steps(folder.checkpoint)[0]
+        saved = state_steps(folder.checkpoint)[0]
     assert start("killed").wait() == 0
     assert status(folder.path)["resumed_from"] == saved > 0
     assert calm.wait() == 0

@@ -15,12 +15,14 @@ from fake_training import FakeConfig
 from rich.console import Console
 
 from savo_bench.algos.agent import Spaces
-from savo_bench.bench import grid, jobs, ledger, options, show, submit, worker
+from savo_bench.bench import grid, jobs, options, run_directory, show, submit, worker
 from savo_bench.bench.errors import UserError
 from savo_bench.bench.launch import slurm
 from savo_bench.bench.options import Slurm
 from savo_bench.bench.plan import Budget, Cell, Pack, seed_folder
-from savo_bench.results.format import SeedFolder, append_csv
+from savo_bench.results.files import append_csv
+from savo_bench.results.format import SeedFolder
+from savo_bench.results.state import state_of, survey
 
 CELL = Cell("hopper", {}, "fake", FakeConfig(), {}, Budget("ci", 4, 1, 1))
 
@@ -65,7 +67,7 @@ def queue(root: Path, folder: Path, *lines: str) -> None:
 
 
 def states(root: Path) -> list[tuple[str, str | None]]:
-    (cell,) = jobs.Jobs(root).join(ledger.survey(root))
+    (cell,) = jobs.Jobs(root).join(survey(root))
     return [(seed.state, seed.reason) for seed in cell.seeds]
 
 
@@ -246,7 +248,7 @@ def test_where_squeue_fails_nothing_is_claimed_and_nothing_submitted(commands, t
     run(planned(root, 2))
     say(commands, "squeue", 'echo "slurm_load_jobs error: Unable to contact slurm controller" >&2; exit 1')
     known = jobs.Jobs(root)
-    known.join(ledger.survey(root))
+    known.join(survey(root))
     (note,) = known.notes()
     assert note.endswith("Unable to contact slurm controller; what became of job 1 is not known")
     assert [state for state, _ in states(root)] == ["missing", "missing"]
@@ -267,7 +269,7 @@ def test_a_failed_seed_whose_pack_goes_on_is_not_submitted_again(commands, tmp_p
 def test_a_submission_that_never_came_to_be_leaves_no_trace_in_the_states(commands, tmp_path):
     root = tmp_path / "name"
     each = planned(root, 1)
-    ledger.ask(root, each.cells, each.seeds)
+    run_directory.ask(root, each.cells, each.seeds)
     jobs.record(root, grid.announcement(each, each.look())[0])
     assert commands.is_dir()
     assert states(root) == [("missing", None)]
@@ -299,7 +301,7 @@ def test_an_unreadable_seed_is_named_and_not_taken_for_queued(commands, tmp_path
     code, output = run(planned(root, 2))
     assert code == 1
     assert "nothing to submit: " in output
-    assert "fake seed 1: failed: " in output
+    assert "fake seed 1: unreadable: " in output
     assert "mend it, or delete" in output
 
 
@@ -325,7 +327,7 @@ def test_followed_tasks_start_come_back_and_end_as_the_queue_says(commands, tmp_
     def after(*lines: str) -> list[tuple[object, ...]]:
         queue(root, commands, *lines)
         known = jobs.Jobs(root)
-        known.join(ledger.survey(root))
+        known.join(survey(root))
         told.clear()
         follower.tell(known.tasks)
         return list(told)
@@ -373,28 +375,34 @@ def worker_spec() -> dict[str, Any]:
 # ---- hosts whose locks nobody else sees
 
 
+def claimed(folder: SeedFolder, launcher: str) -> bool:
+    """Whether a task or another process of this host, once it holds the lock, may train a seed."""
+    job = os.environ.get("SLURM_JOB_ID") if launcher == "slurm" else None
+    return state_of(folder, asking={"launcher": launcher, "job": job}).trainable
+
+
 def test_what_another_host_trains_is_running_until_its_heartbeat_is_old(tmp_path):
     folder = seed_folder(tmp_path, CELL, 0)
     begun(folder, host="another")
-    assert ledger.state(folder).state == "running"
-    assert ledger.trained_elsewhere(folder, "local")
+    assert state_of(folder).state == "running"
+    assert not claimed(folder, "local")
     status = folder.read_status()
     assert status is not None
     folder.write_status({**status, "heartbeat": time.time() + 600})  # its clock is ahead
-    assert ledger.state(folder).state == "running"
+    assert state_of(folder).state == "running"
     folder.write_status({**status, "heartbeat": time.time() - 600})
-    assert ledger.state(folder).state == "interrupted"
-    assert not ledger.trained_elsewhere(folder, "local")
+    assert state_of(folder).state == "interrupted"
+    assert claimed(folder, "local")
 
 
 def test_a_task_takes_its_own_former_life_for_dead(tmp_path, monkeypatch):
     folder = seed_folder(tmp_path, CELL, 0)
     begun(folder, host="another", launcher="slurm", job="12")
     monkeypatch.setenv("SLURM_JOB_ID", "12")
-    assert not ledger.trained_elsewhere(folder, "slurm")
-    assert ledger.trained_elsewhere(folder, "local")
+    assert claimed(folder, "slurm")
+    assert not claimed(folder, "local")
     monkeypatch.setenv("SLURM_JOB_ID", "13")
-    assert ledger.trained_elsewhere(folder, "slurm")
+    assert not claimed(folder, "slurm")
 
 
 # ---- a task

@@ -9,10 +9,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Protocol, Self
 
-from savo_bench.bench import ledger
 from savo_bench.bench.plan import Pack, seed_folder
 from savo_bench.bench.progress import Board
-from savo_bench.results.format import CorruptFile
+from savo_bench.results.files import CorruptFile
+from savo_bench.results.lock import holding
 
 Claim = Callable[[Pack], Pack | None]  # a pack without the seeds that need no training any more, None if none is left
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")  # read when torch and numpy load
@@ -109,7 +109,7 @@ def record(pack: Pack, problem: str) -> Problems:
             if folder.read_status() is None:
                 problems[folder.path] = problem
                 continue
-            with ledger.holding(folder.lock) as mine:
+            with holding(folder.lock) as mine:
                 status = folder.read_status()
                 if mine and status is not None and status["state"] == "running":
                     folder.write_status({**status, "state": "failed", "reason": problem}, durable=True)

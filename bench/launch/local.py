@@ -21,7 +21,7 @@ from savo_bench.bench import show, worker
 from savo_bench.bench.launch import THREAD_VARIABLES, Claim, Problems, Stop, Stopped, record
 from savo_bench.bench.plan import Pack
 from savo_bench.bench.progress import Board
-from savo_bench.results.format import slug
+from savo_bench.results.format import logs_folder, slug
 
 POLL = 0.1  # seconds between two looks at the workers
 _TAIL = 4_096  # bytes of a log that are searched for its last line
@@ -199,7 +199,7 @@ def log_path(pack: Pack) -> Path:
     seeds = f"seeds-{min(pack.seeds):04d}-{max(pack.seeds):04d}"
     # two labels may take 2 x 150 characters, a file's name 255 bytes
     cell = "--".join(slug(label)[:110] for label in (pack.cell.env_label, pack.cell.variant))
-    return pack.root / "logs" / f"{cell}--{seeds}.log"
+    return logs_folder(pack.root) / f"{cell}--{seeds}.log"
 
 
 def _last_line(log: Path, start: int) -> str:

@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 from small_runs import assert_same_run
 
-from savo_bench.bench import checkpoint
-from savo_bench.results.format import SeedFolder, seed_folders
+from savo_bench.results.format import SeedFolder, seed_folders, state_steps
 
 pytestmark = [pytest.mark.slurm, pytest.mark.usefixtures("cluster")]
 
@@ -91,7 +90,7 @@ def seed(runs: Path, number: int) -> SeedFolder:
 
 def saved(folder: SeedFolder) -> bool:
     """Whether there is a checkpoint, after the first evaluation."""
-    return max(checkpoint.steps(folder.checkpoint), default=0) > 150
+    return max(state_steps(folder.checkpoint), default=0) > 150
 
 
 def of(folder: SeedFolder) -> dict:
