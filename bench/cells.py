@@ -106,6 +106,7 @@ class Pack:
     device: str  # "cpu" or "cuda"
     checkpoint_every: float  # seconds
     launcher: str
+    job: str | None = None  # the number of the launcher's job, where another attempt of the same job keeps it
     command: str | None = None  # the command line that asked for it, for run.json; None: that of this process
 
     @property

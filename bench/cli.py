@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from savo_bench.bench import flags, launch, ledger, options, show
+from savo_bench.bench import flags, launch, options, run_directory, show
 from savo_bench.bench.errors import UserError
 
 UsageError: Any = typer.BadParameter.__base__  # click's or, since typer brings its own parser, typer's
@@ -43,7 +43,7 @@ def status(name: Name = "default", runs: Runs = Path("runs")) -> int:
     """Say what is done, running, queued, failed, interrupted and missing, and why. Exit code 1 if anything failed."""
     from savo_bench.bench.commands.status import print_status
 
-    return print_status(ledger.root(runs, name), show.console())
+    return print_status(run_directory.find(runs, name), show.console())
 
 
 def report(
@@ -57,7 +57,7 @@ def report(
     """Write a web page, Markdown, LaTeX, tables and figures, and print the scores."""
     from savo_bench.bench.commands.report import print_report
 
-    root = ledger.root(runs, name)
+    root = run_directory.find(runs, name)
     options = {"summary": summary, "curves": curves, "per_seed": per_seed}
     print_report(root, out or root / "report", show.console(), **options)
 
@@ -78,7 +78,7 @@ def check(
 
     if (against is None) == (update is None):
         raise UserError("bench check: give either --against FILE or --update FILE")
-    root = ledger.root(runs, name)
+    root = run_directory.find(runs, name)
     if update is not None:
         return verdict.update(root, update, show.console())
     assert against is not None
@@ -101,7 +101,7 @@ def play(
     """Film the policy of a finished seed, and print the returns of its episodes. Exit code 1 if that cannot be done."""
     from savo_bench.bench.commands.play import play
 
-    root = ledger.root(runs, name)
+    root = run_directory.find(runs, name)
     play(root, env, algo, seed, show.console(), episodes=episodes, steps=steps, fps=fps, out=out)
 
 

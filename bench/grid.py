@@ -6,11 +6,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from savo_bench.bench import cost, ledger, packing, show
+from savo_bench.bench import cost, packing, show
 from savo_bench.bench.cells import Cell, Pack, seed_folder
-from savo_bench.bench.ledger import CellState, SeedState
 from savo_bench.bench.options import Options
 from savo_bench.bench.packing import Todo
+from savo_bench.results.state import STATES, CellState, SeedState, state_of
 
 Problems = dict[Path, str]  # a seed's folder -> why its attempt ended early, where its files cannot say it
 
@@ -69,7 +69,7 @@ class Grid:
     def _state(self, cell: Cell, seed: int) -> SeedState:
         folder = seed_folder(self.root, cell, seed)
         if folder.path not in self._done:
-            found = ledger.state(folder)
+            found = state_of(folder)
             if found.state != "done":
                 return found
             self._done[folder.path] = found
@@ -90,16 +90,16 @@ class Grid:
 
     def claim(self, pack: Pack) -> Pack | None:
         """A pack without the seeds that another process has trained, or trains, by now; None if no seed is left."""
-        states = (ledger.state(seed_folder(pack.root, pack.cell, seed)) for seed in pack.seeds)
+        states = (state_of(seed_folder(pack.root, pack.cell, seed)) for seed in pack.seeds)
         left = tuple(state.seed for state in states if state.trainable)
         return pack.with_seeds(left) if left else None
 
 
 def standing(grid: Grid, states: Sequence[CellState]) -> str:
     """One line: how many seeds are done, to be trained, or in the hands of another process."""
-    counts = {state: sum(cell.count()[state] for cell in states) for state in ledger.STATES}
+    counts = {state: sum(cell.count()[state] for cell in states) for state in STATES}
     every = [seed for cell in states for seed in cell.seeds]
-    unreadable = sum(seed.unreadable for seed in every)
+    unreadable = sum(seed.state == "unreadable" for seed in every)
     counts["failed"] = sum(seed.state == "failed" and seed.trainable for seed in every)
     words = {"missing": "new", "interrupted": "interrupted", "failed": "failed before"}
     parts = [f"{counts[state]} {word}" for state, word in words.items() if counts[state]]

@@ -16,7 +16,8 @@ from rich.text import Text
 
 from savo_bench.bench import show
 from savo_bench.bench.cells import Pack, seed_folder
-from savo_bench.results.format import CorruptFile, SeedFolder, Status
+from savo_bench.results.files import CorruptFile
+from savo_bench.results.format import SeedFolder, Status
 
 REFRESH = 0.5  # seconds between two looks at the status files
 PLAIN_INTERVAL = 30.0  # seconds between two lines about a pack, where there is no terminal

@@ -9,7 +9,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from savo_bench.bench.ledger import STATES, CellState, SeedState, State
+from savo_bench.results.state import STATES, CellState, SeedState, State
 
 WIDE = 200  # ours: columns where the output is a file or a pipe
 STYLES: dict[State, str] = {
@@ -17,6 +17,7 @@ STYLES: dict[State, str] = {
     "running": "cyan",
     "queued": "blue",
     "failed": "red",
+    "unreadable": "red",
     "interrupted": "yellow",
     "missing": "yellow",
 }
@@ -173,7 +174,9 @@ def _what(seed: SeedState) -> str:
     at = f" at step {seed.step} of {seed.steps}" if seed.steps else ""
     if seed.state == "failed":
         said = f"step {seed.step}:" in str(seed.reason)
-        return f"failed{'' if said or seed.unreadable else at}: {seed.reason}"
+        return f"failed{'' if said else at}: {seed.reason}"
+    if seed.state == "unreadable":
+        return f"unreadable: {seed.reason}"
     if seed.state == "running":
         return f"running{at} ({seed.reason or seed.who})"
     if seed.state == "queued":

@@ -8,14 +8,18 @@ import os
 
 import torch
 
-from savo_bench.bench import ledger
+from savo_bench import envs
+from savo_bench.bench import run_directory
 from savo_bench.bench.cells import Pack
 from savo_bench.bench.errors import UserError
 from savo_bench.bench.provenance import provenance
 from savo_bench.bench.training import checkpoint
 from savo_bench.bench.training.loop import Training
 from savo_bench.bench.training.signals import Interrupted, stop_on_signal
-from savo_bench.results.format import CorruptFile, SeedFolder, reaches, state_steps
+from savo_bench.results.files import CorruptFile, reaches
+from savo_bench.results.format import SeedFolder, state_steps
+from savo_bench.results.lock import acquire
+from savo_bench.results.state import state_of
 
 __all__ = ["Interrupted", "train_pack"]
 
@@ -31,7 +35,7 @@ def train_pack(pack: Pack) -> None:
         UserError: a folder holds another config, or cannot be written.
     """
     torch.set_flush_denormal(True)  # denormal numbers are slow, and must be treated alike everywhere
-    ledger.check_specs(pack.root, [pack.cell])
+    run_directory.check_specs(pack.root, [pack.cell])
     with contextlib.ExitStack() as locks, stop_on_signal() as stop:
         seeds = [seed for seed in pack.seeds if _take(pack, seed, locks)]
         available = {seed: _usable_steps(SeedFolder(pack.folder(seed))) for seed in seeds}
@@ -44,18 +48,18 @@ def _take(pack: Pack, seed: int, locks: contextlib.ExitStack) -> bool:
     folder = SeedFolder(pack.folder(seed))
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
-        lock = ledger.acquire(folder.lock)
+        lock = acquire(folder.lock)
     except OSError as error:
         raise UserError(f"{folder.path}: cannot be written ({error.strerror})") from None
     if lock is None:
         return False
     locks.callback(os.close, lock)
-    if ledger.trained_elsewhere(folder, pack.launcher):
-        return False
-    if folder.read_run() is None:
+    found = state_of(folder, asking={"launcher": pack.launcher, "job": pack.job})
+    if found.trainable and found.run is None:
         record = provenance(device=pack.device, launcher=pack.launcher, pack=pack.seeds, command=pack.command)
-        folder.write_run(pack.cell.spec(seed), record)
-    return folder.state().name != "done"
+        metrics = envs.get(pack.cell.environment).metric_labels()
+        folder.write_run(pack.cell.spec(seed), record, metrics)
+    return found.trainable
 
 
 def _usable_steps(folder: SeedFolder) -> list[int]:

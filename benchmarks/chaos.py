@@ -28,7 +28,8 @@ sys.path.insert(0, str(one_core.ROOT / "tests"))
 
 from small_runs import assert_same_run
 
-from savo_bench.results.format import CorruptFile, SeedFolder, seed_folders, state_steps
+from savo_bench.results.files import CorruptFile
+from savo_bench.results.format import SeedFolder, seed_folders, state_steps
 
 GRID = (
     "--algos", "savo,td3", "--envs", "restricted-inverted-pendulum,restricted-hopper", "--seeds", "10", "--pack", "2",

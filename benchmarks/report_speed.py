@@ -17,7 +17,8 @@ import one_core  # noqa: F401 - before numpy, which reads the number of threads 
 import numpy as np  # isort: skip
 
 from savo_bench.results import reference
-from savo_bench.results.format import SeedFolder, append_csv
+from savo_bench.results.files import append_csv
+from savo_bench.results.format import SeedFolder
 from savo_bench.results.frame import load
 from savo_bench.results.report import write_report
 

@@ -23,7 +23,7 @@ from rich.table import Table
 
 from savo_bench.bench import options, resolving
 from savo_bench.bench.cells import seed_folder
-from savo_bench.results.format import append_csv
+from savo_bench.results.files import append_csv
 
 EPISODES = 10  # of an evaluation
 PER_CELL = 10  # seeds

@@ -1,5 +1,21 @@
 """Runs on disk and what they say: the run directory, statistics, tables, figures, reports.
 
 This package works on files alone. It needs neither torch nor a simulator, so a run directory copied from a cluster can
-be read anywhere. Only `results.format` knows the run directory's layout; everything else reads through it.
+be read anywhere.
+
+    files        files replaced as a whole or grown by whole lines; the reader of CSV files
+    format       names of a run directory's files and folders; what run.json, status.json and asked.jsonl hold
+    lock         who trains a seed
+    state        how a seed stands, for every command
+    frame        all runs of a name as pandas frames
+    metrics      what a seed's score is, and aggregates over seeds and tasks
+    inference    tests and intervals
+    reference    bounds for normalised scores, and published scores
+    diagnosis    signs that a maximiser does not work as it should
+    provenance   in what the runs' machines and code differ
+    tables       every table of a report as numbers
+    plots        every figure of a report
+    page         a document as a web page, Markdown and LaTeX
+    report       one command, one folder: tables, figures and page
+    regression   runs against a baseline
 """

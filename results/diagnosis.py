@@ -1,6 +1,6 @@
 """Signs in train.csv that a maximiser of several proposals, or an approximate search, does not work as it should.
 
-The thresholds of the former were set on 20 seeds of SAVO that work (results/reference/restricted-pendulums): in the
+The thresholds for maximisers were set on 20 seeds of SAVO that work (results/reference/restricted-pendulums): in the
 last quarter of their training the proposals lay .22 to 1.07 apart, the surrogates' error fell to between .5 and .8 of
 what it had been in the second quarter, and no actor won more than 85 % of the states.
 """
@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from savo_bench.results.format import CorruptFile, read_csv
+from savo_bench.results.files import CorruptFile, read_csv
+from savo_bench.results.format import SeedFolder
 from savo_bench.results.frame import Runs
 
 COLLAPSED = 0.01  # mean distance, in units of the maximal action. ours: the exploration noise ends there (noise_final)
@@ -23,7 +24,7 @@ _ROWS = 8  # lines of train.csv below which there are no quarters to speak of
 
 
 class Sign(NamedTuple):
-    """One sign, and how to say it."""
+    """One sign: the column that shows it, its words for a reader, and from which value on it shows."""
 
     column: str
     what: str
@@ -44,7 +45,7 @@ SIGNS = (
 
 
 def diagnose(root: Path, runs: Runs) -> pd.DataFrame:
-    """A row per seed whose train.csv speaks of several proposals or of an approximate search.
+    """A row per seed whose train.csv has columns about several proposals or about an approximate search.
 
     Columns: environment, variant, seed; `spread` (mean distance of the proposals in the last quarter of the lines, in
     units of the maximal action), `error_growth` (surrogate error over |q|, last quarter over second quarter),
@@ -54,7 +55,7 @@ def diagnose(root: Path, runs: Runs) -> pd.DataFrame:
     rows = [
         {"environment": row["environment"], "variant": row["variant"], "seed": row["seed"], **signs}
         for row in runs.runs[runs.runs["spec"].notna()].to_dict("records")
-        for signs in _signs(Path(root) / row["path"] / "train.csv")
+        for signs in _signs(SeedFolder(Path(root) / row["path"]).train_csv)
     ]
     return pd.DataFrame(rows, columns=["environment", "variant", "seed", *(sign.column for sign in SIGNS), "top"])
 
@@ -80,7 +81,7 @@ def warnings(diagnoses: pd.DataFrame) -> pd.DataFrame:
 
 
 def _signs(path: Path) -> Iterator[dict[str, Any]]:
-    """What one seed's train.csv says, nothing where it speaks of neither or cannot be read."""
+    """The signs in one seed's train.csv; none where it has no column of either kind or cannot be read."""
     try:
         with path.open("rb") as file:
             columns = file.readline().decode(errors="replace").strip().split(",")
@@ -89,7 +90,7 @@ def _signs(path: Path) -> Iterator[dict[str, Any]]:
             return
         table = read_csv(path)
     except (OSError, CorruptFile):
-        return  # the report names the seed where its evaluations suffer, too; this is only a diagnosis
+        return  # only a diagnosis: `load` names what is damaged
     if len(table) < _ROWS:
         return
     second, last = (table.iloc[len(table) * i // 4 : len(table) * (i + 1) // 4] for i in (1, 3))

@@ -1,46 +1,54 @@
-"""The run directory: where its files are, how they are written and how they are read back.
+"""The run directory: the names of its files and folders, and what its JSON files hold.
 
-    runs/<name>/<environment>/<variant>/
+    runs/<name>/<environment>/<variant>/   a cell
         asked.jsonl   the seeds that were asked for in this cell, a line per command that added some
     runs/<name>/<environment>/<variant>/seed-0003/
-        run.json      schema, hash, the whole spec, provenance; written once
+        run.json      schema, hash, the whole spec, provenance, the environment's metrics; written once
         status.json   running, done or failed; replaced every few seconds
         evals.csv     one row per evaluation episode: step,episode,return,length and the environment's metrics
         train.csv     sparse scalars of the training: step,seconds and whatever the algorithm reports
         policy.pt     the final networks, once done
         film.mp4      or film.gif, where one was asked for
-        checkpoint/   what a resume needs, while unfinished: state-<step>.pt, the two newest, and replay-<first>.bin
-        lock          flock'ed by the process that trains the seed
+        lock          locked by the process that trains the seed, see results.lock
+        checkpoint/   what a resume needs, while the seed is not done
+            state-000012345.pt     everything but the replay, at step 12345
+            replay-000000000.bin   packed float32 records from that transition number on
+    runs/<name>/report/   what `bench report` writes
+    runs/<name>/logs/     output of worker processes
+    runs/<name>/slurm/    what the launcher of that name keeps
 
-Files are replaced as a whole or grow by whole lines, so a reader at any moment, or after any crash, sees at worst one
-torn last line, which it leaves out and names. No other module knows this layout.
+No other module knows these names. Files are written and read by `results.files`; how a seed stands is said by
+`results.state`.
 """
 
 import contextlib
 import hashlib
 import json
-import math
-import numbers
 import os
 import re
-import socket
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, NotRequired, TypedDict
+from typing import Any, NamedTuple, NotRequired, TypedDict
 
-if TYPE_CHECKING:
-    import pandas as pd
+from savo_bench.results.files import CorruptFile, read_json, write_json
 
 SCHEMA = 1
 ASKED = "asked.jsonl"
-STALE_AFTER = 120.0  # seconds without a heartbeat, where one comes every ~2 s; leaves room for slow network disks
 _SLUG_LENGTH = 150  # file systems allow 255 bytes a name
-_TAIL = 4096  # bytes read to find a CSV file's last line; lines are far shorter
-
-
-class CorruptFile(ValueError):
-    """A file of the run directory cannot be read; the message names it and says why."""
+_WRITTEN_STATES = ("running", "done", "failed")
+_SPEC_FIELDS: dict[str, type] = {  # what the readers of a spec rely on
+    "environment.name": str,
+    "environment.id": str,
+    "environment.keywords": dict,
+    "algorithm.name": str,
+    "algorithm.variant": str,
+    "algorithm.config": dict,
+    "budget.profile": str,
+    "budget.steps": int,
+    "budget.eval_every": int,
+    "budget.eval_episodes": int,
+    "seed": int,
+}
 
 
 class OtherSchema(ValueError):
@@ -55,6 +63,14 @@ class Owner(TypedDict, total=False):
     launcher: str
     job: str | None
     pack: list[int]
+
+
+class Metric(TypedDict):
+    """How a report shows a metric that an environment gives beside its return."""
+
+    label: str
+    unit: str
+    how: str  # what an evaluation is over its episodes' steps: mean, max or sum
 
 
 class Status(TypedDict):
@@ -76,87 +92,6 @@ class Status(TypedDict):
     peak_memory: NotRequired[float]
     action_seconds: NotRequired[float]
     parameters: NotRequired[int]
-
-
-class State(NamedTuple):
-    """How a seed stands: done, running, interrupted (can be resumed), failed or missing; and why."""
-
-    name: str
-    reason: str | None
-
-
-# ---- whole files
-
-
-@contextlib.contextmanager
-def replacing(path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
-    """Open a temporary file beside `path` for writing; on success it takes the place of `path` in one step.
-
-    On an error, a full disk for instance, `path` stays as it was. `durable` also survives a power cut. One writer at
-    a time.
-    """
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            yield file
-            file.flush()
-            if durable:
-                os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    if durable:
-        _sync_folder(path.parent)
-
-
-def write_json(path: Path, value: Any, *, durable: bool = True) -> None:
-    """Replace `path` by `value` as JSON, atomically. JSON knows no NaN or infinity: they become null."""
-    text = json.dumps(_jsonable(value), indent=1, allow_nan=False)
-    with replacing(path, durable=durable) as file:
-        file.write(text.encode() + b"\n")
-
-
-def read_json(path: Path) -> Any:
-    """Read a JSON file.
-
-    Raises:
-        FileNotFoundError: there is none.
-        CorruptFile: it is not JSON.
-    """
-    try:
-        return json.loads(path.read_bytes())
-    except ValueError as error:  # both bad JSON and bad UTF-8
-        raise CorruptFile(f"{path}: not valid JSON ({error})") from None
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the names in `folder` durable, too."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _jsonable(value: Any) -> Any:
-    """Turn numpy's numbers, paths and tuples into JSON's own types."""
-    if value is None or isinstance(value, str | bool):
-        return value
-    if isinstance(value, numbers.Integral):
-        return int(value)
-    if isinstance(value, numbers.Real):
-        return float(value) if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(key): _jsonable(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_jsonable(item) for item in (sorted(value) if isinstance(value, set | frozenset) else value)]
-    if isinstance(value, Path):
-        return str(value)
-    raise TypeError(f"{value!r} of type {type(value).__name__} has no place in a JSON file")
-
-
-# ---- identity
 
 
 def label(name: str, fields: Mapping[str, Any]) -> str:
@@ -190,6 +125,11 @@ def slug(label: str) -> str:
         return name
     digest = hashlib.sha256(label.encode()).hexdigest()[:8]
     return f"{name[:_SLUG_LENGTH].lstrip('.')}-{digest}"
+
+
+def labels(spec: Mapping[str, Any]) -> tuple[str, str]:
+    """The labels of a spec's environment and variant."""
+    return label(spec["environment"]["name"], spec["environment"]["keywords"]), spec["algorithm"]["variant"]
 
 
 def spec_hash(spec: Mapping[str, Any]) -> str:
@@ -232,170 +172,20 @@ def _flatten(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-# ---- CSV files that grow by whole lines
-
-
-def append_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> int:
-    """Append rows in one write, after the header where the file is new; returns the file's new length in bytes.
-
-    Floats are written so that they read back exactly. If the write fails half-way the file is cut back to what it was.
-
-    Raises:
-        ValueError: a row does not fit the header, or the file's own header is another one.
-        CorruptFile: the file ends in a torn line; `truncate` it to a known length first.
-    """
-    first_line = (",".join(header) + "\n").encode()
-    lines = []
-    for row in rows:
-        if len(row) != len(header):
-            raise ValueError(f"{path}: a row of {len(row)} values under a header of {len(header)}")
-        lines.append(",".join(map(_cell, row)) + "\n")
-    content = "".join(lines).encode()
-    with path.open("a+b", buffering=0) as file:  # unbuffered: nothing may be left to be written when the file is closed
-        length = file.seek(0, os.SEEK_END)
-        if length == 0:
-            content = first_line + content
-        else:
-            if os.pread(file.fileno(), 1, length - 1) != b"\n":
-                raise CorruptFile(f"{path}: ends in a torn line")
-            if os.pread(file.fileno(), len(first_line), 0) != first_line:
-                raise ValueError(f"{path}: its columns are not {','.join(header)}")
-        try:
-            rest = memoryview(content)
-            while rest:  # a nearly full disk takes a part
-                rest = rest[file.write(rest) :]
-        except OSError:
-            with contextlib.suppress(OSError):
-                file.truncate(length)
-            raise
-    return length + len(content)
-
-
-def truncate(path: Path, length: int) -> None:
-    """Cut a growing file to the length a checkpoint names; a file that is not there counts as empty.
-
-    Raises:
-        CorruptFile: the file is shorter than that.
-    """
-    if reaches(path, length) > length:
-        os.truncate(path, length)
-
-
-def reaches(path: Path, length: int) -> int:
-    """The size of a growing file, of 0 bytes where there is none, that is at least what a checkpoint names.
-
-    Raises:
-        CorruptFile: the file is shorter than that.
-    """
-    size = path.stat().st_size if path.exists() else 0
-    if size < length:
-        raise CorruptFile(f"{path}: {size} bytes long where the checkpoint names {length}")
-    return size
-
-
-def read_csv(path: Path) -> "pd.DataFrame":
-    """Read a CSV file of numbers as a pandas frame, without a torn last line.
-
-    Where a line was torn `frame.attrs["torn"]` is a sentence that names it. A file without a whole line gives an empty
-    frame.
-
-    Raises:
-        FileNotFoundError: there is none.
-        CorruptFile: a line before the last does not fit the header or holds something that is no number.
-    """
-    whole, _, rest = path.read_bytes().decode(errors="replace").rpartition("\n")
-    frame = _parsed(whole)
-    if frame is None:
-        frame = _read_carefully(path, whole)
-    if rest:
-        frame.attrs["torn"] = f"{path}: torn last line left out: {rest[:60]!r}"
-    return frame
-
-
-def _parsed(whole: str) -> "pd.DataFrame | None":
-    """The frame of a file that is as it should be, at once; None where there is any doubt."""
-    import numpy as np
-    import pandas as pd  # here, because the training processes need this module but not pandas
-
-    header, *lines = whole.split("\n")
-    names = header.split(",")
-    try:
-        values = np.loadtxt(lines, delimiter=",", comments=None, ndmin=2) if all(lines) and lines else None
-    except ValueError:
-        return None
-    if values is None or values.shape != (len(lines), len(names)):
-        return None
-    whole_numbers = (values == np.rint(values)).all(axis=0) & (np.abs(values) < 2**53).all(axis=0)
-    columns = {
-        name: column.astype(int) if exact and cell.lstrip("-").isdigit() else column
-        for name, column, exact, cell in zip(names, values.T, whole_numbers, lines[0].split(","), strict=True)
-    }
-    return pd.DataFrame(columns)
-
-
-def _read_carefully(path: Path, whole: str) -> "pd.DataFrame":
-    """The frame of any file, line by line, or the place of its first fault."""
-    import pandas as pd
-
-    lines = [line.split(",") for line in whole.split("\n")] if whole else []
-    for number, line in enumerate(lines, start=1):
-        if len(line) != len(lines[0]):
-            raise CorruptFile(f"{path}: line {number} has {len(line)} values under a header of {len(lines[0])}")
-    header, rows = (lines[0], lines[1:]) if lines else ([], [])
-    columns = zip(*rows, strict=True) if rows else ([] for _ in header)
-    return pd.DataFrame({name: _column(path, name, cells) for name, cells in zip(header, columns, strict=True)})
-
-
-def _column(path: Path, name: str, cells: Sequence[str]) -> list[int] | list[float]:
-    """The values of a column: integers if all are, else floats; an empty cell is NaN."""
-    with contextlib.suppress(ValueError):
-        return [int(cell) for cell in cells]
-    values = []
-    for number, cell in enumerate(cells, start=2):
-        try:
-            values.append(float(cell or "nan"))
-        except ValueError:
-            raise CorruptFile(f"{path}: line {number}, column {name}: {cell!r} is no number") from None
-    return values
-
-
-def _cell(value: Any) -> str:
-    """One value as CSV text; a float's repr reads back to the same float."""
-    if value is None:
-        return ""
-    if isinstance(value, numbers.Integral):
-        return str(int(value))
-    if isinstance(value, numbers.Real):
-        return repr(float(value))
-    raise ValueError(f"{value!r} is no number")
-
-
-def _last_step(path: Path) -> int | None:
-    """First value of the last whole line of a CSV file, None where there is none."""
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
-            whole = file.read().rpartition(b"\n")[0]
-    except FileNotFoundError:
-        return None
-    first = whole.rpartition(b"\n")[2].partition(b",")[0]
-    return int(first) if first.isdigit() else None
-
-
-# ---- one seed
-
-
 class SeedFolder:
-    """The folder of one seed: its paths, and its two JSON files read and written."""
+    """The folder of one seed: its paths, and its two JSON files read and written.
+
+    Args:
+        path: runs/<name>/<environment>/<variant>/seed-<number>, which need not exist yet.
+    """
 
     def __init__(self, path: Path) -> None:
-        """Of a path that need not exist yet."""
         self.path = Path(path)
 
     @classmethod
     def of(cls, root: Path, environment: str, variant: str, seed: int) -> "SeedFolder":
         """The folder of a seed of a variant on an environment (labels, not slugs) under runs/<name>."""
-        return cls(Path(root) / slug(environment) / slug(variant) / f"seed-{seed:04d}")
+        return cls(cell_folder(root, environment, variant) / f"seed-{seed:04d}")
 
     def __repr__(self) -> str:
         """The path."""
@@ -404,7 +194,7 @@ class SeedFolder:
     @property
     def seed(self) -> int:
         """The seed number, from the folder's name."""
-        return int(self.path.name.removeprefix("seed-"))
+        return _number(self.path)
 
     @property
     def run_json(self) -> Path:
@@ -442,21 +232,24 @@ class SeedFolder:
 
     @property
     def lock(self) -> Path:
-        """The file whose flock the training process holds."""
+        """The file that the training process locks."""
         return self.path / "lock"
 
-    def write_run(self, spec: Mapping[str, Any], provenance: Mapping[str, Any]) -> None:
-        """Write run.json, creating the folder."""
+    def write_run(
+        self, spec: Mapping[str, Any], provenance: Mapping[str, Any], metrics: Mapping[str, Metric] | None = None
+    ) -> None:
+        """Write run.json, creating the folder. `metrics`: how to show what the environment gives beside its return."""
         self.path.mkdir(parents=True, exist_ok=True)
         document = {"schema": SCHEMA, "hash": spec_hash(spec), "spec": spec, "provenance": provenance}
-        write_json(self.run_json, document)
+        write_json(self.run_json, document | ({} if metrics is None else {"metrics": metrics}))
 
     def read_run(self) -> dict[str, Any] | None:
-        """run.json as {"schema", "hash", "spec", "provenance"}, None where there is none.
+        """run.json as {"schema", "hash", "spec", "provenance"} and perhaps "metrics"; None where there is none.
 
         Raises:
-            CorruptFile: it is unreadable, or its hash is not that of its spec.
+            CorruptFile: it is unreadable, its hash is not that of its spec, or it belongs to another seed's folder.
             OtherSchema: another version of the format wrote it.
+            OSError: it cannot be opened.
         """
         try:
             run = read_json(self.run_json)
@@ -477,6 +270,11 @@ class SeedFolder:
                 value = value.get(key) if isinstance(value, dict) else None
             if not isinstance(value, kind):
                 raise CorruptFile(f"{self.run_json}: spec.{dotted} is {value!r}, not {kind.__name__}")
+        if not _are_metrics(run.get("metrics", {})):
+            raise CorruptFile(f"{self.run_json}: metrics is {run['metrics']!r}, not label, unit and how by name")
+        expected = SeedFolder.of(Path(), *labels(spec), spec["seed"]).path
+        if expected.parts != self.path.absolute().parts[-3:]:
+            raise CorruptFile(f"{self.path}: its run.json belongs to {expected}: copied or renamed")
         return run
 
     def write_status(self, status: Status, *, durable: bool = False) -> None:
@@ -490,6 +288,7 @@ class SeedFolder:
 
         Raises:
             CorruptFile: it is unreadable.
+            OSError: it cannot be opened.
         """
         try:
             status = read_json(self.status_json)
@@ -506,48 +305,33 @@ class SeedFolder:
             raise CorruptFile(f"{self.status_json}: not a seed's status")
         return status  # type: ignore[return-value]  # checked as far as the code relies on it
 
-    def state(self, now: float | None = None) -> State:
-        """How the seed stands, from its files alone; `now` is a unix time, by default the clock's.
 
-        Done means: status.json says so, run.json is there and evals.csv ends with the last step.
-
-        Raises:
-            CorruptFile, OtherSchema: as the readers do.
-        """
-        run, status = self.read_run(), self.read_status()
-        if run is None:
-            return State("missing", "has no run.json")
-        if status is None:
-            return State("missing", "never began")
-        if status["state"] == "failed":
-            return State("failed", status.get("reason") or "no reason was recorded")
-        if status["state"] == "running":
-            return State("running", None) if alive(status, now) else State("interrupted", "no process trains it")
-        steps, last = run["spec"]["budget"]["steps"], _last_step(self.evals_csv)
-        if last != steps:
-            return State("failed", f"says done, but evals.csv ends at step {last or 0} of {steps}")
-        return State("done", None)
+def _are_metrics(value: Any) -> bool:
+    """Whether a value has the form of run.json's metrics."""
+    return isinstance(value, dict) and all(
+        isinstance(entry, dict) and all(isinstance(entry.get(key), str) for key in Metric.__annotations__)
+        for entry in value.values()
+    )
 
 
-def alive(status: Status, now: float | None = None) -> bool:
-    """Whether somebody trains this seed: the heartbeat is fresh and, if the owner ran on this host, its process exists.
+def cell_folder(root: Path, environment: str, variant: str) -> Path:
+    """The folder of a variant on an environment (labels, not slugs) under runs/<name>."""
+    return Path(root) / slug(environment) / slug(variant)
 
-    A heartbeat in the future counts as fresh: clocks of a cluster differ.
-    """
-    if status["state"] != "running":
-        return False
-    if (time.time() if now is None else now) - status.get("heartbeat", 0.0) > STALE_AFTER:
-        return False
-    owner = status.get("owner", {})
-    pid = owner.get("pid")
-    if owner.get("host") == socket.gethostname() and isinstance(pid, int) and pid > 0:
-        try:
-            os.kill(pid, 0)  # signal 0 only asks whether it exists
-        except ProcessLookupError:
-            return False
-        except PermissionError:
-            return True
-    return True
+
+def report_folder(root: Path) -> Path:
+    """Where the report of runs/<name> lies, unless another place is asked for."""
+    return Path(root) / "report"
+
+
+def logs_folder(root: Path) -> Path:
+    """Where the output of runs/<name>'s worker processes lies."""
+    return Path(root) / "logs"
+
+
+def launcher_folder(root: Path, launcher: str) -> Path:
+    """Where a launcher keeps what it must know again, under runs/<name>."""
+    return Path(root) / launcher
 
 
 def state_file(checkpoint: Path, step: int) -> Path:
@@ -571,7 +355,7 @@ def replay_files(checkpoint: Path) -> dict[int, Path]:
 
 
 def _number(path: Path) -> int:
-    """The number in state-000012345.pt."""
+    """The number in state-000012345.pt or seed-0003."""
     return int(path.stem.rpartition("-")[2])
 
 
@@ -584,8 +368,8 @@ class Asked(NamedTuple):
 
 
 def ask(root: Path, environment: str, variant: str, seeds: Iterable[int]) -> None:
-    """Record the seeds asked for in a cell, so that readers know which are missing; a line is added only if it adds."""
-    cell = SeedFolder.of(root, environment, variant, 0).path.parent
+    """Write down the seeds asked for in a cell, so that readers know which are missing; none is written twice."""
+    cell = cell_folder(root, environment, variant)
     before = read_asked(cell)
     new = sorted(set(seeds) - set(before.seeds if before else ()))
     if new:
@@ -597,7 +381,7 @@ def ask(root: Path, environment: str, variant: str, seeds: Iterable[int]) -> Non
 
 
 def read_asked(cell: Path) -> Asked | None:
-    """What was asked for in a cell's folder, None where nothing is recorded; a damaged line counts for nothing."""
+    """What was asked for in a cell's folder, None where nothing is written down; a damaged line counts for nothing."""
     try:
         lines = (cell / ASKED).read_bytes().splitlines()
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
@@ -615,7 +399,7 @@ def cells_asked(root: Path) -> Iterator[Asked]:
     """What was asked for in every cell under runs/<name>, in order of folders, but for copied or renamed ones."""
     for path in sorted(Path(root).glob(f"*/*/{ASKED}")):
         asked = read_asked(path.parent)
-        if asked and SeedFolder.of(root, asked.environment, asked.variant, 0).path.parent == path.parent:
+        if asked and cell_folder(root, asked.environment, asked.variant) == path.parent:
             yield asked
 
 
@@ -627,19 +411,3 @@ def seed_folders(root: Path) -> Iterator[SeedFolder]:
         if re.fullmatch(r"seed-\d+", path.name) and path.is_dir()
     ]
     yield from sorted(found, key=lambda folder: (folder.path.parent, folder.seed))
-
-
-_WRITTEN_STATES = ("running", "done", "failed")
-_SPEC_FIELDS: dict[str, type] = {  # what the readers of a spec rely on
-    "environment.name": str,
-    "environment.id": str,
-    "environment.keywords": dict,
-    "algorithm.name": str,
-    "algorithm.variant": str,
-    "algorithm.config": dict,
-    "budget.profile": str,
-    "budget.steps": int,
-    "budget.eval_every": int,
-    "budget.eval_episodes": int,
-    "seed": int,
-}

@@ -1,11 +1,12 @@
-"""All runs of a folder as pandas frames: one row per seed, one row per evaluation.
+"""All runs of a name as pandas frames: one row per seed, one row per evaluation.
 
-Whatever a directory holds is loaded: finished, running, interrupted and failed seeds, empty ones, damaged ones. What
-cannot be used is named in `problems` and counts as a seed that is not done; nothing is dropped in silence. Only runs of
-different specs under one name are refused, since they must not be pooled.
+Every seed has its row, whatever its state. A damaged file is named in `problems`, and its content is left out; nothing
+is left out without a word. Only runs of different specs under one name are refused, since they must not be pooled.
 """
 
-from dataclasses import dataclass
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,28 +14,26 @@ import numpy as np
 import pandas as pd
 
 from savo_bench.results import metrics
+from savo_bench.results.files import CorruptFile, read_csv
 from savo_bench.results.format import (
     ASKED,
-    CorruptFile,
+    Metric,
     OtherSchema,
     SeedFolder,
-    State,
-    cells_asked,
-    label,
-    read_csv,
+    labels,
     seed_folders,
     spec_differences,
     text,
 )
+from savo_bench.results.state import SeedState, read_evals, survey
 
-EPISODE_COLUMNS = ["step", "episode", "return", "length"]  # those every evals.csv begins with; metrics follow
 COSTS = ["peak_memory", "action_seconds", "parameters"]  # NaN where status.json does not have them
 RUN_COLUMNS = [
     "environment",
     "variant",
     "algorithm",
     "seed",
-    "state",  # done, running, interrupted, failed, missing (never began) or unreadable
+    "state",  # as results.state judges it: done, running, failed, unreadable, interrupted or missing
     "reason",
     "step",
     "steps",
@@ -59,6 +58,9 @@ RUN_COLUMNS = [
 EVAL_COLUMNS = ["environment", "variant", "seed", "step", "return", "length"]
 
 
+_UNSAID = {"missing": "never began", "interrupted": "no process trains it"}  # reasons that the state itself says
+
+
 class MixedRuns(ValueError):
     """Runs of one variant on one environment have different specs and must not be pooled."""
 
@@ -71,6 +73,7 @@ class Runs:
     # a row per seed and evaluation, EVAL_COLUMNS and the environments' metrics; means over episodes
     evals: pd.DataFrame
     problems: list[str]  # a line per file that is damaged or out of place
+    metrics: dict[str, Metric] = field(default_factory=dict)  # how to show those that the runs describe, by name
 
 
 def load(root: Path, now: float | None = None) -> Runs:
@@ -82,23 +85,20 @@ def load(root: Path, now: float | None = None) -> Runs:
     root = Path(root)
     rows: list[dict[str, Any]] = []
     evals: list[pd.DataFrame] = []
+    shown: dict[str, Metric] = {}
     problems = _out_of_place(root)
-    for folder in seed_folders(root):
-        row, evaluations, wrong = _load_seed(root, folder, now)
-        rows.append(row)
-        problems += [line.replace(f"{root}/", "") for line in wrong]
-        if len(evaluations):
-            names = {"environment": row["environment"], "variant": row["variant"], "seed": row["seed"]}
-            evals.append(evaluations.assign(**names))
-    for asked in cells_asked(root):
-        cell = SeedFolder.of(root, asked.environment, asked.variant, 0).path.parent.relative_to(root).as_posix()
-        there = {row["seed"] for row in rows if Path(row["path"]).parent.as_posix() == cell}
-        for seed in sorted(set(asked.seeds) - there):
-            names = {"environment": asked.environment, "variant": asked.variant}
-            rows.append(
-                _empty_row(f"{cell}/seed-{seed:04d}", seed) | names | {"state": "missing", "reason": "never began"}
-            )
-    _name_the_nameless(rows)
+    read = functools.cache(read_evals)  # the judge of a seed's state reads them as well
+    for cell in survey(root, now=now, evals=read):
+        names = {"environment": cell.environment, "variant": cell.variant}
+        steps = max(seed.steps for seed in cell.seeds)  # also for seeds that do not know their own
+        for seed in cell.seeds:
+            evaluations, wrong = _evaluations(seed, read)
+            row = _row(root, seed, evaluations)
+            rows.append(row | names | {"steps": row["steps"] or steps})
+            problems += [line.replace(f"{root}/", "") for line in wrong]
+            shown |= seed.run.get("metrics", {}) if seed.run else {}
+            if len(evaluations):
+                evals.append(evaluations.assign(**names, seed=seed.seed))
     _refuse_mixtures(rows)
     runs = pd.DataFrame(rows, columns=RUN_COLUMNS)
     frame = pd.concat(evals, ignore_index=True) if evals else pd.DataFrame(columns=EVAL_COLUMNS)
@@ -109,6 +109,7 @@ def load(root: Path, now: float | None = None) -> Runs:
             [*order, "step"], kind="stable", ignore_index=True
         ),
         problems,
+        shown,
     )
 
 
@@ -125,73 +126,56 @@ def load_train(root: Path) -> pd.DataFrame:
         except (CorruptFile, OtherSchema, OSError):
             continue
         if run is not None and len(frame):
-            environment, variant = _labels(run["spec"])
+            environment, variant = labels(run["spec"])
             names = {"environment": environment, "variant": variant, "seed": folder.seed}
             frames.append(frame.assign(**names)[[*names, *frame.columns]])
     return pd.concat(frames[1:] or frames, ignore_index=True)
 
 
-# ---- one seed
-
-
-def _load_seed(root: Path, folder: SeedFolder, now: float | None) -> tuple[dict[str, Any], pd.DataFrame, list[str]]:
-    """A seed's row, its evaluations (step, return, length, metrics) and what is wrong with it."""
-    row = _empty_row(folder.path.relative_to(root).as_posix(), folder.seed)
-    evaluations, problems = pd.DataFrame(), []
-    try:
-        run = folder.read_run()
-        if run is None:
-            return row | {"state": "missing", "reason": "has no run.json"}, evaluations, problems
-        spec, provenance = run["spec"], run["provenance"]
-        environment, variant = _labels(spec)
-        expected = SeedFolder.of(root, environment, variant, spec["seed"]).path
-        if expected != folder.path:
-            raise CorruptFile(f"{folder.path}: its run.json belongs to {expected}: copied or renamed?")
-        row |= {"environment": environment, "variant": variant, "algorithm": spec["algorithm"]["name"]}
-        row |= {"steps": spec["budget"]["steps"], "profile": spec["budget"]["profile"], "hash": run["hash"]}
-        row |= {"spec": spec, "provenance": provenance}
+def _row(root: Path, seed: SeedState, evaluations: pd.DataFrame) -> dict[str, Any]:
+    """A seed's row, but for the names of its cell."""
+    numbers = {"seed": seed.seed, "step": seed.step, "steps": seed.steps, "resumed_from": 0, "evaluations": 0}
+    unknown = dict.fromkeys(("final", "last10", "best", "area", "seconds", "steps_per_s", *COSTS), np.nan)
+    reason = seed.reason or _UNSAID.get(seed.state, "")
+    row = dict.fromkeys(RUN_COLUMNS) | numbers | unknown | {"pack": len(seed.pack) or 1, "state": seed.state}
+    row |= {"path": seed.folder.path.relative_to(root).as_posix(), "reason": reason.replace(f"{root}/", "")}
+    if seed.run is not None:
+        spec, provenance = seed.run["spec"], seed.run["provenance"]
+        row |= {"spec": spec, "provenance": provenance, "hash": seed.run["hash"]}
+        row |= {"algorithm": spec["algorithm"]["name"], "profile": spec["budget"]["profile"]}
         row |= {key: provenance.get(key) for key in ("host", "device")}
-        evaluations, problems = _evaluations(folder, spec["budget"]["eval_episodes"])
-        status = folder.read_status()
-        if status is not None:
-            row |= {"step": status["step"], "resumed_from": status.get("resumed_from", 0)}
-            row |= {key: _number(status.get(key)) for key in ("seconds", "steps_per_s", *COSTS)}
-            row |= {"pack": len(status.get("owner", {}).get("pack") or (0,))}
-        state = folder.state(now)
-    except (CorruptFile, OtherSchema, OSError) as error:
-        problem = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
-        problems = [problem]
-        state = State("unreadable", problem.replace(f"{root}/", ""))
-    row |= {"state": state.name, "reason": state.reason or ""}
+    if seed.status is not None:
+        row |= {"resumed_from": seed.status.get("resumed_from", 0)}
+        row |= {key: _number(seed.status.get(key)) for key in ("seconds", "steps_per_s", *COSTS)}
     if len(evaluations):
         returns = evaluations["return"].to_numpy()
         row |= {"evaluations": len(returns), "final": metrics.final(returns), "last10": metrics.last10(returns)}
         row |= {"best": metrics.best(returns), "area": metrics.area(evaluations["step"], returns)}
-    return row, evaluations, problems
+    return row
 
 
-def _empty_row(path: str, seed: int) -> dict[str, Any]:
-    numbers = {"step": 0, "steps": 0, "resumed_from": 0, "evaluations": 0, "pack": 1}
-    unknown = dict.fromkeys(("final", "last10", "best", "area", "seconds", "steps_per_s", *COSTS), np.nan)
-    return dict.fromkeys(RUN_COLUMNS) | numbers | unknown | {"path": path, "seed": seed, "reason": ""}
+def _evaluations(seed: SeedState, read: Callable[[SeedFolder], pd.DataFrame]) -> tuple[pd.DataFrame, list[str]]:
+    """A seed's evaluations (step, return, length, metrics; means over episodes), and what is wrong with its files.
 
-
-def _evaluations(folder: SeedFolder, episodes: int) -> tuple[pd.DataFrame, list[str]]:
-    """A seed's evaluations, means over episodes, and what is wrong with them. Half an evaluation counts as none."""
+    Half an evaluation counts as none. What is damaged counts as none, too, and is named.
+    """
+    none = pd.DataFrame()
+    if seed.state == "unreadable":
+        return none, [seed.reason or ""]
+    if seed.run is None:
+        return none, []
+    path, episodes = seed.folder.evals_csv, seed.run["spec"]["budget"]["eval_episodes"]
     try:
-        rows = read_csv(folder.evals_csv)
+        rows = read(seed.folder)
     except FileNotFoundError:
-        return pd.DataFrame(), []
-    path = folder.evals_csv
+        return none, []
+    except CorruptFile as error:
+        return none, [str(error)]
+    except OSError as error:
+        return none, [f"{error.filename}: {error.strerror}"]
     problems = [rows.attrs["torn"]] if "torn" in rows.attrs else []
-    if len(rows.columns) and list(rows.columns[: len(EPISODE_COLUMNS)]) != EPISODE_COLUMNS:
-        raise CorruptFile(f"{path}: its columns do not begin with {','.join(EPISODE_COLUMNS)}")
     if len(rows) == 0:
-        return pd.DataFrame(), problems
-    order = rows[["step", "episode"]].to_numpy()
-    apart = np.diff(order, axis=0)
-    if not ((apart[:, 0] > 0) | (apart[:, 0] == 0) & (apart[:, 1] > 0)).all():
-        raise CorruptFile(f"{path}: its steps and episodes are not in order, each once")
+        return none, problems
     at, counts = np.unique(rows["step"].to_numpy(), return_counts=True)
     whole = counts == episodes
     if not whole.all():
@@ -206,16 +190,8 @@ def _evaluations(folder: SeedFolder, episodes: int) -> tuple[pd.DataFrame, list[
     return frame, problems
 
 
-def _labels(spec: dict[str, Any]) -> tuple[str, str]:
-    """The names of a spec's environment and variant."""
-    return label(spec["environment"]["name"], spec["environment"]["keywords"]), spec["algorithm"]["variant"]
-
-
 def _number(value: Any) -> float:
     return float(value) if isinstance(value, int | float) else np.nan
-
-
-# ---- all seeds
 
 
 def _out_of_place(root: Path) -> list[str]:
@@ -229,27 +205,16 @@ def _out_of_place(root: Path) -> list[str]:
     ]
 
 
-def _name_the_nameless(rows: list[dict[str, Any]]) -> None:
-    """Give a seed whose run.json is no use the names of its neighbours, so that its cell is counted as incomplete."""
-    names = {Path(row["path"]).parent: row for row in rows if row["environment"]}
-    names |= {Path(row["path"]).parent: row for row in rows if row["spec"]}  # these know the steps, too
-    for row in rows:
-        if not row["spec"]:
-            parent = Path(row["path"]).parent
-            neighbour = names.get(parent, {"environment": parent.parent.name, "variant": parent.name, "steps": 0})
-            row |= {key: neighbour[key] for key in ("environment", "variant", "steps")}
-
-
 def _refuse_mixtures(rows: list[dict[str, Any]]) -> None:
     """Refuse seeds of one cell with different specs, and variants that met different versions of one task."""
     first: dict[tuple[str, str], dict[str, Any]] = {}
     tasks: dict[str, dict[str, Any]] = {}
     for row in (row for row in rows if row["spec"]):
         other = first.setdefault((row["environment"], row["variant"]), row)
-        for field, a, b in [] if other["hash"] == row["hash"] else spec_differences(other["spec"], row["spec"]):
-            if field != "seed":
+        for name, a, b in [] if other["hash"] == row["hash"] else spec_differences(other["spec"], row["spec"]):
+            if name != "seed":
                 raise MixedRuns(
-                    f"{row['variant']} on {row['environment']}: {field} is {text(a)} in {Path(other['path']).name} and "
+                    f"{row['variant']} on {row['environment']}: {name} is {text(a)} in {Path(other['path']).name} and "
                     f"{text(b)} in {Path(row['path']).name}; keep different specs under different names"
                 )
         other = tasks.setdefault(row["environment"], row)

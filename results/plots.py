@@ -23,7 +23,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from savo_bench.results.format import replacing
+from savo_bench.results.files import replacing
 from savo_bench.results.tables import FEW_SEEDS, NAMES
 
 Look = tuple[str, Any]  # a colour and matplotlib's line style

@@ -30,7 +30,8 @@ import pandas as pd
 import scipy.stats
 
 from savo_bench.results import provenance, reference
-from savo_bench.results.format import replacing, spec_hash
+from savo_bench.results.files import replacing
+from savo_bench.results.format import spec_hash
 from savo_bench.results.frame import Runs
 from savo_bench.results.inference import holm, welch
 from savo_bench.results.page import code, markdown_table, one_line

@@ -19,7 +19,8 @@ import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
 from savo_bench.results import diagnosis, page, plots, provenance, tables
-from savo_bench.results.format import replacing, slug
+from savo_bench.results.files import replacing
+from savo_bench.results.format import slug
 from savo_bench.results.frame import COSTS, Runs, load
 from savo_bench.results.page import Block, Figure, Gallery, Heading, Items, Note, Table, Text, code
 from savo_bench.results.reference import Bounds

@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from savo_bench.bench import ledger
-from savo_bench.results.format import Owner, SeedFolder, append_csv
+from savo_bench.results.files import append_csv
+from savo_bench.results.format import Owner, SeedFolder
+from savo_bench.results.lock import acquire
+from savo_bench.results.state import state_of
 
 SITECUSTOMIZE = "import fake_training\nfake_training.install()\n"
 
@@ -81,10 +83,10 @@ def train_pack(pack) -> None:
 def train_seed(pack, folder: SeedFolder, stopped: list[int]) -> None:
     config, steps, seed = pack.cell.config, pack.cell.budget.steps, folder.seed
     folder.path.mkdir(parents=True, exist_ok=True)
-    lock = ledger.acquire(folder.lock)
+    lock = acquire(folder.lock)
     if lock is None:
         return
-    if folder.state().name == "done":
+    if state_of(folder, asking={}).state == "done":
         os.close(lock)
         return
     before = folder.read_status()

@@ -10,7 +10,8 @@ from savo_bench import algos, envs
 from savo_bench.bench import profiles, resolving
 from savo_bench.bench.cells import Budget, Cell, Pack
 from savo_bench.bench.training.loop import Training
-from savo_bench.results.format import SeedFolder, read_json
+from savo_bench.results.files import read_json
+from savo_bench.results.format import SeedFolder
 
 SMALL = {"hidden": (24, 17), "batch_size": 19, "warmup_steps": 60, "lr": 1e-3}  # odd sizes: no register is full
 # Every algorithm of the registry, the expensive ones made smaller.

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from savo_bench.bench.training import checkpoint
-from savo_bench.results.format import CorruptFile, replay_file, replay_files, state_steps
+from savo_bench.results.files import CorruptFile
+from savo_bench.results.format import replay_file, replay_files, state_steps
 
 
 def state(oldest: int, added: int) -> dict:

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from test_frame import fake_run
 
-from savo_bench.results import diagnosis
-from savo_bench.results import format as fmt
+from savo_bench.results import diagnosis, files
 from savo_bench.results.frame import load
 
 HEALTHY = {"q": 100.0, "spread": 0.5, "surrogate_error": 1.0, "wins_0": 0.6, "wins_1": 0.4, "recall": 1.0}
@@ -18,7 +17,7 @@ def train(folder, rows=40, **changes):
         (i, i, *(value(i / rows) if callable(value) else value for value in columns.values())) for i in range(rows)
     ]
     folder.train_csv.unlink(missing_ok=True)
-    fmt.append_csv(folder.train_csv, ["step", "seconds", *columns], lines)
+    files.append_csv(folder.train_csv, ["step", "seconds", *columns], lines)
 
 
 def found(tmp_path):
@@ -79,7 +78,7 @@ def test_algorithms_with_one_proposal_and_damaged_or_short_files_say_nothing(tmp
 def test_columns_that_are_not_there_are_no_sign(tmp_path):
     folder = fake_run(tmp_path, [1] * 4, variant="cem")
     folder.train_csv.unlink()
-    fmt.append_csv(folder.train_csv, ["step", "seconds", "spread"], [(i, i, 0.0) for i in range(20)])
+    files.append_csv(folder.train_csv, ["step", "seconds", "spread"], [(i, i, 0.0) for i in range(20)])
     diagnoses = diagnosis.diagnose(tmp_path, load(tmp_path))
     assert diagnoses[["error_growth", "top_share"]].isna().all(axis=None)
     assert found(tmp_path)["warning"].tolist() == ["proposals collapse onto each other"]

@@ -15,10 +15,11 @@ import worker_hooks
 from faulty_line import FAULTY, Line, at_step, break_environment, break_network
 from small_runs import assert_same_run, cell, one_thread, pack, status, stop_at
 
-from savo_bench.bench import ledger, train
+from savo_bench.bench import train
 from savo_bench.bench.errors import UserError
 from savo_bench.bench.training import checkpoint
 from savo_bench.results.format import SeedFolder, state_steps
+from savo_bench.results.state import state_of
 
 __all__ = ["at_step", "one_thread", "stop_at"]  # fixtures
 
@@ -256,7 +257,7 @@ def test_a_disk_that_became_read_only_is_named_and_can_still_be_looked_at(small_
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
     with pytest.raises(UserError, match=r"seed-0003: cannot be written \(Read-only file system\)"):
         train.train_pack(stopped)
-    assert ledger.state(SeedFolder(stopped.folder(3))).state == "interrupted"
+    assert state_of(SeedFolder(stopped.folder(3))).state == "interrupted"
 
 
 def test_a_folder_that_vanishes_ends_the_attempt_and_the_next_one_starts_over(tmp_path, at_step):

@@ -1,16 +1,13 @@
-"""The run directory: identity, atomic files, lines that tear, and what a seed's files say."""
+"""The run directory: names of folders, identity of specs, and what its JSON files hold."""
 
 import json
-import os
-import socket
-import subprocess
-import sys
 
-import numpy as np
 import pytest
 
+from savo_bench.results import files
 from savo_bench.results import format as fmt
-from savo_bench.results.format import CorruptFile, OtherSchema, SeedFolder
+from savo_bench.results.files import CorruptFile
+from savo_bench.results.format import OtherSchema, SeedFolder
 
 SPEC = {
     "environment": {"name": "restricted-hopper", "id": "SavoBench/RestrictedHopper-v0", "keywords": {}},
@@ -18,7 +15,6 @@ SPEC = {
     "budget": {"profile": "ci", "steps": 200, "eval_every": 100, "eval_episodes": 2},
     "seed": 3,
 }
-HEADER = ["step", "episode", "return", "length"]
 
 
 @pytest.fixture
@@ -28,56 +24,9 @@ def folder(tmp_path):
     return folder
 
 
-def files(path):
-    return sorted(p.name for p in path.iterdir())
-
-
-# ---- whole files
-
-
-def test_importing_the_format_loads_no_heavy_package(run_python):
-    code = "import sys, results.format; print({'pandas', 'torch', 'mujoco', 'numpy', 'scipy'} & set(sys.modules))"
+def test_importing_the_state_of_a_seed_loads_no_heavy_package(run_python):
+    code = "import sys, savo_bench.results.state; print({'pandas', 'torch', 'mujoco', 'scipy'} & set(sys.modules))"
     assert run_python(code).stdout == "set()\n"
-
-
-def test_json_is_read_back_and_leaves_no_temporary_file(tmp_path):
-    value = {"a": [1, 2.5, None, True], "b": {"c": "μ"}}
-    for durable in (True, False):
-        fmt.write_json(tmp_path / "x.json", value, durable=durable)
-        assert fmt.read_json(tmp_path / "x.json") == value
-    assert files(tmp_path) == ["x.json"]
-
-
-def test_json_takes_numpy_numbers_and_writes_null_for_nan(tmp_path):
-    fmt.write_json(tmp_path / "x.json", {"a": np.float32(0.5), "b": np.int64(3), "c": float("nan"), "d": (1, tmp_path)})
-    assert fmt.read_json(tmp_path / "x.json") == {"a": 0.5, "b": 3, "c": None, "d": [1, str(tmp_path)]}
-    with pytest.raises(TypeError, match="no place in a JSON file"):
-        fmt.write_json(tmp_path / "x.json", object())
-
-
-def test_a_file_stays_as_it_was_when_its_replacement_fails(tmp_path):
-    path = tmp_path / "state.pt"
-    path.write_bytes(b"old")
-
-    def fail_half_way():
-        with fmt.replacing(path) as file:
-            file.write(b"new")
-            raise OSError("disk full")
-
-    with pytest.raises(OSError, match="disk full"):
-        fail_half_way()
-    assert path.read_bytes() == b"old"
-    assert files(tmp_path) == ["state.pt"]
-
-
-def test_unreadable_json_is_named(tmp_path):
-    for content in (b'{"a": 1', b"", b"\xff\xfe"):
-        (tmp_path / "x.json").write_bytes(content)
-        with pytest.raises(CorruptFile, match=r"x\.json: not valid JSON"):
-            fmt.read_json(tmp_path / "x.json")
-
-
-# ---- identity
 
 
 def test_label_and_slug_of_a_variant():
@@ -131,127 +80,6 @@ def test_differences_name_the_fields():
     assert fmt.spec_differences({"a": None}, {}) == [("a", None, None)]
 
 
-# ---- CSV
-
-
-def test_rows_are_appended_and_floats_read_back_exactly(tmp_path):
-    path = tmp_path / "evals.csv"
-    numbers = [0.1, 1 / 3, 1e-310, -1.7976931348623157e308, float(np.float32(0.1))]
-    length = fmt.append_csv(path, HEADER, [(100, 0, numbers[0], 7), (100, 1, np.float64(numbers[1]), np.int32(8))])
-    assert length == path.stat().st_size
-    fmt.append_csv(path, HEADER, [(200, i, x, True) for i, x in enumerate(numbers[2:])])
-    assert path.read_text().startswith(
-        "step,episode,return,length\n100,0,0.1,7\n100,1,0.3333333333333333,8\n200,0,1e-310,1"
-    )
-    assert fmt.read_csv(path)["return"].tolist() == numbers
-
-
-def test_cutting_back_and_appending_again_gives_the_same_bytes(tmp_path):
-    path = tmp_path / "evals.csv"
-    length = fmt.append_csv(path, HEADER, [(100, 0, 1.5, 3)])
-    fmt.append_csv(path, HEADER, [(200, 0, 2.5, 3)])
-    whole = path.read_bytes()
-    path.write_bytes(whole[:-3])
-    with pytest.raises(CorruptFile, match="torn line"):
-        fmt.append_csv(path, HEADER, [(200, 0, 2.5, 3)])
-    fmt.truncate(path, length)
-    fmt.append_csv(path, HEADER, [(200, 0, 2.5, 3)])
-    assert path.read_bytes() == whole
-    fmt.truncate(path, 0)
-    fmt.append_csv(path, HEADER, [(100, 0, 1.5, 3), (200, 0, 2.5, 3)])
-    assert path.read_bytes() == whole
-
-
-def test_truncate_refuses_a_file_that_is_too_short(tmp_path):
-    fmt.truncate(tmp_path / "none.csv", 0)
-    assert files(tmp_path) == []
-    with pytest.raises(CorruptFile, match="0 bytes long where the checkpoint names 5"):
-        fmt.truncate(tmp_path / "none.csv", 5)
-
-
-def test_append_refuses_what_does_not_fit(tmp_path):
-    path = tmp_path / "evals.csv"
-    fmt.append_csv(path, HEADER, [(100, 0, 1.5, 3)])
-    before = path.read_bytes()
-    with pytest.raises(ValueError, match="3 values under a header of 4"):
-        fmt.append_csv(path, HEADER, [(100, 0, 1.5)])
-    with pytest.raises(ValueError, match="its columns are not step"):
-        fmt.append_csv(path, ["step"], [(100,)])
-    with pytest.raises(ValueError, match="'a,b' is no number"):
-        fmt.append_csv(path, HEADER, [(100, 0, 1.5, "a,b")])
-    assert path.read_bytes() == before
-
-
-def test_a_full_disk_leaves_whole_lines(tmp_path, run_python):
-    # a limit on the file's size fails a write half-way, as a full disk does
-    path = tmp_path / "evals.csv"
-    code = f"""
-import resource, signal
-from pathlib import Path
-from savo_bench.results import format as fmt
-path = Path({str(path)!r})
-length = fmt.append_csv(path, ["step", "x"], [(1, 0.5)])
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (length + 5, resource.RLIM_INFINITY))
-try:
-    fmt.append_csv(path, ["step", "x"], [(2, 0.5), (3, 0.5)])
-except OSError:
-    print("failed")
-"""
-    assert run_python(code).stdout == "failed\n"
-    assert path.read_text() == "step,x\n1,0.5\n"
-
-
-def test_a_torn_last_line_is_left_out_and_named(tmp_path):
-    path = tmp_path / "evals.csv"
-    fmt.append_csv(path, HEADER, [(100, 0, 1.5, 3), (200, 0, 2.5, 30)])
-    whole = path.read_bytes()
-    assert "torn" not in fmt.read_csv(path).attrs
-    for cut in range(1, len(whole)):
-        path.write_bytes(whole[:cut])
-        frame = fmt.read_csv(path)
-        assert len(frame) == max(0, whole[:cut].count(b"\n") - 1)
-        assert ("torn" in frame.attrs) == (whole[cut - 1 : cut] != b"\n")
-    assert fmt.read_csv(path).attrs["torn"] == f"{path}: torn last line left out: '200,0,2.5,30'"
-
-
-def test_files_without_rows_read_as_empty_frames(tmp_path):
-    path = tmp_path / "evals.csv"
-    path.write_bytes(b"")
-    assert len(fmt.read_csv(path)) == 0
-    path.write_bytes(b"step,episode\n")
-    assert fmt.read_csv(path).columns.tolist() == ["step", "episode"]
-    with pytest.raises(FileNotFoundError):
-        fmt.read_csv(tmp_path / "none.csv")
-
-
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        (b"1,2", "line 3"),
-        (b"1,2,3,4,5", "line 3"),
-        (b"", "line 3"),
-        (b"\0,1,2,3", "line 3, column step: '\\\\x00'"),
-        (b"1,2,x,4", "line 3, column return: 'x'"),
-    ],
-)
-def test_a_broken_line_in_the_middle_is_named(tmp_path, line, message):
-    path = tmp_path / "evals.csv"
-    path.write_bytes(b"step,episode,return,length\n100,0,1.5,3\n" + line + b"\n200,0,2.5,3\n")
-    with pytest.raises(CorruptFile, match=message):
-        fmt.read_csv(path)
-
-
-def test_nan_and_missing_values_read_as_nan(tmp_path):
-    path = tmp_path / "train.csv"
-    fmt.append_csv(path, ["step", "loss"], [(1, float("nan")), (2, None), (3, float("inf"))])
-    assert fmt.read_csv(path)["loss"].tolist()[2] == float("inf")
-    assert fmt.read_csv(path)["loss"].isna().tolist() == [True, True, False]
-
-
-# ---- a seed
-
-
 def status(**changes):
     return {"state": "running", "step": 100, "steps": 200, "heartbeat": 1000.0, **changes}
 
@@ -268,7 +96,7 @@ def test_folders_are_found_in_order_and_others_ignored(tmp_path):
     assert list(fmt.seed_folders(tmp_path / "none")) == []
 
 
-def test_seeds_asked_for_are_recorded_once_and_read_back(tmp_path):
+def test_seeds_asked_for_are_written_down_once_and_read_back(tmp_path):
     fmt.ask(tmp_path, "env:b=1", "td3", range(3))
     fmt.ask(tmp_path, "env:b=1", "td3", [2, 1])
     path = tmp_path / "env__b-1" / "td3" / fmt.ASKED
@@ -286,12 +114,11 @@ def test_files_that_are_not_there_read_as_none(tmp_path):
     folder = SeedFolder(tmp_path / "seed-0000")
     assert folder.read_run() is None
     assert folder.read_status() is None
-    assert folder.state() == ("missing", "has no run.json")
 
 
 def test_a_run_of_another_version_is_named_and_not_misread(folder):
-    run = fmt.read_json(folder.run_json)
-    fmt.write_json(folder.run_json, {"schema": 2, "whatever": run})
+    run = files.read_json(folder.run_json)
+    files.write_json(folder.run_json, {"schema": 2, "whatever": run})
     with pytest.raises(OtherSchema, match=r"run\.json: schema 2, this version reads 1"):
         folder.read_run()
 
@@ -309,9 +136,9 @@ def test_a_run_of_another_version_is_named_and_not_misread(folder):
     ],
 )
 def test_a_damaged_run_json_is_named(folder, change, message):
-    run = fmt.read_json(folder.run_json)
+    run = files.read_json(folder.run_json)
     change(run)
-    fmt.write_json(folder.run_json, run)
+    files.write_json(folder.run_json, run)
     with pytest.raises(CorruptFile, match=rf"run\.json: .*{message}"):
         folder.read_run()
 
@@ -320,41 +147,48 @@ def test_a_damaged_status_is_named(folder):
     whole = {"state": "running", "step": 1, "steps": 2}
     changes = [{"state": "asleep"}, {"step": None}, {"heartbeat": None}, {"owner": "me"}]
     for value in ([], *(whole | change for change in changes)):
-        fmt.write_json(folder.status_json, value)
+        files.write_json(folder.status_json, value)
         with pytest.raises(CorruptFile, match=r"status\.json: not a seed's status"):
             folder.read_status()
     with pytest.raises(ValueError, match="state='asleep': must be one of running, done, failed"):
         folder.write_status(status(state="asleep"))
 
 
-def test_done_needs_the_status_and_the_last_evaluation(folder):
-    folder.write_status(status(state="done", step=200))
-    assert folder.state() == ("failed", "says done, but evals.csv ends at step 0 of 200")
-    fmt.append_csv(folder.evals_csv, HEADER, [(100, 0, 1.0, 1)])
-    assert folder.state() == ("failed", "says done, but evals.csv ends at step 100 of 200")
-    fmt.append_csv(folder.evals_csv, HEADER, [(200, 0, 1.0, 1)])
-    assert folder.state() == ("done", None)
-    os.truncate(folder.evals_csv, folder.evals_csv.stat().st_size - 1)
-    assert folder.state().name == "failed"
+def test_a_run_json_of_another_seed_or_cell_is_named(folder):
+    for name in ("seed-0009", "seed-3"):
+        folder.path.rename(folder.path.with_name(name))
+        moved = SeedFolder(folder.path.with_name(name))
+        with pytest.raises(CorruptFile, match=f"{name}: its run.json belongs to restricted-hopper/td3/seed-0003"):
+            moved.read_run()
+        moved.path.rename(folder.path)
+    folder.path.parent.rename(folder.path.parent.with_name("savo"))
+    with pytest.raises(CorruptFile, match="copied or renamed"):
+        SeedFolder(folder.path.parent.with_name("savo") / "seed-0003").read_run()
 
 
-def test_running_needs_a_fresh_heartbeat_and_a_living_process(folder):
-    assert folder.state() == ("missing", "never began")
-    folder.write_status(status())
-    assert folder.state(now=1000 + fmt.STALE_AFTER - 1).name == "running"
-    assert folder.state(now=0).name == "running"  # the owner's clock is ahead
-    assert folder.state(now=1000 + fmt.STALE_AFTER + 1) == ("interrupted", "no process trains it")
-    child = subprocess.Popen([sys.executable, "-c", ""])
-    child.wait()
-    for pid, name in ((os.getpid(), "running"), (child.pid, "interrupted")):
-        folder.write_status(status(owner={"host": socket.gethostname(), "pid": pid}))
-        assert folder.state(now=1000).name == name
-    folder.write_status(status(owner={"host": "elsewhere", "pid": child.pid}))
-    assert folder.state(now=1000).name == "running"
+def test_how_metrics_are_shown_is_kept_beside_the_spec(folder):
+    assert "metrics" not in folder.read_run()
+    before = folder.read_run()["hash"]
+    shown: dict[str, fmt.Metric] = {"success": {"label": "success rate", "unit": "%", "how": "mean"}}
+    folder.write_run(SPEC, {}, shown)
+    assert folder.read_run()["metrics"] == shown
+    assert folder.read_run()["hash"] == before
+    for damaged in ([], {"success": "rate"}, {"success": {"label": "rate"}}):
+        files.write_json(folder.run_json, files.read_json(folder.run_json) | {"metrics": damaged})
+        with pytest.raises(CorruptFile, match=r"run\.json: metrics is"):
+            folder.read_run()
 
 
-def test_a_failed_seed_keeps_its_reason(folder):
-    folder.write_status(status(state="failed", reason="returns are NaN"))
-    assert folder.state() == ("failed", "returns are NaN")
-    folder.write_status(status(state="failed"))
-    assert folder.state() == ("failed", "no reason was recorded")
+def test_a_checkpoint_s_files_are_found_by_their_numbers(tmp_path):
+    assert fmt.state_steps(tmp_path / "none") == []
+    for step in (400, 1_200, 800):
+        fmt.state_file(tmp_path, step).touch()
+    for first in (0, 100_000):
+        fmt.replay_file(tmp_path, first).touch()
+    (tmp_path / ".state-000002000.pt").touch()
+    assert fmt.state_steps(tmp_path) == [1_200, 800, 400]
+    assert fmt.state_file(tmp_path, 12_345).name == "state-000012345.pt"
+    assert fmt.replay_files(tmp_path) == {
+        0: tmp_path / "replay-000000000.bin",
+        100_000: tmp_path / "replay-000100000.bin",
+    }

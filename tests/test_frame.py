@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
+from savo_bench.results import files
 from savo_bench.results import format as fmt
 from savo_bench.results.format import SeedFolder
 from savo_bench.results.frame import EVAL_COLUMNS, RUN_COLUMNS, MixedRuns, load, load_train
@@ -32,8 +33,8 @@ def fake_run(root, returns, *, state="done", reason=None, provenance=None, metri
     metrics = metrics or {}
     for i, value in enumerate(returns, start=1):
         rows = [(i * EVERY, e, float(value) + (-1) ** e, 10 * i, *metrics.values()) for e in range(EPISODES)]
-        fmt.append_csv(folder.evals_csv, ["step", "episode", "return", "length", *metrics], rows)
-        fmt.append_csv(folder.train_csv, ["step", "seconds", "q"], [(i * EVERY, i * 0.5, value / 10)])
+        files.append_csv(folder.evals_csv, ["step", "episode", "return", "length", *metrics], rows)
+        files.append_csv(folder.train_csv, ["step", "seconds", "q"], [(i * EVERY, i * 0.5, value / 10)])
     status: fmt.Status = {
         "state": state,
         "reason": reason,
@@ -49,7 +50,7 @@ def fake_run(root, returns, *, state="done", reason=None, provenance=None, metri
 
 
 def rewrite_status(folder, **changes):
-    fmt.write_json(folder.status_json, folder.read_status() | changes)
+    files.write_json(folder.status_json, folder.read_status() | changes)
 
 
 def row(loaded, seed):
@@ -134,7 +135,7 @@ def test_environment_keywords_are_part_of_the_name(tmp_path):
     ("damage", "problem"),
     [
         (lambda f: f.run_json.write_text("{"), "run.json: not valid JSON"),
-        (lambda f: fmt.write_json(f.run_json, {"schema": 9}), "run.json: schema 9, this version reads 1"),
+        (lambda f: files.write_json(f.run_json, {"schema": 9}), "run.json: schema 9, this version reads 1"),
         (lambda f: f.status_json.write_bytes(b"\0\0"), "status.json: not valid JSON"),
         (
             lambda f: f.evals_csv.write_text("step,episode,return,length\n1,2\n3,4,5,6\n"),
@@ -253,3 +254,19 @@ def test_scalars_of_the_training(tmp_path):
         ["restricted-hopper", "td3", 0, 100, 0.5, 0.1],
         ["restricted-hopper", "td3", 0, 200, 1.0, 0.2],
     ]
+
+
+def test_a_running_seed_with_a_damaged_line_runs_and_its_evaluations_are_left_out(tmp_path):
+    folder = fake_run(tmp_path, [1, 2], state="running")
+    folder.evals_csv.write_text(folder.evals_csv.read_text().replace("100,1,", "100,"))
+    loaded = load(tmp_path, now=1001)
+    assert loaded.runs[["state", "evaluations"]].to_numpy().tolist() == [["running", 0]]
+    assert loaded.problems == ["restricted-hopper/td3/seed-0000/evals.csv: line 3 has 3 values under a header of 4"]
+
+
+def test_how_metrics_are_shown_is_taken_from_the_runs(tmp_path):
+    folder = fake_run(tmp_path, [1, 2, 3, 4], metrics={"valid": 0.75})
+    assert load(tmp_path).metrics == {}  # runs of older versions say nothing
+    shown: dict[str, fmt.Metric] = {"valid": {"label": "valid actions", "unit": "%", "how": "mean"}}
+    folder.write_run(spec(), {}, shown)
+    assert load(tmp_path).metrics == shown

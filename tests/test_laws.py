@@ -16,7 +16,8 @@ from savo_bench.algos.catalogue import INVERTED_FROM
 from savo_bench.bench import train
 from savo_bench.bench.evaluate import Evaluator
 from savo_bench.bench.training import checkpoint
-from savo_bench.results.format import SeedFolder, read_csv, state_steps
+from savo_bench.results.files import read_csv
+from savo_bench.results.format import SeedFolder, state_steps
 
 __all__ = ["one_thread", "stop_at"]  # fixtures
 pytestmark = pytest.mark.laws

@@ -21,7 +21,8 @@ from savo_bench.bench.cells import Budget, Cell
 from savo_bench.bench.commands.play import Camera, perform
 from savo_bench.bench.errors import UserError
 from savo_bench.envs import simulator
-from savo_bench.results.format import SeedFolder, read_csv
+from savo_bench.results.files import read_csv
+from savo_bench.results.format import SeedFolder
 
 STEPS = 200
 FIELDS = "hidden=8-8,batch_size=8,warmup_steps=150"

@@ -10,7 +10,8 @@ from matplotlib.text import Text
 from test_frame import EPISODES, fake_run, rewrite_status, spec
 
 from savo_bench.results import plots, provenance, reference, regression, tables
-from savo_bench.results.format import SeedFolder, append_csv, label
+from savo_bench.results.files import append_csv
+from savo_bench.results.format import SeedFolder, label
 from savo_bench.results.frame import MixedRuns, Runs, load
 from savo_bench.results.report import write_report
 

@@ -5,9 +5,11 @@ import dataclasses
 import pytest
 from small_runs import cell, one_thread, pack
 
-from savo_bench.bench import ledger, train
+from savo_bench.bench import train
 from savo_bench.bench.errors import UserError
 from savo_bench.results.format import SeedFolder
+from savo_bench.results.lock import holding
+from savo_bench.results.state import state_of
 
 __all__ = ["one_thread"]  # a fixture
 
@@ -32,7 +34,7 @@ def test_a_seed_whose_lock_is_held_is_left_alone(tmp_path):
     both = pack(tmp_path, cell("td3", steps=80), 0, 1)
     held = SeedFolder(both.folder(0))
     held.path.mkdir(parents=True)
-    with ledger.holding(held.lock):
+    with holding(held.lock):
         train.train_pack(both)
     assert held.read_run() is None
-    assert SeedFolder(both.folder(1)).state().name == "done"
+    assert state_of(SeedFolder(both.folder(1))).state == "done"

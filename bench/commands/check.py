@@ -8,7 +8,7 @@ from rich.text import Text
 from savo_bench.bench import show
 from savo_bench.bench.errors import UserError
 from savo_bench.results import regression
-from savo_bench.results.format import replacing
+from savo_bench.results.files import replacing
 from savo_bench.results.frame import load
 
 _STYLES = {

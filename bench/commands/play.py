@@ -21,16 +21,17 @@ from rich.progress import Progress
 from savo_bench import algos, envs
 from savo_bench.algos.agent import Agent, load_policy_state
 from savo_bench.algos.streams import Streams
-from savo_bench.bench import film, grammar, ledger, resolving, show
+from savo_bench.bench import film, grammar, resolving, show
 from savo_bench.bench.errors import UserError
 from savo_bench.bench.evaluate import Evaluator
 from savo_bench.bench.film import Picture
-from savo_bench.bench.ledger import CellState, SeedState
 from savo_bench.bench.options import Options
 from savo_bench.bench.spaces import spaces_of
 from savo_bench.envs.simulator import NoRenderer
 from savo_bench.envs.values import reason_of
-from savo_bench.results.format import CorruptFile, OtherSchema, SeedFolder, label, read_csv, spec_hash, text
+from savo_bench.results.files import read_csv
+from savo_bench.results.format import SeedFolder, label, spec_hash, text
+from savo_bench.results.state import CellState, SeedState, survey
 
 UNPACED = 30.0  # ours: steps per second of an environment that does not say
 
@@ -63,9 +64,8 @@ def play(
     if not 0 < fps < float("inf"):
         raise UserError(f"--fps {fps:g}: must be a number above 0")
     chosen = _seed(_cell(root, env, algo), seed)
-    run = chosen.folder.read_run()
-    assert run is not None  # or it would not be done
-    spec = run["spec"]
+    assert chosen.run is not None  # or it would not be done
+    spec = chosen.run["spec"]
     task = spec["environment"]
     if not envs.get(task["name"]).pictures:
         raise UserError(f"--env {env}: draws no pictures, so there is nothing to film; its returns are in bench report")
@@ -90,7 +90,7 @@ def _cell(root: Path, env: str, algo: str) -> CellState:
     task, algorithm = (_one(value, option) for value, option in ((env, "--env"), (algo, "--algo")))
     grammar.choose(task.name, envs.names(), "environment")
     grammar.choose(algorithm.name, algos.names(), "algorithm")
-    found = ledger.survey(root)
+    found = survey(root)
     for state in found:
         spec = _spec(state)
         if spec is None:
@@ -116,14 +116,7 @@ def _one(value: str, option: str) -> grammar.Item:
 
 def _spec(state: CellState) -> dict[str, Any] | None:
     """The spec of a cell, from the first of its seeds that has one."""
-    for seed in state.seeds:
-        try:
-            run = seed.folder.read_run()
-        except (CorruptFile, OtherSchema):
-            continue
-        if run is not None:
-            return run["spec"]
-    return None
+    return next((seed.run["spec"] for seed in state.seeds if seed.run), None)
 
 
 def _seed(cell: CellState, wanted: int | None) -> SeedState:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from savo_bench.bench import cost, grammar, launch, ledger, show
+from savo_bench.bench import cost, grammar, launch, run_directory, show
 from savo_bench.bench.errors import UserError
 from savo_bench.bench.grid import Grid, announcement, nothing_to_do
 from savo_bench.bench.launch.launcher import Launcher
@@ -33,7 +33,7 @@ def prepare(options: Options, launcher: Launcher) -> Grid:
 
     cells = resolving.cells(options)
     device = launcher.device()
-    ledger.check_specs(options.root, cells)
+    run_directory.check_specs(options.root, cells)
     return Grid(
         options=options,
         cells=cells,

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from savo_bench.bench import launch, ledger, show
+from savo_bench.bench import launch, show
+from savo_bench.results.state import survey
 
 
 def print_status(root: Path, console: Console) -> int:
@@ -18,7 +19,7 @@ def print_status(root: Path, console: Console) -> int:
         The exit code: 1 if a seed has failed, else 0.
     """
     queues = launch.queues(root).values()
-    cells = ledger.survey(root)
+    cells = survey(root)
     for queue in queues:
         cells = queue.join(cells)
     console.print(show.states_table(cells, {}, console.width))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from savo_bench.bench import ledger, show
+from savo_bench.bench import run_directory, show
 from savo_bench.bench.cells import Pack, seed_folder
 from savo_bench.bench.grid import Grid, Problems, announcement, conclude
 from savo_bench.bench.launch.launcher import Launcher, board, check_writable
@@ -41,7 +41,7 @@ class Attached(Launcher):
         for text, style in lines:
             show.line(console, text, style)
         with Stop() as stop:
-            ledger.ask(grid.root, grid.cells, grid.seeds)
+            run_directory.ask(grid.root, grid.cells, grid.seeds)
             problems = self._train_all(grid, console, stop)
         return conclude(grid, problems, console)
 

@@ -14,9 +14,9 @@ from savo_bench.bench.cells import Pack
 from savo_bench.bench.errors import UserError
 from savo_bench.bench.grid import Grid, Queue
 from savo_bench.bench.launch.stop import Stopped
-from savo_bench.bench.ledger import CellState
 from savo_bench.bench.options import Options
 from savo_bench.bench.progress import Board
+from savo_bench.results.state import CellState
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")  # read when torch and numpy load
 

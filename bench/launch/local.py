@@ -25,7 +25,7 @@ from savo_bench.bench.launch.launcher import THREAD_VARIABLES
 from savo_bench.bench.launch.problems import record
 from savo_bench.bench.launch.stop import Stop, Stopped
 from savo_bench.bench.progress import Board
-from savo_bench.results.format import slug
+from savo_bench.results.format import logs_folder, slug
 
 POLL = 0.1  # seconds between two looks at the workers
 _TAIL = 4_096  # bytes of a log that are searched for its last line
@@ -188,7 +188,7 @@ def log_path(pack: Pack) -> Path:
     seeds = f"seeds-{min(pack.seeds):04d}-{max(pack.seeds):04d}"
     # two labels may take 2 x 150 characters, a file's name 255 bytes
     cell = "--".join(slug(label)[:110] for label in (pack.cell.env_label, pack.cell.variant))
-    return pack.root / "logs" / f"{cell}--{seeds}.log"
+    return logs_folder(pack.root) / f"{cell}--{seeds}.log"
 
 
 def _last_line(log: Path, start: int) -> str:

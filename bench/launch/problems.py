@@ -1,9 +1,9 @@
 """What is noted about the seeds of a pack whose training ended without a word of its own."""
 
-from savo_bench.bench import ledger
 from savo_bench.bench.cells import Pack, seed_folder
 from savo_bench.bench.grid import Problems
-from savo_bench.results.format import CorruptFile
+from savo_bench.results.files import CorruptFile
+from savo_bench.results.lock import holding
 
 
 def record(pack: Pack, problem: str) -> Problems:
@@ -19,7 +19,7 @@ def record(pack: Pack, problem: str) -> Problems:
             if folder.read_status() is None:
                 problems[folder.path] = problem
                 continue
-            with ledger.holding(folder.lock) as mine:
+            with holding(folder.lock) as mine:
                 status = folder.read_status()
                 if mine and status is not None and status["state"] == "running":
                     folder.write_status({**status, "state": "failed", "reason": problem}, durable=True)

@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from savo_bench.results.format import CorruptFile, replacing, replay_file, replay_files, state_file, state_steps
+from savo_bench.results.files import CorruptFile, replacing
+from savo_bench.results.format import replay_file, replay_files, state_file, state_steps
 
 SEGMENT = 100_000  # ours: records per segment; some 10 MB, so that what the buffer no longer holds can be deleted
 FLOAT32 = 4  # bytes

@@ -38,7 +38,8 @@ from savo_bench.bench.training.saving import Saver
 from savo_bench.bench.training.seed import SeedRun
 from savo_bench.bench.training.signals import Interrupted
 from savo_bench.bench.training.status import StatusWriter
-from savo_bench.results.format import SeedFolder, append_csv
+from savo_bench.results.files import append_csv
+from savo_bench.results.format import SeedFolder
 
 
 class Training:

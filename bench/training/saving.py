@@ -13,7 +13,7 @@ from savo_bench.algos.noise import ExplorationNoise
 from savo_bench.algos.replay import Replay
 from savo_bench.bench.training import checkpoint
 from savo_bench.bench.training.seed import SeedRun
-from savo_bench.results.format import truncate
+from savo_bench.results.files import truncate
 
 
 class Saver:

@@ -63,7 +63,7 @@ class StatusWriter:
                     "host": socket.gethostname(),
                     "pid": os.getpid(),
                     "launcher": self.pack.launcher,
-                    "job": os.environ.get("SLURM_JOB_ID"),
+                    "job": self.pack.job,
                     "pack": [other.seed for other in self.runs],
                 },
             },

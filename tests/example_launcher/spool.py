@@ -11,11 +11,11 @@ from typing import Annotated
 
 from rich.console import Console
 
-from savo_bench.bench import ledger, show
+from savo_bench.bench import run_directory, show
 from savo_bench.bench.flags import Flag
 from savo_bench.bench.grid import Grid, Queue, announcement
 from savo_bench.bench.launch.launcher import Launcher, check_writable
-from savo_bench.bench.ledger import CellState
+from savo_bench.results.state import CellState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +70,7 @@ class Spool(Launcher):
         check_writable(grid.root)
         for text, style in lines:
             show.line(console, text, style)
-        ledger.ask(grid.root, grid.cells, grid.seeds)
+        run_directory.ask(grid.root, grid.cells, grid.seeds)
         folder = grid.root / "spool"
         folder.mkdir(exist_ok=True)
         there = len(list(folder.iterdir()))

@@ -9,7 +9,7 @@ import pytest
 from fake_training import attempts
 from small_grids import cell_of, grid_of, read_until, run, wait_until
 
-from savo_bench.bench import ledger
+from savo_bench.bench import run_directory
 from savo_bench.bench.cells import seed_folder
 from savo_bench.bench.errors import UserError
 
@@ -86,7 +86,7 @@ def test_a_disk_that_fills_up_under_the_grid_is_one_line(root, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device", "somewhere")
 
-    monkeypatch.setattr(ledger, "ask", full)
+    monkeypatch.setattr(run_directory, "ask", full)
     with pytest.raises(UserError, match="somewhere: No space left on device") as caught:
         run(grid_of(root))
     assert caught.value.exit_code == 1

@@ -12,11 +12,11 @@ import pytest
 from fake_training import FakeConfig, attempts
 from small_grids import alive, cell_of, grid_of, pids, read_until, run, states, wait_until
 
-from savo_bench.bench import ledger
 from savo_bench.bench.cells import Budget, Cell, Pack, seed_folder
 from savo_bench.bench.launch import local
 from savo_bench.bench.launch.stop import SAME_STOP
 from savo_bench.results.format import SeedFolder
+from savo_bench.results.state import state_of
 
 
 def test_every_seed_is_trained_once_by_workers_of_one_thread(root):
@@ -45,7 +45,7 @@ def test_a_killed_worker_fails_its_own_pack_only_and_is_resumed_by_the_next_run(
     assert code == 1
     assert states(planned) == ["done", "failed", "done", "done"]
     assert "worker died (signal 9)" in output
-    assert seed_folder(root, planned.cells[0], 1).state() == ("failed", "worker died (signal 9)")
+    assert state_of(seed_folder(root, planned.cells[0], 1)).reason == "worker died (signal 9)"
     code, output = run(grid_of(root, *planned.cells))
     assert (code, attempts(root)[-1]) == (0, ("dies", 1, 2))
     assert "1 failed before" in output
@@ -93,7 +93,7 @@ def test_ctrl_c_saves_says_how_to_resume_and_the_same_command_does(root, drive, 
     begun = 2 if on == "local" else 1
     wait_until(lambda: len(attempts(root)) == begun)
     every = [seed_folder(root, cell_of(steps=40), seed) for seed in range(begun)]
-    wait_until(lambda: all(ledger.state(folder).step > 0 for folder in every))
+    wait_until(lambda: all(state_of(folder).step > 0 for folder in every))
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the whole group
     output, _ = process.communicate(timeout=20)
     assert process.returncode == 130
@@ -157,8 +157,8 @@ def test_a_seed_is_told_from_its_lock_while_a_worker_trains_it(root, drive):
     drive("seconds=0.1, steps=400", "seeds=1")
     wait_until(lambda: len(attempts(root)) == 1)
     folder = seed_folder(root, cell_of(), 0)
-    wait_until(lambda: ledger.state(folder).state == "running" and ledger.state(folder).owner is not None)
-    assert ledger.state(folder).who == f"host {socket.gethostname()}, pid {pids(root)[0]}"
+    wait_until(lambda: state_of(folder).state == "running" and state_of(folder).owner is not None)
+    assert state_of(folder).who == f"host {socket.gethostname()}, pid {pids(root)[0]}"
 
 
 def test_what_no_file_can_say_is_said_at_the_end(root, monkeypatch):

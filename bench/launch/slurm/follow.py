@@ -6,14 +6,13 @@ from dataclasses import dataclass, field
 
 from rich.console import Console
 
-from savo_bench.bench import ledger
 from savo_bench.bench.cells import Pack, seed_folder
 from savo_bench.bench.grid import Grid
 from savo_bench.bench.launch.launcher import board
 from savo_bench.bench.launch.slurm.queue import NAME, POLL, SlurmQueue, Task
 from savo_bench.bench.launch.stop import Stop
-from savo_bench.bench.ledger import CellState
 from savo_bench.bench.progress import Board
+from savo_bench.results.state import CellState, state_of
 
 
 @dataclass
@@ -58,7 +57,7 @@ def _problem(task: Task | None, pack: Pack) -> str | None:
         return None
     if task.active:
         return f"job {task.id} is queued again"
-    states = {ledger.state(seed_folder(pack.root, pack.cell, seed)).state for seed in pack.seeds}
+    states = {state_of(seed_folder(pack.root, pack.cell, seed)).state for seed in pack.seeds}
     return task.verdict if states & {"missing", "interrupted"} else None
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from savo_bench.bench import ledger, show
+from savo_bench.bench import run_directory, show
 from savo_bench.bench.errors import UserError
 from savo_bench.bench.grid import Grid, announcement, conclude, nothing_to_do
 from savo_bench.bench.launch.launcher import Launcher, check_writable
@@ -89,7 +89,7 @@ class Slurm(Launcher):
             packs, lines = announcement(grid, states)
             for text, style in lines:
                 show.line(console, text, style)
-            ledger.ask(grid.root, grid.cells, grid.seeds)
+            run_directory.ask(grid.root, grid.cells, grid.seeds)
             submitted = submit(grid.root, packs, self.own) if packs else []
         if submitted:
             numbers = ", ".join(str(each.job) for each in submitted)

@@ -6,16 +6,16 @@ be asked, no state is claimed and nothing is submitted.
 
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from savo_bench.bench import grid, ledger
+from savo_bench.bench import grid
 from savo_bench.bench.launch.slurm.commands import SlurmProblem, call
-from savo_bench.bench.launch.slurm.records import FOLDER, Planned, Submission, submissions
-from savo_bench.bench.ledger import CellState, SeedState
+from savo_bench.bench.launch.slurm.records import NAME, Planned, Submission, submissions
+from savo_bench.results.format import launcher_folder
+from savo_bench.results.state import CellState, QueueEntry, SeedState, state_of
 
-NAME = "slurm"  # of the launcher
 POLL = 5.0  # seconds between two looks at the queue; ours: a controller that thousands share is asked sparingly
 
 # States of squeue's manual page in which a job does not come back by itself.
@@ -73,6 +73,16 @@ class Task:
         output = f"; its output is in {log}" if log.exists() else ""
         return f"job {self.id} {ENDED[self.state]}{output}"
 
+    @property
+    def entry(self) -> QueueEntry:
+        """What the queue says of its seeds."""
+        if not self.active:
+            return QueueEntry(NAME, self.id, "ended", self.verdict)
+        if self.waits:
+            return QueueEntry(NAME, self.id, "waiting", f"job {self.job}: {self.reason}")
+        doing = "starting" if self.state == "RUNNING" else self.state.lower()
+        return QueueEntry(NAME, self.id, "active", f"job {self.id} is {doing}")
+
 
 class SlurmQueue(grid.Queue):
     """The tasks of the seeds in runs/<name>, asked of SLURM no more often than every few seconds."""
@@ -91,7 +101,7 @@ class SlurmQueue(grid.Queue):
         Raises:
             UserError: a record of a submission is unreadable.
         """
-        if not (self.root / FOLDER).is_dir():
+        if not launcher_folder(self.root, NAME).is_dir():
             return list(cells)
         undone = {seed.folder.path for cell in cells for seed in cell.seeds if seed.state != "done"}
         self._look([each for each in submissions(self.root) if undone & each.folders(self.root)])
@@ -102,31 +112,9 @@ class SlurmQueue(grid.Queue):
             for folder in task.planned.folders(self.root):
                 if folder not in latest or not latest[folder].active:
                     latest[folder] = task
-        return [
-            replace(cell, seeds=tuple(self._joined(seed, latest.get(seed.folder.path)) for seed in cell.seeds))
-            for cell in cells
-        ]
-
-    def _joined(self, seed: SeedState, task: Task | None) -> SeedState:
-        """A seed with what is known of its task."""
-        if task is None or seed.state == "done" or self.problem:
-            return seed
-        if task.active:
-            known = replace(seed, task=task.id)
-            if seed.state not in ("missing", "interrupted"):
-                return known
-            if task.waits:
-                why = f"job {task.job}: {task.reason}"
-                return replace(known, state="queued", reason=why)
-            doing = "starting" if task.state == "RUNNING" else task.state.lower()
-            return replace(known, state="running", reason=f"job {task.id} is {doing}")
-        seed = ledger.state(seed.folder)  # once more, as the task may have ended after the first look
-        owner = seed.owner or {}
-        if seed.state == "running" and owner.get("launcher") == NAME and not ledger.locked(seed.folder.lock):
-            return replace(seed, state="interrupted", reason=task.verdict)  # its last heartbeat is still fresh
-        if seed.state in ("missing", "interrupted"):
-            return replace(seed, reason=task.verdict)
-        return seed
+        if self.problem:
+            return list(cells)
+        return [replace(cell, seeds=tuple(_joined(seed, latest) for seed in cell.seeds)) for cell in cells]
 
     def unknown(self) -> list[str]:
         """Jobs of which nobody can say whether they still wait or run."""
@@ -152,6 +140,12 @@ class SlurmQueue(grid.Queue):
             self.problem = str(error)
             self.tasks = [Task(each, index, each.job, "") for each in submitted for index in range(len(each.tasks))]
         self._asked = time.monotonic()
+
+
+def _joined(seed: SeedState, latest: Mapping[Path, Task]) -> SeedState:
+    """A seed that is judged again if it has a task, which may have ended since."""
+    task = latest.get(seed.folder.path)
+    return seed if task is None or seed.state == "done" else state_of(seed.folder, queue=task.entry)
 
 
 def _tasks(submitted: Sequence[Submission]) -> list[Task]:

@@ -17,12 +17,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from savo_bench.bench import ledger
 from savo_bench.bench.cells import Pack
 from savo_bench.bench.errors import UserError
-from savo_bench.results.format import CorruptFile, SeedFolder, read_json, write_json
+from savo_bench.results.files import CorruptFile, read_json, write_json
+from savo_bench.results.format import SeedFolder, launcher_folder
+from savo_bench.results.lock import acquire
 
-FOLDER = "slurm"
+NAME = "slurm"  # of the launcher, as status.json and its folder have it
 
 
 class Planned(NamedTuple):
@@ -55,7 +56,7 @@ def record(root: Path, packs: Sequence[Pack]) -> Submission:
     """Write down an array of packs that is going to be submitted."""
     token = secrets.token_hex(4)
     tasks = tuple(Planned(pack.cell.env_label, pack.cell.variant, pack.seeds) for pack in packs)
-    submission = Submission(root / FOLDER / token, f"bench-{root.name}-{token}", None, tasks)
+    submission = Submission(launcher_folder(root, NAME) / token, f"bench-{root.name}-{token}", None, tasks)
     submission.folder.mkdir(parents=True)
     _write(submission)
     return submission
@@ -80,7 +81,7 @@ def submissions(root: Path) -> list[Submission]:
         UserError: a record is unreadable, so that nobody can say which seeds a job has.
     """
     found = []
-    for path in (root / FOLDER).glob("*/submission.json"):
+    for path in launcher_folder(root, NAME).glob("*/submission.json"):
         try:
             known = read_json(path)
             tasks = tuple(
@@ -95,9 +96,9 @@ def submissions(root: Path) -> list[Submission]:
 @contextlib.contextmanager
 def submitting(root: Path, waiting: Callable[[], None]) -> Iterator[None]:
     """Hold the right to submit for a name; while another process holds it, `waiting` is called again and again."""
-    folder = root / FOLDER
+    folder = launcher_folder(root, NAME)
     folder.mkdir(parents=True, exist_ok=True)
-    while (lock := ledger.acquire(folder / "lock")) is None:
+    while (lock := acquire(folder / "lock")) is None:
         waiting()
     try:
         yield

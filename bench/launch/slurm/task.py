@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+from dataclasses import replace
 from typing import NoReturn
 
 from savo_bench.bench import worker
@@ -23,7 +24,7 @@ class Train:
         for number in (signal.SIGTERM, signal.SIGUSR2):
             signal.signal(number, self._leave)  # until the training installs its own handlers, which only save
         try:
-            worker.train(pack)
+            worker.train(replace(pack, job=os.environ["SLURM_JOB_ID"]))
         except worker.interrupted() as error:
             came = getattr(error, "signals", ())
             self._leave(signal.SIGUSR2 if signal.SIGUSR2 in came else signal.SIGTERM)

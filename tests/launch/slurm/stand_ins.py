@@ -8,14 +8,16 @@ from typing import Any
 import fake_training
 from fake_training import FakeConfig
 
-from savo_bench.bench import launch, ledger
+from savo_bench.bench import launch
 from savo_bench.bench.cells import Budget, Cell
 from savo_bench.bench.grid import Grid
 from savo_bench.bench.launch.slurm import records
 from savo_bench.bench.launch.slurm.launcher import Slurm
 from savo_bench.bench.launch.slurm.queue import SlurmQueue
 from savo_bench.bench.options import Options
-from savo_bench.results.format import SeedFolder, append_csv
+from savo_bench.results.files import append_csv
+from savo_bench.results.format import SeedFolder
+from savo_bench.results.state import survey
 
 CELL = Cell("hopper", {}, "fake", FakeConfig(), {}, Budget("ci", 4, 1, 1))
 
@@ -41,7 +43,7 @@ def list_queue(root: Path, folder: Path, *lines: str) -> None:
 
 
 def joined(root: Path) -> list[tuple[str, str | None]]:
-    (cell,) = SlurmQueue(root).join(ledger.survey(root))
+    (cell,) = SlurmQueue(root).join(survey(root))
     return [(seed.state, seed.reason) for seed in cell.seeds]
 
 

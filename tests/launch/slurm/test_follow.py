@@ -3,10 +3,10 @@
 from small_grids import run
 from stand_ins import CELL, finished, list_queue, planned
 
-from savo_bench.bench import ledger
 from savo_bench.bench.cells import Pack, seed_folder
 from savo_bench.bench.launch.slurm import follow
 from savo_bench.bench.launch.slurm.queue import SlurmQueue
+from savo_bench.results.state import survey
 
 
 def test_followed_tasks_start_come_back_and_end_as_the_queue_says(commands, tmp_path):
@@ -31,7 +31,7 @@ def test_followed_tasks_start_come_back_and_end_as_the_queue_says(commands, tmp_
     def after(*lines: str) -> list[tuple[object, ...]]:
         list_queue(root, commands, *lines)
         known = SlurmQueue(root)
-        known.join(ledger.survey(root))
+        known.join(survey(root))
         told.clear()
         follower.tell(known.tasks)
         return list(told)

@@ -1,11 +1,9 @@
 """What the queue adds to the states of seeds."""
 
-import time
-
 from small_grids import run
 from stand_ins import CELL, begun, joined, list_queue, planned, say
 
-from savo_bench.bench import grid, ledger
+from savo_bench.bench import grid, run_directory
 from savo_bench.bench.cells import seed_folder
 from savo_bench.bench.launch.slurm import records
 
@@ -42,32 +40,8 @@ def test_a_dead_task_whose_last_heartbeat_is_fresh_is_not_running(commands, tmp_
 def test_a_submission_that_never_came_to_be_leaves_no_trace_in_the_states(commands, tmp_path):
     root = tmp_path / "name"
     each = planned(root, 1)
-    ledger.ask(root, each.cells, each.seeds)
+    run_directory.ask(root, each.cells, each.seeds)
     records.record(root, grid.announcement(each, each.look())[0])
     assert commands.is_dir()
     assert joined(root) == [("missing", None)]
     assert "submitted 1 task" in run(planned(root, 1))[1]
-
-
-def test_what_another_host_trains_is_running_until_its_heartbeat_is_old(tmp_path):
-    folder = seed_folder(tmp_path, CELL, 0)
-    begun(folder, host="another")
-    assert ledger.state(folder).state == "running"
-    assert ledger.trained_elsewhere(folder, "local")
-    status = folder.read_status()
-    assert status is not None
-    folder.write_status({**status, "heartbeat": time.time() + 600})  # its clock is ahead
-    assert ledger.state(folder).state == "running"
-    folder.write_status({**status, "heartbeat": time.time() - 600})
-    assert ledger.state(folder).state == "interrupted"
-    assert not ledger.trained_elsewhere(folder, "local")
-
-
-def test_a_task_takes_its_own_former_life_for_dead(tmp_path, monkeypatch):
-    folder = seed_folder(tmp_path, CELL, 0)
-    begun(folder, host="another", launcher="slurm", job="12")
-    monkeypatch.setenv("SLURM_JOB_ID", "12")
-    assert not ledger.trained_elsewhere(folder, "slurm")
-    assert ledger.trained_elsewhere(folder, "local")
-    monkeypatch.setenv("SLURM_JOB_ID", "13")
-    assert ledger.trained_elsewhere(folder, "slurm")

@@ -6,11 +6,11 @@ import pytest
 from small_grids import run
 from stand_ins import CELL, begun, finished, joined, list_queue, planned, say
 
-from savo_bench.bench import ledger
 from savo_bench.bench.cells import seed_folder
 from savo_bench.bench.errors import UserError
 from savo_bench.bench.launch.slurm import records
 from savo_bench.bench.launch.slurm.queue import SlurmQueue
+from savo_bench.results.state import survey
 
 
 def test_a_second_run_submits_only_what_nobody_has_in_hand(commands, tmp_path):
@@ -28,7 +28,7 @@ def test_where_squeue_fails_nothing_is_claimed_and_nothing_submitted(commands, t
     run(planned(root, 2))
     say(commands, "squeue", 'echo "slurm_load_jobs error: Unable to contact slurm controller" >&2; exit 1')
     known = SlurmQueue(root)
-    known.join(ledger.survey(root))
+    known.join(survey(root))
     (note,) = known.notes()
     assert note.endswith("Unable to contact slurm controller; what became of job 1 is not known")
     assert [state for state, _ in joined(root)] == ["missing", "missing"]

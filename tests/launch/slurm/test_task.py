@@ -2,10 +2,13 @@
 
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
+from stand_ins import CELL
 
 from savo_bench.bench import worker
+from savo_bench.bench.cells import Pack
 from savo_bench.bench.launch.slurm import task
 
 
@@ -34,7 +37,7 @@ def test_a_task_that_saved_asks_to_come_back_only_if_it_was_warned(monkeypatch, 
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR2)}
     try:
         with pytest.raises(SystemExit) as ended:
-            task.Train()(None)  # type: ignore[arg-type]
+            task.Train()(Pack(CELL, (0,), Path(), "cpu", 300.0, "slurm"))
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -1,0 +1,218 @@
+"""Files that a reader can trust at any moment: replaced as a whole, or grown by whole lines.
+
+After a crash at any moment a replaced file is the old one or the new one, and a CSV file ends at worst in one torn
+line, which `read_csv` leaves out and names.
+"""
+
+import contextlib
+import csv
+import json
+import math
+import numbers
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+# How pandas reads numbers and nothing else: only "" and "nan" are NaN, nothing quotes, and only \n ends a line.
+_NUMBERS: dict[str, Any] = {
+    "na_values": ["", "nan"],
+    "keep_default_na": False,
+    "quoting": csv.QUOTE_NONE,
+    "lineterminator": "\n",
+    "skip_blank_lines": False,
+    "low_memory": False,  # one type per column, not one per part of it
+    "encoding_errors": "replace",
+}
+
+
+class CorruptFile(ValueError):
+    """A file of the run directory cannot be read; the message names it and says why."""
+
+
+@contextlib.contextmanager
+def replacing(path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
+    """Open a temporary file beside `path` for writing; on success it takes the place of `path` in one step.
+
+    On an error, a full disk for instance, `path` stays as it was. `durable` also survives a power cut. One writer at
+    a time.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    if durable:
+        _sync_folder(path.parent)
+
+
+def write_json(path: Path, value: Any, *, durable: bool = True) -> None:
+    """Replace `path` by `value` as JSON, atomically. JSON knows no NaN or infinity: they become null."""
+    text = json.dumps(_jsonable(value), indent=1, allow_nan=False)
+    with replacing(path, durable=durable) as file:
+        file.write(text.encode() + b"\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        FileNotFoundError: there is none.
+        CorruptFile: it is not JSON.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError as error:  # both bad JSON and bad UTF-8
+        raise CorruptFile(f"{path}: not valid JSON ({error})") from None
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the names in `folder` durable, too."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _jsonable(value: Any) -> Any:
+    """Turn numpy's numbers, paths and tuples into JSON's own types."""
+    if value is None or isinstance(value, str | bool):
+        return value
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    if isinstance(value, numbers.Real):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _jsonable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_jsonable(item) for item in (sorted(value) if isinstance(value, set | frozenset) else value)]
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"{value!r} of type {type(value).__name__} has no place in a JSON file")
+
+
+def append_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> int:
+    """Append rows in one write, after the header where the file is new; returns the file's new length in bytes.
+
+    Floats are written so that they read back exactly. If the write fails half-way the file is cut back to what it was.
+
+    Raises:
+        ValueError: a row does not fit the header, or the file's own header is another one.
+        CorruptFile: the file ends in a torn line; `truncate` it to a known length first.
+    """
+    first_line = (",".join(header) + "\n").encode()
+    lines = []
+    for row in rows:
+        if len(row) != len(header):
+            raise ValueError(f"{path}: a row of {len(row)} values under a header of {len(header)}")
+        lines.append(",".join(map(_cell, row)) + "\n")
+    content = "".join(lines).encode()
+    with path.open("a+b", buffering=0) as file:  # unbuffered: nothing may be left to be written when the file is closed
+        length = file.seek(0, os.SEEK_END)
+        if length == 0:
+            content = first_line + content
+        else:
+            if os.pread(file.fileno(), 1, length - 1) != b"\n":
+                raise CorruptFile(f"{path}: ends in a torn line")
+            if os.pread(file.fileno(), len(first_line), 0) != first_line:
+                raise ValueError(f"{path}: its columns are not {','.join(header)}")
+        try:
+            rest = memoryview(content)
+            while rest:  # a nearly full disk takes a part
+                rest = rest[file.write(rest) :]
+        except OSError:
+            with contextlib.suppress(OSError):
+                file.truncate(length)
+            raise
+    return length + len(content)
+
+
+def truncate(path: Path, length: int) -> None:
+    """Cut a growing file to the length a checkpoint names; a file that is not there counts as empty.
+
+    Raises:
+        CorruptFile: the file is shorter than that.
+    """
+    if reaches(path, length) > length:
+        os.truncate(path, length)
+
+
+def reaches(path: Path, length: int) -> int:
+    """The size of a growing file, of 0 bytes where there is none, that is at least what a checkpoint names.
+
+    Raises:
+        CorruptFile: the file is shorter than that.
+    """
+    size = path.stat().st_size if path.exists() else 0
+    if size < length:
+        raise CorruptFile(f"{path}: {size} bytes long where the checkpoint names {length}")
+    return size
+
+
+def read_csv(path: Path) -> "pd.DataFrame":
+    """Read a CSV file of numbers as a pandas frame, without a torn last line.
+
+    A column is int64 where every cell is an integer, else float64; an empty cell is NaN. Where a line was torn
+    `frame.attrs["torn"]` is a sentence that names it. A file without a whole line gives an empty frame.
+
+    Raises:
+        FileNotFoundError: there is none.
+        CorruptFile: a line before the last does not fit the header or holds something that is no number.
+    """
+    import pandas as pd  # here, because the training processes need this module but not pandas
+
+    whole, _, rest = path.read_bytes().rpartition(b"\n")
+    lines = whole.split(b"\n") if whole else []
+    width = lines[0].count(b",") if lines else 0
+    if any(line.count(b",") != width for line in lines) or b"\0" in whole:  # pandas would read either without a word
+        raise _fault(path, lines)
+    if len(lines) < 2:
+        frame = pd.DataFrame(columns=lines[0].decode(errors="replace").split(",") if lines else [])
+    else:
+        try:
+            frame = pd.read_csv(BytesIO(whole), **_NUMBERS)
+        except ValueError:
+            raise _fault(path, lines) from None
+        if any(kind.kind not in "if" for kind in frame.dtypes):
+            raise _fault(path, lines)
+    if rest:
+        frame.attrs["torn"] = f"{path}: torn last line left out: {rest.decode(errors='replace')[:60]!r}"
+    return frame
+
+
+def _fault(path: Path, lines: Sequence[bytes]) -> CorruptFile:
+    """The first fault of a CSV file, and where it is."""
+    header, *rows = [line.decode(errors="replace").split(",") for line in lines]
+    for number, row in enumerate(rows, start=2):
+        if len(row) != len(header):
+            return CorruptFile(f"{path}: line {number} has {len(row)} values under a header of {len(header)}")
+    for name, *cells in zip(header, *rows, strict=True):
+        for number, cell in enumerate(cells, start=2):
+            try:
+                float(cell or "nan")
+            except ValueError:
+                return CorruptFile(f"{path}: line {number}, column {name}: {cell!r} is no number")
+    return CorruptFile(f"{path}: holds something that is no number")
+
+
+def _cell(value: Any) -> str:
+    """One value as CSV text; a float's repr reads back to the same float."""
+    if value is None:
+        return ""
+    if isinstance(value, numbers.Integral):
+        return str(int(value))
+    if isinstance(value, numbers.Real):
+        return repr(float(value))
+    raise ValueError(f"{value!r} is no number")

@@ -1,0 +1,266 @@
+"""How a seed stands: the one place that judges it, for every command and for the training itself.
+
+The evidence, in this order:
+
+1. run.json and status.json. A file that cannot be read, or that belongs to another seed, makes the seed unreadable.
+2. evals.csv, where status.json says done: it must be whole and end with the last step.
+3. The lock. Who trains a seed holds it, so on one host it decides.
+4. The heartbeat in status.json, where the lock cannot decide: for an owner on another host, and where there are no
+   locks. It may be ahead of this clock, but not much behind it.
+5. What a launcher's queue says of the task that has the seed, where the caller has asked a queue.
+"""
+
+import contextlib
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from savo_bench.results.files import CorruptFile, read_csv
+from savo_bench.results.format import (
+    OtherSchema,
+    Owner,
+    SeedFolder,
+    Status,
+    cell_folder,
+    cells_asked,
+    labels,
+    seed_folders,
+    state_steps,
+)
+from savo_bench.results.lock import held
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+State = Literal["done", "running", "queued", "failed", "unreadable", "interrupted", "missing"]
+STATES: tuple[State, ...] = ("done", "running", "queued", "failed", "unreadable", "interrupted", "missing")
+
+EPISODE_COLUMNS = ["step", "episode", "return", "length"]  # those every evals.csv begins with; metrics follow
+STALE_AFTER = 120.0  # seconds without a heartbeat, where one comes every ~2 s; leaves room for slow network disks
+
+
+@dataclass(frozen=True)
+class QueueEntry:
+    """What a launcher's queue says of the task that has a seed."""
+
+    launcher: str  # as status.json names it
+    task: str  # its number, as users know it
+    phase: Literal["waiting", "active", "ended"]
+    reason: str  # why it waits, what it is doing, or how it ended
+
+
+@dataclass(frozen=True)
+class SeedState:
+    """How one seed stands."""
+
+    folder: SeedFolder
+    state: State
+    reason: str | None = None  # of a failure; why it is unreadable, waits or was lost
+    run: dict[str, Any] | None = None  # run.json
+    status: Status | None = None  # status.json
+    task: str | None = None  # of a launcher's queue, for as long as it has the seed
+
+    @property
+    def trainable(self) -> bool:
+        """Whether it wants training and nobody has it in hand."""
+        return self.state in ("missing", "interrupted", "failed") and self.task is None
+
+    @property
+    def seed(self) -> int:
+        """The seed number."""
+        return self.folder.seed
+
+    @property
+    def step(self) -> int:
+        """The step that it has reached; 0 if it never began."""
+        return self.status["step"] if self.status else 0
+
+    @property
+    def steps(self) -> int:
+        """The steps of its budget; 0 if it never began."""
+        return self.run["spec"]["budget"]["steps"] if self.run else 0
+
+    @property
+    def saved(self) -> int:
+        """The step of its newest checkpoint, which a resume starts from; 0 without one."""
+        return next(iter(state_steps(self.folder.checkpoint)), 0)
+
+    @property
+    def owner(self) -> Owner:
+        """Who trains it, or did last."""
+        return self.status.get("owner", {}) if self.status else {}
+
+    @property
+    def pack(self) -> tuple[int, ...]:
+        """The pack that it was trained in last."""
+        return tuple(self.owner.get("pack") or ())
+
+    @property
+    def who(self) -> str:
+        """Who trains it, in words."""
+        process = f"host {self.owner.get('host', '?')}, pid {self.owner.get('pid', '?')}"
+        if self.task is None:
+            return process
+        return f"job {self.task}, {process}" if self.state == "running" and self.owner else f"job {self.task}"
+
+
+def read_evals(folder: SeedFolder) -> "pd.DataFrame":
+    """A seed's evaluation episodes as evals.csv has them, one row each, without a torn last line.
+
+    Raises:
+        FileNotFoundError: there are none.
+        CorruptFile: a line is damaged, columns are missing, or an episode is out of order or there twice.
+        OSError: the file cannot be opened.
+    """
+    rows = read_csv(folder.evals_csv)
+    if len(rows.columns) and list(rows.columns[: len(EPISODE_COLUMNS)]) != EPISODE_COLUMNS:
+        raise CorruptFile(f"{folder.evals_csv}: its columns do not begin with {','.join(EPISODE_COLUMNS)}")
+    if len(rows):
+        step, episode = (rows[name].to_numpy() for name in ("step", "episode"))
+        later, same = step[1:] > step[:-1], step[1:] == step[:-1]
+        if not (later | same & (episode[1:] > episode[:-1])).all():
+            raise CorruptFile(f"{folder.evals_csv}: its steps and episodes are not in order, each once")
+    return rows
+
+
+def state_of(
+    folder: SeedFolder,
+    *,
+    now: float | None = None,
+    queue: QueueEntry | None = None,
+    asking: Owner | None = None,
+    evals: Callable[[SeedFolder], "pd.DataFrame"] = read_evals,
+) -> SeedState:
+    """How a seed stands; never raises for what its files hold.
+
+    Args:
+        folder: The seed's.
+        now: A unix time to judge heartbeats by, by default the clock's.
+        queue: What a launcher's queue says of the seed's task, asked before this call.
+        asking: The process that wants to train the seed and holds its lock. An owner with the same launcher and job is
+            its own former life, which has ended, whatever its last heartbeat says.
+        evals: `read_evals`, or what keeps its answers.
+    """
+    seed = _by_files(folder, time.time() if now is None else now, asking, evals)
+    if queue is None or seed.state == "done":
+        return seed
+    return _by_queue(seed, queue)
+
+
+def _by_files(
+    folder: SeedFolder, now: float, asking: Owner | None, evals: Callable[[SeedFolder], "pd.DataFrame"]
+) -> SeedState:
+    """How a seed stands by its files and its lock."""
+    seed = SeedState(folder, "missing")
+    try:
+        seed = replace(seed, run=folder.read_run())
+        seed = replace(seed, status=folder.read_status())
+        unfinished = _unfinished(seed, evals)
+    except (CorruptFile, OtherSchema, OSError) as error:
+        if asking is None and held(folder.lock):  # its owner is alive and writes the file again
+            return replace(seed, state="running")
+        problem = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
+        way_out = f"fix it, or delete {folder.path} to train this seed from the start"
+        return replace(seed, state="unreadable", reason=f"{problem}; {way_out}")
+    if unfinished is None:
+        return replace(seed, state="done")
+    locked = False if asking is not None else held(folder.lock)  # the lock of who asks is no evidence
+    if locked:
+        return replace(seed, state="running")
+    status = seed.status
+    if status is None:
+        return seed
+    if status["state"] == "failed":
+        return replace(seed, state="failed", reason=status.get("reason") or "no reason was recorded")
+    if status["state"] == "done":
+        return replace(seed, state="failed", reason=f"says done, but {unfinished}")
+    here = status.get("owner", {}).get("host") == socket.gethostname()
+    if _beats(status, now, asking) and (locked is None or not here):
+        return replace(seed, state="running")
+    with contextlib.suppress(CorruptFile, OSError):
+        again = folder.read_status()
+        if again is not None and again["state"] != "running":  # it ended while this was read
+            return _by_files(folder, now, asking, evals)
+    if seed.run is None:  # nothing says which spec the rest belongs to
+        return replace(seed, reason="has no run.json")
+    return replace(seed, state="interrupted")
+
+
+def _unfinished(seed: SeedState, evals: Callable[[SeedFolder], "pd.DataFrame"]) -> str | None:
+    """Why a seed is not done, None if it is.
+
+    Raises:
+        CorruptFile, OSError: as `read_evals`, where status.json says done.
+    """
+    if seed.status is None or seed.status["state"] != "done":
+        return "status.json does not say done"
+    if seed.run is None:
+        return "has no run.json"
+    try:
+        rows = evals(seed.folder)
+    except FileNotFoundError:
+        rows = ()
+    last = rows["step"].iloc[-1] if len(rows) else 0
+    return None if last == seed.steps else f"evals.csv ends at step {last} of {seed.steps}"
+
+
+def _beats(status: Status, now: float, asking: Owner | None) -> bool:
+    """Whether the owner of a seed that is being trained gave a sign of life, and is not who asks."""
+    owner, job = status.get("owner", {}), (asking or {}).get("job")
+    former = asking is not None and job is not None and owner.get("job") == job
+    if former and owner.get("launcher") == asking.get("launcher"):
+        return False
+    return now - status.get("heartbeat", 0.0) <= STALE_AFTER
+
+
+def _by_queue(seed: SeedState, queue: QueueEntry) -> SeedState:
+    """How a seed that is not done stands once its task's entry in the queue is known."""
+    idle = seed.state in ("missing", "interrupted")
+    if queue.phase != "ended":
+        seed = replace(seed, task=queue.task)
+        state: State = "queued" if queue.phase == "waiting" else "running"
+        return replace(seed, state=state, reason=queue.reason) if idle else seed
+    if seed.state == "running" and seed.owner.get("launcher") == queue.launcher and not held(seed.folder.lock):
+        return replace(seed, state="interrupted", reason=queue.reason)  # its last heartbeat is still fresh
+    return replace(seed, reason=queue.reason) if idle else seed
+
+
+@dataclass(frozen=True)
+class CellState:
+    """How a cell's seeds stand."""
+
+    environment: str  # labels
+    variant: str
+    seeds: tuple[SeedState, ...]
+
+    def count(self) -> Counter[State]:
+        """Number of seeds in each state."""
+        return Counter(seed.state for seed in self.seeds)
+
+
+def survey(
+    root: Path, *, now: float | None = None, evals: Callable[[SeedFolder], "pd.DataFrame"] = read_evals
+) -> list[CellState]:
+    """Every cell under runs/<name>, with the seeds that are there and those that were asked for.
+
+    `now` and `evals` as in `state_of`. A cell is called as it was asked for, else as in a run.json, else as its folder.
+    """
+    asked = {cell_folder(root, each.environment, each.variant): each for each in cells_asked(root)}
+    folders: dict[Path, dict[Path, SeedFolder]] = {}
+    for cell, each in asked.items():
+        wanted = (SeedFolder.of(root, each.environment, each.variant, seed) for seed in each.seeds)
+        folders[cell] = {folder.path: folder for folder in wanted}
+    for folder in seed_folders(root):
+        folders.setdefault(folder.path.parent, {}).setdefault(folder.path, folder)
+    found = []
+    for cell, members in sorted(folders.items()):
+        ordered = sorted(members.values(), key=lambda folder: (folder.seed, folder.path))
+        states = tuple(state_of(folder, now=now, evals=evals) for folder in ordered)
+        names = [labels(seed.run["spec"]) for seed in states if seed.run]
+        named = asked[cell][:2] if cell in asked else names[0] if names else (cell.parent.name, cell.name)
+        found.append(CellState(*named, states))
+    return found

@@ -1,0 +1,188 @@
+"""Files that are replaced as a whole, lines that tear, and what a CSV file of numbers reads as."""
+
+import numpy as np
+import pytest
+
+from savo_bench.results import files
+from savo_bench.results.files import CorruptFile
+
+HEADER = ["step", "episode", "return", "length"]
+
+
+def names(path):
+    return sorted(p.name for p in path.iterdir())
+
+
+def test_json_is_read_back_and_leaves_no_temporary_file(tmp_path):
+    value = {"a": [1, 2.5, None, True], "b": {"c": "μ"}}
+    for durable in (True, False):
+        files.write_json(tmp_path / "x.json", value, durable=durable)
+        assert files.read_json(tmp_path / "x.json") == value
+    assert names(tmp_path) == ["x.json"]
+
+
+def test_json_takes_numpy_numbers_and_writes_null_for_nan(tmp_path):
+    files.write_json(
+        tmp_path / "x.json", {"a": np.float32(0.5), "b": np.int64(3), "c": float("nan"), "d": (1, tmp_path)}
+    )
+    assert files.read_json(tmp_path / "x.json") == {"a": 0.5, "b": 3, "c": None, "d": [1, str(tmp_path)]}
+    with pytest.raises(TypeError, match="no place in a JSON file"):
+        files.write_json(tmp_path / "x.json", object())
+
+
+def test_a_file_stays_as_it_was_when_its_replacement_fails(tmp_path):
+    path = tmp_path / "state.pt"
+    path.write_bytes(b"old")
+
+    def fail_half_way():
+        with files.replacing(path) as file:
+            file.write(b"new")
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        fail_half_way()
+    assert path.read_bytes() == b"old"
+    assert names(tmp_path) == ["state.pt"]
+
+
+def test_unreadable_json_is_named(tmp_path):
+    for content in (b'{"a": 1', b"", b"\xff\xfe"):
+        (tmp_path / "x.json").write_bytes(content)
+        with pytest.raises(CorruptFile, match=r"x\.json: not valid JSON"):
+            files.read_json(tmp_path / "x.json")
+
+
+def test_rows_are_appended_and_floats_read_back_exactly(tmp_path):
+    path = tmp_path / "evals.csv"
+    numbers = [0.1, 1 / 3, 1e-310, -1.7976931348623157e308, float(np.float32(0.1))]
+    length = files.append_csv(path, HEADER, [(100, 0, numbers[0], 7), (100, 1, np.float64(numbers[1]), np.int32(8))])
+    assert length == path.stat().st_size
+    files.append_csv(path, HEADER, [(200, i, x, True) for i, x in enumerate(numbers[2:])])
+    assert path.read_text().startswith(
+        "step,episode,return,length\n100,0,0.1,7\n100,1,0.3333333333333333,8\n200,0,1e-310,1"
+    )
+    assert files.read_csv(path)["return"].tolist() == numbers
+
+
+def test_cutting_back_and_appending_again_gives_the_same_bytes(tmp_path):
+    path = tmp_path / "evals.csv"
+    length = files.append_csv(path, HEADER, [(100, 0, 1.5, 3)])
+    files.append_csv(path, HEADER, [(200, 0, 2.5, 3)])
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-3])
+    with pytest.raises(CorruptFile, match="torn line"):
+        files.append_csv(path, HEADER, [(200, 0, 2.5, 3)])
+    files.truncate(path, length)
+    files.append_csv(path, HEADER, [(200, 0, 2.5, 3)])
+    assert path.read_bytes() == whole
+    files.truncate(path, 0)
+    files.append_csv(path, HEADER, [(100, 0, 1.5, 3), (200, 0, 2.5, 3)])
+    assert path.read_bytes() == whole
+
+
+def test_truncate_refuses_a_file_that_is_too_short(tmp_path):
+    files.truncate(tmp_path / "none.csv", 0)
+    assert names(tmp_path) == []
+    with pytest.raises(CorruptFile, match="0 bytes long where the checkpoint names 5"):
+        files.truncate(tmp_path / "none.csv", 5)
+
+
+def test_append_refuses_what_does_not_fit(tmp_path):
+    path = tmp_path / "evals.csv"
+    files.append_csv(path, HEADER, [(100, 0, 1.5, 3)])
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match="3 values under a header of 4"):
+        files.append_csv(path, HEADER, [(100, 0, 1.5)])
+    with pytest.raises(ValueError, match="its columns are not step"):
+        files.append_csv(path, ["step"], [(100,)])
+    with pytest.raises(ValueError, match="'a,b' is no number"):
+        files.append_csv(path, HEADER, [(100, 0, 1.5, "a,b")])
+    assert path.read_bytes() == before
+
+
+def test_a_full_disk_leaves_whole_lines(tmp_path, run_python):
+    # a limit on the file's size fails a write half-way, as a full disk does
+    path = tmp_path / "evals.csv"
+    code = f"""
+import resource, signal
+from pathlib import Path
+from savo_bench.results import files
+path = Path({str(path)!r})
+length = files.append_csv(path, ["step", "x"], [(1, 0.5)])
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (length + 5, resource.RLIM_INFINITY))
+try:
+    files.append_csv(path, ["step", "x"], [(2, 0.5), (3, 0.5)])
+except OSError:
+    print("failed")
+"""
+    assert run_python(code).stdout == "failed\n"
+    assert path.read_text() == "step,x\n1,0.5\n"
+
+
+def test_a_torn_last_line_is_left_out_and_named(tmp_path):
+    path = tmp_path / "evals.csv"
+    files.append_csv(path, HEADER, [(100, 0, 1.5, 3), (200, 0, 2.5, 30)])
+    whole = path.read_bytes()
+    assert "torn" not in files.read_csv(path).attrs
+    for cut in range(1, len(whole)):
+        path.write_bytes(whole[:cut])
+        frame = files.read_csv(path)
+        assert len(frame) == max(0, whole[:cut].count(b"\n") - 1)
+        assert ("torn" in frame.attrs) == (whole[cut - 1 : cut] != b"\n")
+    assert files.read_csv(path).attrs["torn"] == f"{path}: torn last line left out: '200,0,2.5,30'"
+
+
+def test_files_without_rows_read_as_empty_frames(tmp_path):
+    path = tmp_path / "evals.csv"
+    path.write_bytes(b"")
+    assert len(files.read_csv(path)) == 0
+    path.write_bytes(b"step,episode\n")
+    assert files.read_csv(path).columns.tolist() == ["step", "episode"]
+    with pytest.raises(FileNotFoundError):
+        files.read_csv(tmp_path / "none.csv")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (b"1,2", "line 3"),
+        (b"1,2,3,4,5", "line 3"),
+        (b"", "line 3"),
+        (b"\0,1,2,3", "line 3, column step: '\\\\x00'"),
+        (b"1,2,x,4", "line 3, column return: 'x'"),
+    ],
+)
+def test_a_broken_line_in_the_middle_is_named(tmp_path, line, message):
+    path = tmp_path / "evals.csv"
+    path.write_bytes(b"step,episode,return,length\n100,0,1.5,3\n" + line + b"\n200,0,2.5,3\n")
+    with pytest.raises(CorruptFile, match=message):
+        files.read_csv(path)
+
+
+def test_nan_and_missing_values_read_as_nan(tmp_path):
+    path = tmp_path / "train.csv"
+    files.append_csv(path, ["step", "loss"], [(1, float("nan")), (2, None), (3, float("inf"))])
+    assert files.read_csv(path)["loss"].tolist()[2] == float("inf")
+    assert files.read_csv(path)["loss"].isna().tolist() == [True, True, False]
+
+
+def test_only_numbers_are_read_as_numbers(tmp_path):
+    path = tmp_path / "train.csv"
+    for word in ("NA", "null", "True", '"1"', "#", "1 5", "0x1F", "2020-01-01"):
+        path.write_text(f"step,loss\n1,{word}\n")
+        with pytest.raises(CorruptFile, match=f"line 2, column loss: '{word}' is no number"):
+            files.read_csv(path)
+
+
+def test_columns_are_integers_only_where_every_cell_is(tmp_path):
+    path = tmp_path / "train.csv"
+    path.write_text("a,b,c,d\n1,1,1,\n-2,2.5,,nan\n")
+    assert files.read_csv(path).dtypes.map(str).tolist() == ["int64", "float64", "float64", "float64"]
+
+
+def test_every_float_is_read_back_bit_by_bit(tmp_path):
+    bits = np.random.default_rng(0).integers(0, 2**63, 20_000)
+    values = bits.view(float)[np.isfinite(bits.view(float))]
+    files.append_csv(tmp_path / "x.csv", ["x"], [(value,) for value in values])
+    assert files.read_csv(tmp_path / "x.csv")["x"].to_numpy().tobytes() == values.tobytes()
