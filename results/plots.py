@@ -151,6 +151,7 @@ def lines(
         axes.fill_between(
             own[x], own[ends[0]], own[ends[1]], color=style[str(variant)].colour, alpha=alpha, linewidth=0
         )
+    dashes: dict[str, Any] = {name: own.dashes for name, own in style.items()}
     is_faded = table["variant"].isin(list(faded))
     for part, alpha in ((table[~is_faded], _alpha(False)), (table[is_faded], _alpha(True))):
         if len(part):
@@ -161,7 +162,7 @@ def lines(
                 hue="variant",
                 style="variant",
                 palette={name: own.colour for name, own in style.items()},
-                dashes={name: own.dashes for name, own in style.items()},
+                dashes=dashes,
                 estimator=None,
                 errorbar=None,
                 legend=False,
