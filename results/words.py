@@ -16,8 +16,7 @@ def several(names: Iterable[str], noun: str) -> str:
     return f"{count(len(distinct), noun)} ({', '.join(map(code, distinct))})"
 
 
-def listed(names: Iterable[str]) -> str:
-    """The first four names, and the number of the others."""
-    names, most = list(names), 4  # ours: a note is a line or two
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(code(name) for name in names[:most]) + more
+def listed(names: Iterable[str], most: int = 3) -> str:
+    """`a, b, c and 2 more`: the first names, and the number of the others."""
+    names = list(names)
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

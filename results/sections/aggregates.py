@@ -8,7 +8,7 @@ import pandas as pd
 from savo_bench.results import plots, tables
 from savo_bench.results.findings import Findings
 from savo_bench.results.frame import Runs
-from savo_bench.results.page import Block, Figure, Gallery, Section, Table, Text, code
+from savo_bench.results.page import Block, Figure, Gallery, Section, Table, Text, code, literal
 from savo_bench.results.tables import ScoreMatrix
 from savo_bench.results.words import count
 
@@ -36,7 +36,7 @@ def _texts(found: Findings, matrix: ScoreMatrix) -> Iterator[Text]:
     """Which tasks count, between which bounds, and what is left out."""
     families = found.scores.groupby("environment")["family"].first()
     named = ", ".join(f"{code(environment)} ({families[environment]})" for environment in matrix.environments)
-    sources = "; ".join(f"{code(name)}: {bound.source}" for name, bound in matrix.bounds.items())
+    sources = "; ".join(f"{code(name)}: {literal(bound.source)}" for name, bound in matrix.bounds.items())
     yield Text(
         f"Normalised {tables.NAMES[found.options.summary]}s over {count(len(matrix.environments), 'task')}: {named}. "
         f"Bounds are fixed beforehand, in `results/reference/normalisation.csv`: {sources}."

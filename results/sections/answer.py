@@ -56,7 +56,7 @@ def _pairs(found: Findings, environment: str, better: str, *, shown: bool) -> pd
 
 def _rivals(pairs: pd.DataFrame) -> str:
     """The nearest rivals, with the differences; the others as a number."""
-    most = 4  # ours: a line or two; tables/comparisons.csv has every pair
+    most = 4  # ours: a line or two of text; tables/comparisons.csv has every pair
     nearest = pairs.sort_values("difference", kind="stable")
     intervals = [tables.interval_text(*triple) for triple in nearest[["difference", "low", "high"]].to_numpy()]
     rivals = zip(nearest["other"], intervals, nearest["n_other"], strict=True)

@@ -1,8 +1,10 @@
 """What was compared, how complete it is, and what readers must know before the numbers."""
 
+from collections.abc import Iterable
+
 from savo_bench.results import tables
 from savo_bench.results.findings import Findings
-from savo_bench.results.page import Note, Section, Text
+from savo_bench.results.page import Note, Section, Text, code
 from savo_bench.results.words import count, listed, several
 
 
@@ -51,7 +53,7 @@ def _notes_on_scores(found: Findings) -> list[str]:
     if unbounded:
         have, their = ("has", "its") if len(unbounded) == 1 else ("have", "their")
         notes.append(
-            f"**Raw returns:** {listed(unbounded)} {have} no committed bounds, so {their} scores are not normalised "
+            f"**Raw returns:** {_names(unbounded)} {have} no committed bounds, so {their} scores are not normalised "
             "and not in the aggregates."
         )
     return notes
@@ -61,13 +63,17 @@ def _notes_on_runs(found: Findings) -> list[str]:
     notes, fields = [], found.fields[0]
     budgets = [field for field in fields["field"] if str(field).startswith("budget.")]
     if budgets:
-        notes.append(f"**Unequal budgets:** the variants differ in {listed(budgets)}; that is no fair comparison.")
+        notes.append(f"**Unequal budgets:** the variants differ in {_names(budgets)}; that is no fair comparison.")
     if len(found.provenance):
         entries = dict.fromkeys(found.provenance["entry"])
-        notes.append(f"**Unlike runs:** they differ in {listed(entries)}; see [provenance](#provenance).")
+        notes.append(f"**Unlike runs:** they differ in {_names(entries)}; see [provenance](#provenance).")
     if len(found.warnings):
         cells = found.warnings[["environment", "variant"]].drop_duplicates()
         notes.append(f"**Signs of trouble** in {count(len(cells), 'cell')}; see [warnings](#warnings-of-the-method).")
     if found.runs.problems:
         notes.append(f"**Damaged or foreign files:** {len(found.runs.problems)}; see [the list](#files-with-problems).")
     return notes
+
+
+def _names(names: Iterable[str]) -> str:
+    return listed(map(code, names), 4)  # ours: a note is a line or two
