@@ -1,6 +1,7 @@
 """Figures: styles, curves, legends."""
 
 import numpy as np
+import pytest
 from made_up_runs import fill
 from matplotlib.text import Text
 from test_frame import fake_run
@@ -75,3 +76,20 @@ def test_long_names_are_broken_between_fields_and_stay_in_the_figure(tmp_path):
             assert box.x0 >= 0
             assert box.x1 <= figure.bbox.width
             assert box.y1 <= figure.bbox.height
+
+
+def test_this_projects_algorithms_have_styles_of_their_own_whatever_else_is_shown():
+    pytest.importorskip("torch")  # this package is also tested where only what it needs is installed
+    from savo_bench import algos
+
+    names = [entry.name for entry in algos.BUILT_IN]
+    alone = {name: plots.styles([name])[name] for name in names}
+    assert plots.styles([*names, *(f"{name}:tau=1" for name in names)]).items() >= alone.items()
+    assert len({style.colour for style in alone.values()}) == len(names)
+
+
+def test_a_variant_has_the_colour_of_its_algorithm_where_it_is_free():
+    found = plots.styles(["td3:hidden=8", "savo:hidden=8", "an-algorithm-of-a-plug-in"])
+    assert found["td3:hidden=8"] == plots.styles(["td3"])["td3"]
+    assert found["savo:hidden=8"] == plots.styles(["savo"])["savo"]
+    assert len({style.colour for style in found.values()}) == 3

@@ -2,6 +2,8 @@
 
 import re
 import shutil
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -205,3 +207,16 @@ def test_a_new_section_is_in_every_output(tmp_path, monkeypatch):
     assert (report.folder / "tables" / "my-data.csv").read_text() == "variant,seeds\ntd3,2\n"
     assert {report.folder / "figures" / f"my-figure.{kind}" for kind in ("svg", "png")} <= set(report.files)
     assert all(path.is_file() for path in report.files)
+
+
+def test_the_section_that_the_docs_show_works(tmp_path, monkeypatch):
+    text = (Path(__file__).parent.parent / "docs" / "report.md").read_text()
+    found = re.search(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert found is not None
+    module: dict[str, Any] = {}
+    exec(found[1], module)
+    monkeypatch.setattr(sections, "SECTIONS", [module["section"]])
+    fill(tmp_path / "x", ["env-a"], ["td3", "savo"], seeds=2)
+    report, markdown = page_of(tmp_path / "x")
+    assert "| env-a | savo | 25 |" in markdown
+    assert {path.name for path in report.files} >= {"lengths.csv", "lengths.svg", "lengths.png"}

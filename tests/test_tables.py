@@ -1,5 +1,7 @@
 """Tables of numbers from runs."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -168,3 +170,28 @@ def test_what_differs_in_the_algorithm_from_a_published_score_is_named(tmp_path,
     assert same["differs"].tolist() == [differs]
     older = table.loc[table["published"] == 3391, "differs"].tolist()
     assert older == ["; ".join(filter(None, ["version (v1, ours v4)", differs]))]
+
+
+def test_labels_of_metrics_come_from_the_runs_and_have_a_fallback(tmp_path):
+    fake_run(tmp_path, [0, 0, 0, 0], metrics={"valid": 0.75, "success": 1.0, "fuel": 0.25, "heat": 3.0})
+    runs = load(tmp_path)
+    assert {name: label.label for name, label in tables.metric_labels(runs).items()} == {
+        "valid": "invalid actions",
+        "success": "success rate",
+        "fuel": "fuel",
+        "heat": "heat",
+    }
+    said = {
+        "fuel": {"how": "mean", "label": "fuel burnt", "unit": "%", "complement": True},
+        "heat": {"how": "mean", "label": "", "unit": "K"},
+    }
+    runs = SimpleNamespace(runs=runs.runs, evals=runs.evals, metrics=said)
+    labels = tables.metric_labels(runs)
+    assert labels["fuel"] == ("fuel burnt", "%", True)
+    assert labels["heat"] == ("heat", "", False)
+    assert tables.metric_table(runs).set_index("metric")["value"].to_dict() == {
+        "invalid actions": 0.25,
+        "success rate": 1,
+        "fuel burnt": 0.75,
+        "heat": 3,
+    }
