@@ -1,4 +1,4 @@
-"""Differences between two groups of runs: Welch's test, its intervals, and Holm's correction for many of them."""
+"""Differences between two groups of runs: Welch's test and intervals, and Holm's correction for many tests."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -9,39 +9,49 @@ from numpy.typing import ArrayLike, NDArray
 
 
 class Difference(NamedTuple):
-    """Mean of one group minus mean of another, its standard error and Welch's degrees of freedom."""
+    """The difference of two means, and what its tests and intervals need.
+
+    Attributes:
+        value: Mean of one group minus mean of the other.
+        error: Its standard error.
+        freedom: Welch's degrees of freedom.
+    """
 
     value: float
     error: float
     freedom: float
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
-        """Two-sided interval; no wider than a point where neither group has any spread."""
+        """Two-sided confidence interval; a single point if neither group has any spread."""
         margin = self.error * float(scipy.stats.t.ppf((1 + level) / 2, self.freedom)) if self.error else 0.0
         return self.value - margin, self.value + margin
 
     def lower(self, level: float = 0.95) -> float:
-        """Lower end of the one-sided interval."""
+        """Lower end of the one-sided confidence interval."""
         return self.value - (self.error * float(scipy.stats.t.ppf(level, self.freedom)) if self.error else 0.0)
 
     def p_below(self, bound: float) -> float:
-        """p value of the one-sided test whose null hypothesis says that the difference is at least `bound`."""
+        """p value of the one-sided test of the null hypothesis that the difference is at least `bound`."""
         if not self.error:
             return 0.0 if self.value < bound else 1.0
         return float(scipy.stats.t.cdf((self.value - bound) / self.error, self.freedom))
 
     def p_two_sided(self) -> float:
-        """p value of the test whose null hypothesis says that there is no difference."""
+        """p value of the two-sided test of the null hypothesis that there is no difference."""
         if not self.error:
             return 1.0 if self.value == 0 else 0.0
         return float(2 * scipy.stats.t.sf(abs(self.value) / self.error, self.freedom))
 
 
 def welch(x: ArrayLike, y: ArrayLike) -> Difference:
-    """Mean of x minus mean of y, groups of unequal size and spread.
+    """Mean of x minus mean of y, for groups of unequal size and spread.
+
+    Args:
+        x: Scores of one group, (runs,).
+        y: Scores of the other, (runs,).
 
     Raises:
-        ValueError: a group has fewer than two values, so that its spread is unknown.
+        ValueError: A group has fewer than two values, so that its spread is unknown.
     """
     x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
     if min(len(x), len(y)) < 2:
@@ -54,7 +64,10 @@ def welch(x: ArrayLike, y: ArrayLike) -> Difference:
 
 
 def holm(p: Sequence[float]) -> NDArray[Any]:
-    """Holm's adjusted p values (Holm 1979), in the order given: those below .05 may be called significant together."""
+    """Holm's adjusted p values (Holm 1979), (tests,) in the order given.
+
+    All tests with an adjusted value below .05 may be called significant together.
+    """
     p_values = np.asarray(p, dtype=float)
     order = np.argsort(p_values, kind="stable")
     adjusted = np.empty(len(p_values))

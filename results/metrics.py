@@ -1,8 +1,8 @@
-"""Scores of single runs, and what many runs say together.
+"""Scores of single runs, aggregates over many runs, and their bootstrap intervals.
 
-Aggregates follow Agarwal et al. 2021 (arXiv:2108.13264) and agree with rliable, wherever that is defined: with equally
-many runs per task. Scores come as one array of runs per task; the arrays may differ in length, since seeds fail.
-Aggregates work on the last axis, so resamples can be stacked before it.
+Aggregates follow Agarwal et al. 2021 (arXiv:2108.13264). They agree with rliable where rliable is defined: with the
+same number of runs on every task. Scores are given as one array of runs per task. The arrays may differ in length,
+since seeds fail. Aggregates work on the last axis, so resamples can be stacked before it.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,42 +16,55 @@ PAIR_RESAMPLES = 2_000  # for the probability of improvement, as rliable's autho
 CURVE_RESAMPLES = 5_000  # ours: of a band at each step, which is only drawn
 LEVEL = 0.95
 WINDOW = 10  # evaluations in `last10`, as in the published "last-10" scores
-CUT = 0.25  # share that the IQM leaves out on each side, paper: arXiv:2108.13264 section 4.2
-_BLOCK = 4_000_000  # ours: elements of resampled scores that are held at a time, 32 MB
+CUT = 0.25  # share of runs that the IQM drops on each side, paper: arXiv:2108.13264 section 4.2
+_HELD = 4_000_000  # ours: resampled scores in memory at a time, 32 MB
 
 Statistic = Callable[[Sequence[NDArray[Any]]], Any]
 
 
-# ---- one run
-
-
 def final(returns: ArrayLike) -> float:
-    """Score of a run's last evaluation, NaN where there is none. `returns` (evaluations,) in order of steps."""
+    """Return of a run's last evaluation; NaN if there is none.
+
+    Args:
+        returns: Mean return of each evaluation, (evaluations,), in order of steps.
+    """
     returns = np.asarray(returns, dtype=float)
     return float(returns[-1]) if len(returns) else np.nan
 
 
 def last10(returns: ArrayLike) -> float:
-    """Mean of a run's last ten evaluations, or of the last half (rounded up) where there are fewer than twenty."""
+    """Mean return of a run's last ten evaluations, or of the last half (rounded up) if there are fewer than twenty.
+
+    Args:
+        returns: Mean return of each evaluation, (evaluations,), in order of steps. NaN is returned if there is none.
+    """
     returns = np.asarray(returns, dtype=float)
     return float(returns[-last10_length(len(returns)) :].mean()) if len(returns) else np.nan
 
 
 def last10_length(evaluations: int) -> int:
-    """How many evaluations `last10` takes of so many."""
+    """How many of a run's evaluations `last10` averages."""
     return min(WINDOW, (evaluations + 1) // 2)
 
 
 def best(returns: ArrayLike) -> float:
-    """Score of a run's best evaluation, NaN where there is none. It grows with the number of evaluations."""
+    """Return of a run's best evaluation; NaN if there is none. It grows with the number of evaluations.
+
+    Args:
+        returns: Mean return of each evaluation, (evaluations,).
+    """
     returns = np.asarray(returns, dtype=float)
     return float(returns.max()) if len(returns) else np.nan
 
 
 def area(steps: ArrayLike, returns: ArrayLike) -> float:
-    """Mean height of a run's learning curve, NaN where there is none: its area between first and last evaluation.
+    """Average return over training: the area under the learning curve divided by the steps it covers.
 
-    `steps` and `returns` (evaluations,), in order. Divided by the steps between the two, so in units of the return.
+    It is in units of the return, and covers the steps from the first evaluation to the last.
+
+    Args:
+        steps: Step of each evaluation, (evaluations,), in order.
+        returns: Mean return of each evaluation, (evaluations,). NaN is returned if there is none.
     """
     steps, returns = np.asarray(steps, dtype=float), np.asarray(returns, dtype=float)
     if len(returns) < 2:
@@ -59,14 +72,22 @@ def area(steps: ArrayLike, returns: ArrayLike) -> float:
     return float(np.trapezoid(returns, steps) / (steps[-1] - steps[0]))
 
 
-def steps_to(steps: ArrayLike, returns: ArrayLike, height: float) -> float:
-    """Step of the first evaluation that reached a return, infinity where none did."""
-    reached = np.flatnonzero(np.asarray(returns, dtype=float) >= height)
+def steps_to(steps: ArrayLike, returns: ArrayLike, goal: float) -> float:
+    """Step of the first evaluation whose return is at least `goal`; infinity if there is none.
+
+    Args:
+        steps: Step of each evaluation, (evaluations,), in order.
+        returns: Mean return of each evaluation, (evaluations,).
+        goal: A return.
+    """
+    reached = np.flatnonzero(np.asarray(returns, dtype=float) >= goal)
     return float(np.asarray(steps)[reached[0]]) if len(reached) else np.inf
 
 
 def normalised(scores: ArrayLike, low: float, high: float) -> NDArray[Any]:
-    """Scores on a scale where `low` is 0 and `high` is 1; bounds are fixed beforehand, never from the compared runs.
+    """Scores on a scale on which `low` is 0 and `high` is 1: (score − low) / (high − low).
+
+    Bounds are fixed in advance and never taken from the compared runs.
 
     Raises:
         ValueError: the bounds are not in order.
@@ -74,9 +95,6 @@ def normalised(scores: ArrayLike, low: float, high: float) -> NDArray[Any]:
     if not low < high:
         raise ValueError(f"bounds {low} and {high}: the first must be below the second")
     return (np.asarray(scores, dtype=float) - low) / (high - low)
-
-
-# ---- many runs
 
 
 def mean(tasks: Sequence[NDArray[Any]]) -> Any:
@@ -92,7 +110,7 @@ def median(tasks: Sequence[NDArray[Any]]) -> Any:
 def iqm(tasks: Sequence[NDArray[Any]]) -> Any:
     """Interquartile mean of all runs of all tasks together: (..., runs) per task -> (...).
 
-    The lowest and the highest quarter of the runs, rounded down, are left out: with 10 runs two and two, with 3 none.
+    The lowest and the highest quarter of the runs, each rounded down, are dropped: 2 and 2 of 10 runs, none of 3.
     A task with more runs weighs more.
     """
     scores = np.sort(np.concatenate(tasks, axis=-1), axis=-1)
@@ -101,21 +119,25 @@ def iqm(tasks: Sequence[NDArray[Any]]) -> Any:
 
 
 def optimality_gap(tasks: Sequence[NDArray[Any]], goal: float = 1.0) -> Any:
-    """How far the runs fall short of `goal` on average; what is above it counts as reaching it. Smaller is better.
+    """How far runs are below `goal` on average; a score above it counts as `goal`. Smaller is better.
 
     Mean over tasks of the mean over runs: (..., runs) per task -> (...).
     """
     return goal - mean([np.minimum(scores, goal) for scores in tasks])
 
 
-def profile(tasks: Sequence[ArrayLike], heights: ArrayLike) -> NDArray[Any]:
-    """Performance profile: share of runs above each height, mean over tasks; -> (heights,)."""
-    heights = np.asarray(heights, dtype=float)
-    return np.mean([_above(np.asarray(scores, dtype=float), heights).mean(axis=0) for scores in tasks], axis=0)
+def profile(tasks: Sequence[ArrayLike], thresholds: ArrayLike) -> NDArray[Any]:
+    """Performance profile: the share of runs with a score above each threshold, mean over tasks; -> (thresholds,)."""
+    thresholds = np.asarray(thresholds, dtype=float)
+    return np.mean([_above(np.asarray(scores, dtype=float), thresholds).mean(axis=0) for scores in tasks], axis=0)
 
 
 def probability_of_improvement(x: Sequence[ArrayLike], y: Sequence[ArrayLike]) -> float:
-    """How likely a run of X is better than one of Y on the same task, a tie counting half; mean over tasks.
+    """Probability that a run of X scores more than a run of Y on the same task; a tie counts half; mean over tasks.
+
+    Args:
+        x: Scores of X, (runs,) per task.
+        y: Scores of Y, (runs,) per task, in the same order of tasks.
 
     Raises:
         ValueError: X and Y do not have the same number of tasks.
@@ -123,17 +145,19 @@ def probability_of_improvement(x: Sequence[ArrayLike], y: Sequence[ArrayLike]) -
     return float(np.mean([_beats(a, b).mean() for a, b in zip(x, y, strict=True)]))
 
 
-# ---- intervals
-
-
 class Resamples:
-    """The same bootstrap resamples for every cell with as many runs, so that many intervals are cheap.
+    """Bootstrap resamples that all cells with the same number of runs share, so that many intervals are cheap.
 
-    They depend on the seed and the number of runs alone: a cell's interval never depends on other cells.
+    They depend only on the seed and the number of runs: a cell's interval does not depend on other cells.
     """
 
     def __init__(self, seed: int = 0, count: int = RESAMPLES) -> None:
-        """Of a seed of the generator and a number of resamples."""
+        """Draw no resamples yet.
+
+        Args:
+            seed: Seed of the random generator.
+            count: How many resamples an interval is made from.
+        """
         self.seed = seed
         self.count = count
         self._counts: dict[tuple[int, float], NDArray[Any]] = {}
@@ -141,17 +165,22 @@ class Resamples:
     def interval(
         self, scores: ArrayLike, *, cut: float = 0.0, level: float = LEVEL
     ) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Percentile intervals of the mean (`cut=0`) or the interquartile mean (`cut=CUT`) over runs.
+        """Percentile intervals of the mean or the interquartile mean over runs.
 
-        (runs, K) -> (K,) and (K,): each of the K columns has an interval of its own, and all the same resamples of
-        whole runs. NaN with fewer than two runs.
+        Args:
+            scores: (runs, K). Each of the K columns gets an interval; all use the same resamples of whole runs.
+            cut: 0 for the mean, CUT for the interquartile mean.
+            level: The confidence level.
+
+        Returns:
+            Lower and upper ends, (K,) each; NaN with fewer than two runs.
         """
         scores = np.sort(np.asarray(scores, dtype=float), axis=0)  # resamples are of ranks, so sorted once for all
         runs, K = scores.shape
         if runs < 2:
             return np.full(K, np.nan), np.full(K, np.nan)
         kept = runs - 2 * int(cut * runs)
-        worst = scores[0]  # taken off, so that equal scores give exactly that score
+        worst = scores[0]  # subtracted, so that equal scores give exactly that score
         drawn = self._drawn(runs, cut) @ (scores - worst) / kept
         above = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
         return worst + above[0], worst + above[1]
@@ -177,7 +206,15 @@ def bootstrap(
 ) -> tuple[float, float]:
     """Percentile interval of a statistic, from resampling the runs within each task.
 
-    NaN for both ends where no task has two runs: one run says nothing about the spread.
+    Args:
+        tasks: Scores, (runs,) per task.
+        statistic: A function of such tasks that works on the last axis: `mean`, `median`, `iqm` or `optimality_gap`.
+        rng: Draws the resamples.
+        resamples: How many.
+        level: The confidence level.
+
+    Returns:
+        Lower and upper end; NaN if no task has two runs, as one run says nothing about the spread.
 
     Raises:
         ValueError: there is no task, or a task has no run or a score that is not finite.
@@ -185,10 +222,10 @@ def bootstrap(
     arrays = _checked(tasks)
     if all(len(scores) == 1 for scores in arrays):
         return np.nan, np.nan
-    block = max(1, _BLOCK // sum(map(len, arrays)))
+    most = max(1, _HELD // sum(map(len, arrays)))
     values = []
-    for start in range(0, resamples, block):
-        size = min(block, resamples - start)
+    for start in range(0, resamples, most):
+        size = min(most, resamples - start)
         values.append(statistic([scores[rng.integers(len(scores), size=(size, len(scores)))] for scores in arrays]))
     low, high = np.quantile(np.concatenate(values), [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
@@ -196,17 +233,17 @@ def bootstrap(
 
 def bootstrap_profile(
     tasks: Sequence[ArrayLike],
-    heights: ArrayLike,
+    thresholds: ArrayLike,
     rng: np.random.Generator,
     *,
     resamples: int = PAIR_RESAMPLES,
     level: float = LEVEL,
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Pointwise percentile interval of a performance profile: (heights,) and (heights,); see `bootstrap`."""
-    arrays, heights = _checked(tasks), np.asarray(heights, dtype=float)
+    """Pointwise percentile interval of a performance profile: (thresholds,) and (thresholds,); see `bootstrap`."""
+    arrays, thresholds = _checked(tasks), np.asarray(thresholds, dtype=float)
     if all(len(scores) == 1 for scores in arrays):
-        return np.full(len(heights), np.nan), np.full(len(heights), np.nan)
-    shares = [_shares(scores, rng, resamples) @ _above(scores, heights) for scores in arrays]
+        return np.full(len(thresholds), np.nan), np.full(len(thresholds), np.nan)
+    shares = [_shares(scores, rng, resamples) @ _above(scores, thresholds) for scores in arrays]
     low, high = np.quantile(np.mean(shares, axis=0), [(1 - level) / 2, (1 + level) / 2], axis=0)
     return low, high
 
@@ -221,7 +258,7 @@ def bootstrap_improvement(
 ) -> tuple[float, float]:
     """Percentile interval of the probability of improvement; runs of X and Y are resampled independently.
 
-    NaN for both ends where neither has a task with two runs; see `bootstrap` for what it refuses.
+    NaN for both ends if neither has a task with two runs. Arguments and errors are those of `bootstrap`.
     """
     left, right = _checked(x), _checked(y)
     if all(len(scores) == 1 for scores in (*left, *right)):
@@ -234,9 +271,6 @@ def bootstrap_improvement(
     return float(low), float(high)
 
 
-# ---- helpers
-
-
 def _checked(tasks: Sequence[ArrayLike]) -> list[NDArray[Any]]:
     arrays = [np.asarray(scores, dtype=float) for scores in tasks]
     if not arrays or any(len(scores) == 0 or not np.isfinite(scores).all() for scores in arrays):
@@ -244,9 +278,9 @@ def _checked(tasks: Sequence[ArrayLike]) -> list[NDArray[Any]]:
     return arrays
 
 
-def _above(scores: NDArray[Any], heights: NDArray[Any]) -> NDArray[Any]:
-    """1 where a run is above a height: (runs, heights)."""
-    return (scores[:, None] > heights).astype(float)
+def _above(scores: NDArray[Any], thresholds: NDArray[Any]) -> NDArray[Any]:
+    """1 where a run is above a threshold: (runs, thresholds)."""
+    return (scores[:, None] > thresholds).astype(float)
 
 
 def _beats(x: ArrayLike, y: ArrayLike) -> NDArray[Any]:

@@ -1,60 +1,63 @@
-"""Figures: frames in, matplotlib figures out, the same bytes every time.
+"""Figures: frames in, matplotlib figures out, drawn with seaborn; the same bytes every time.
 
-A learning curve is the mean over seeds with its 95 % bootstrap interval as a band: the mean, because the score tables
-give it and because it does not hide seeds that never learn, as a trimmed mean may; the IQM on request. At each step
-only seeds that were evaluated there count. Where a curve loses seeds a tick stands on it with the number that goes on;
-cells that are not complete are drawn faded and say so in the legend.
+A learning curve is the mean over seeds, with its 95 % bootstrap interval as a band. It is the mean because the score
+tables show it, and because a trimmed mean may hide seeds that never learn; the IQM is drawn on request. At each step
+only seeds that were evaluated there count. Where a curve loses seeds, a tick with the number of seeds left marks it.
+Incomplete cells are drawn faded, and the legend says so.
+
+Intervals come from the tables: seaborn draws what is given and estimates nothing (errorbar=None).
 """
 
 import io
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+import zlib
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
 
 import matplotlib.style
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from savo_bench.results.files import replacing
+from savo_bench.results import page
 from savo_bench.results.tables import FEW_SEEDS, NAMES
 
-Look = tuple[str, Any]  # a colour and matplotlib's line style
 
-# Okabe & Ito 2008, "Color Universal Design", without yellow, which is lost on white, and with a grey and a brown; each
-# with dashes of its own, so that lines stay apart when printed in grey
-_LOOKS: tuple[Look, ...] = (
-    ("#0072B2", "-"),
-    ("#D55E00", (0, (5, 1.5))),
-    ("#009E73", (0, (1, 1))),
-    ("#CC79A7", (0, (5, 1.5, 1, 1.5))),
-    ("#E69F00", (0, (8, 2))),
-    ("#56B4E9", (0, (3, 1, 1, 1, 1, 1))),
-    ("#000000", (0, (2, 1))),
-    ("#7F7F7F", (0, (8, 1.5, 1, 1.5))),
-    ("#8C4A2F", (0, (3, 1.5))),
+class LineStyle(NamedTuple):
+    """The colour of a variant and its dashes, as seaborn takes them: lengths of segments and gaps, "" for solid."""
+
+    colour: str
+    dashes: tuple[float, ...] | Literal[""]
+
+    @property
+    def linestyle(self) -> Any:
+        """Its dashes as matplotlib takes them."""
+        return (0, self.dashes) if self.dashes else "-"
+
+
+# Okabe & Ito 2008, "Color Universal Design", without yellow, which is hard to see on white, and with a grey and a
+# brown; each with dashes of its own, so that lines can be told apart when printed in grey
+_STYLES = (
+    LineStyle("#D55E00", (5, 1.5)),
+    LineStyle("#56B4E9", (3, 1, 1, 1, 1, 1)),
+    LineStyle("#8C4A2F", (3, 1.5)),
+    LineStyle("#E69F00", (8, 2)),
+    LineStyle("#000000", (2, 1)),
+    LineStyle("#009E73", (1, 1)),
+    LineStyle("#CC79A7", (5, 1.5, 1, 1.5)),
+    LineStyle("#0072B2", ""),
+    LineStyle("#7F7F7F", (8, 1.5, 1, 1.5)),
 )
-_KNOWN = (
-    "savo",
-    "td3",
-    "ensemble",
-    "cem",
-    "wolpertinger",
-    "sac",
-    "savo-sac",
-    "greedy-ac",
-    "greedy-td3",
-)  # these keep their look everywhere
+_SALT = 455  # ours: the smallest that gives this project's nine algorithms nine different styles
 
 WIDTH = 3.4  # inches, one column of a two-column paper
-HEIGHT = 2.2  # of a panel, with its labels
+HEIGHT = 2.2  # inches of a panel, with its labels
 _ENTRY, _LETTER, _LINE = 0.6, 0.06, 0.17  # inches of a legend: line and gaps of an entry, a letter, a row
 _NAME = 34  # letters of a variant's name beside a row or a column; longer ones are broken. ours: a third of a page
 _FADED = 0.5
@@ -62,7 +65,7 @@ _FADED = 0.5
 _MATRIX = LinearSegmentedColormap.from_list("matrix", ["#F0A868", "#F7F7F7", "#7FB2DD"])
 _EMPTY = "#EEEEEE"
 _ON_MATRIX = "#111111"
-_STYLE: dict[str, Any] = {
+_RC: dict[str, Any] = {
     "font.size": 8,
     "axes.titlesize": 8,
     "axes.labelsize": 8,
@@ -83,66 +86,129 @@ _STYLE: dict[str, Any] = {
     "legend.handlelength": 3.2,
     "figure.dpi": 100,
     "savefig.dpi": 300,
-    "svg.hashsalt": "savo-bench",  # else ids of an SVG file are random
+    "svg.hashsalt": "savo-bench",  # otherwise the ids in an SVG file are random
     "svg.fonttype": "path",
 }
 
 
-def looks(variants: Iterable[str]) -> dict[str, Look]:
-    """A colour and a line style per variant: known algorithms keep theirs, others take free ones in order of name.
+def styles(variants: Iterable[str]) -> dict[str, LineStyle]:
+    """A colour and dashes for each variant, no two alike.
 
-    Where none is free, a variant has the colour of its algorithm and the dashes of another.
+    The name of an algorithm decides its style, so that it looks the same in every report. Where the style is taken, a
+    variant gets the next free one; where none is free, the colour of its algorithm with other dashes. Algorithms with
+    their default fields choose first, then the others, in order of name.
     """
-    names = sorted(set(variants))
-    found = {name: _LOOKS[_KNOWN.index(name)] for name in names if name in _KNOWN}
-    for count, name in enumerate(name for name in names if name not in found):
-        algorithm = name.partition(":")[0]
-        home = _KNOWN.index(algorithm) if algorithm in _KNOWN else count % len(_LOOKS)
-        again = [(colour, dashes) for colour, _ in _LOOKS[home:] + _LOOKS[:home] for _, dashes in _LOOKS]
-        unused = [look for look in (*_LOOKS, *again) if look not in found.values()]
-        found[name] = unused[0] if unused else again[count % len(again)]
+    found: dict[str, LineStyle] = {}
+    for name in sorted(set(variants), key=lambda name: (":" in name, name)):
+        first = zlib.crc32(f"{name.partition(':')[0]}/{_SALT}".encode()) % len(_STYLES)
+        ordered = _STYLES[first:] + _STYLES[:first]
+        mixed = [LineStyle(own.colour, other.dashes) for own in ordered for other in ordered]
+        unused = (style for style in (*ordered, *mixed) if style not in found.values())
+        found[name] = next(unused, ordered[0])
     return found
+
+
+def rendered(name: str, alt: str, figure: Figure) -> page.Figure:
+    """A figure as the files that a report writes.
+
+    Args:
+        name: The name of the files, without folder and suffix.
+        alt: What the figure shows, in words.
+        figure: The drawing.
+    """
+    contents = []
+    for kind, metadata in (("svg", {"Date": None}), ("png", {"Software": None})):
+        content = io.BytesIO()
+        with matplotlib.style.context(["default", _RC]):
+            figure.savefig(content, format=kind, metadata=metadata)
+        contents.append(content.getvalue())
+    return page.Figure(name, alt, contents[0].decode(), contents[1])
+
+
+def lines(
+    axes: Axes,
+    table: pd.DataFrame,
+    x: str,
+    y: str,
+    ends: tuple[str, str],
+    style: Mapping[str, LineStyle],
+    faded: Collection[str] = (),
+) -> None:
+    """Draw a line with a band for each variant of a table.
+
+    Args:
+        axes: Where to draw.
+        table: Has columns variant, `x`, `y` and the two `ends` of the interval.
+        x: The column along the axis.
+        y: The column of the line.
+        ends: The columns of the band's lower and upper end.
+        style: From `styles`, of all variants of the report.
+        faded: The variants that are drawn faded.
+    """
+    opacity = 0.18 if table["variant"].nunique() <= 4 else 0.08  # many bands on top of each other would hide the lines
+    for variant, own in table.groupby("variant"):
+        alpha = opacity * _alpha(variant in faded)
+        axes.fill_between(
+            own[x], own[ends[0]], own[ends[1]], color=style[str(variant)].colour, alpha=alpha, linewidth=0
+        )
+    dashes: dict[str, Any] = {name: own.dashes for name, own in style.items()}
+    is_faded = table["variant"].isin(list(faded))
+    for part, alpha in ((table[~is_faded], _alpha(False)), (table[is_faded], _alpha(True))):
+        if len(part):
+            sns.lineplot(
+                part,
+                x=x,
+                y=y,
+                hue="variant",
+                style="variant",
+                palette={name: own.colour for name, own in style.items()},
+                dashes=dashes,
+                estimator=None,
+                errorbar=None,
+                legend=False,
+                alpha=alpha,
+                zorder=3,
+                ax=axes,
+            )
 
 
 def learning_curves(
     axes: Axes,
     curves: pd.DataFrame,
     cells: pd.DataFrame,
-    look: Mapping[str, Look],
+    style: Mapping[str, LineStyle],
     evals: pd.DataFrame | None = None,
     statistic: str = "mean",
 ) -> None:
-    """Draw one environment's curves, without a legend.
+    """Draw the learning curves of one environment, without a legend.
 
     Args:
-        axes: Where to.
+        axes: Where to draw.
         curves: The environment's rows of `tables.curve_table`.
         cells: The environment's rows of `tables.score_table`.
-        look: From `looks`, of all variants of the report.
+        style: From `styles`, of all variants of the report.
         evals: The environment's rows of `Runs.evals`, for a thin line per seed; None draws none.
         statistic: What the line is, mean or iqm.
     """
     ends = ("low", "high") if statistic == "mean" else ("iqm_low", "iqm_high")
-    bands = _band(len(cells))
-    for cell in cells.to_dict("records"):
-        colour, dashes = look[cell["variant"]]
-        alpha = 1.0 if cell["n"] == cell["seeds"] else _FADED
-        curve = curves[curves["variant"] == cell["variant"]]
-        steps, mean, low, high, n = (curve[name].to_numpy() for name in ("step", statistic, *ends, "n"))
-        if evals is not None:
-            for _, seed in evals[evals["variant"] == cell["variant"]].groupby("seed"):
-                axes.plot(seed["step"], seed["return"], color=colour, linewidth=0.4, alpha=0.4 * alpha)
-        if len(steps) == 1:  # a line needs two points
-            errors = None if np.isnan(low[0]) else np.maximum([mean - low, high - mean], 0)
-            axes.errorbar(
-                steps, mean, errors, color=colour, alpha=alpha, marker="o", markersize=3, capsize=2, clip_on=False
-            )
-        axes.fill_between(steps, low, high, color=colour, alpha=bands * alpha, linewidth=0)
-        axes.plot(steps, mean, color=colour, linestyle=dashes, alpha=alpha, zorder=3)
-        _mark_losses(axes, steps, mean, n, colour)
+    faded = set(cells.loc[cells["n"] < cells["seeds"], "variant"])
+    for variant, seeds in [] if evals is None else evals.groupby("variant"):
+        thin: dict[str, Any] = {"linewidth": 0.4, "alpha": 0.4 * _alpha(variant in faded)}
+        colour = style[str(variant)].colour
+        sns.lineplot(seeds, x="step", y="return", units="seed", estimator=None, color=colour, **thin, ax=axes)
+    lines(axes, curves, "step", statistic, ends, style, faded)
+    for variant, curve in curves.groupby("variant"):
+        colour = style[str(variant)].colour
+        if len(curve) == 1:  # a line needs two points
+            _point(axes, curve.iloc[0], statistic, ends, colour, _alpha(variant in faded))
+        _mark_losses(axes, curve, statistic, colour)
     _step_axis(axes, cells["steps"].max())
     axes.yaxis.set_major_locator(MaxNLocator(5))
     axes.set_ylabel(f"{NAMES[statistic]} return" if statistic == "mean" else "IQM of the return")
+
+
+def _alpha(faded: bool) -> float:
+    return _FADED if faded else 1.0
 
 
 def _step_axis(axes: Axes, end: float) -> None:
@@ -152,13 +218,22 @@ def _step_axis(axes: Axes, end: float) -> None:
     axes.set_xlabel("environment steps")
 
 
-def _mark_losses(axes: Axes, steps: np.ndarray, mean: np.ndarray, n: np.ndarray, colour: str) -> None:
-    """A tick on the last point before seeds are missing, with the number that goes on; at most three a curve."""
+def _point(axes: Axes, at: pd.Series, statistic: str, ends: tuple[str, str], colour: str, alpha: float) -> None:
+    """The only point of a curve, with its interval."""
+    value, low, high = (float(at[name]) for name in (statistic, *ends))
+    error = None if np.isnan(low) else np.maximum([[value - low], [high - value]], 0)
+    shown: dict[str, Any] = {"marker": "o", "markersize": 3, "capsize": 2, "clip_on": False}
+    axes.errorbar([at["step"]], [value], error, color=colour, alpha=alpha, **shown)
+
+
+def _mark_losses(axes: Axes, curve: pd.DataFrame, statistic: str, colour: str) -> None:
+    """A tick on the last point before seeds are missing, with the number of seeds left; at most three on a curve."""
+    steps, values, n = (curve[name].to_numpy() for name in ("step", statistic, "n"))
     losses = np.flatnonzero(np.diff(n) < 0)
     for i in losses if len(losses) <= 3 else losses[[0, len(losses) // 2, -1]]:
-        axes.plot(steps[i], mean[i], marker="|", markersize=7, color=colour)
-        beside = (2, -8) if mean[i + 1] >= mean[i] else (2, 3)  # where the line does not go
-        text = axes.annotate(f"n={n[i + 1]}", (steps[i], mean[i]), beside, textcoords="offset points", fontsize=6)
+        axes.plot(steps[i], values[i], marker="|", markersize=7, color=colour)
+        beside = (2, -8) if values[i + 1] >= values[i] else (2, 3)  # where the line does not go
+        text = axes.annotate(f"n={n[i + 1]}", (steps[i], values[i]), beside, textcoords="offset points", fontsize=6)
         text.set(color=colour, path_effects=[withStroke(linewidth=1.5, foreground="white")], zorder=4)
 
 
@@ -176,128 +251,128 @@ def curve_figure(
     evals: pd.DataFrame | None = None,
     statistic: str = "mean",
 ) -> Figure:
-    """Learning curves of some environments side by side, one legend below; a single one fits a column of a paper.
+    """Learning curves of some environments side by side, with one legend below; a single one fits a paper's column.
 
     Args:
         environments: Which, in which order; two a row.
         curves: From `tables.curve_table`.
-        scores: From `tables.score_table`, of the whole report, so that a variant looks the same in all its figures.
+        scores: From `tables.score_table`, of the whole report, so that a variant has one style in all its figures.
         evals: `Runs.evals`, for a thin line per seed; None draws none.
         statistic: What the lines are, mean or iqm.
     """
-    look = looks(scores["variant"])
+    style = styles(scores["variant"])
     shown = scores[scores["environment"].isin(list(environments))]
     columns = min(2, len(environments))
     rows = -(-len(environments) // columns)
-    names = {str(variant): _legend(cells) for variant, cells in shown.groupby("variant", sort=True)}
+    names = {str(variant): _name_with_seeds(cells) for variant, cells in shown.groupby("variant", sort=True)}
     labels, across, legend = _legend_size(WIDTH * columns, names)
     height = HEIGHT * rows + legend
-    with matplotlib.style.context(["default", _STYLE]):
+    with matplotlib.style.context(["default", _RC]):
         figure = Figure((WIDTH * columns, height), layout="constrained")
         grid = list(figure.subplots(rows, columns, squeeze=False).flat)
         for axes, environment in zip(grid, environments, strict=False):
             here = curves[curves["environment"] == environment]
             cells = scores[scores["environment"] == environment]
             seeds = None if evals is None else evals[evals["environment"] == environment]
-            learning_curves(axes, here, cells, look, seeds, statistic)
+            learning_curves(axes, here, cells, style, seeds, statistic)
             axes.set_title(environment)
         for axes in grid[len(environments) :]:
             axes.set_axis_off()
-        _draw_legend(figure, look, labels, across)
+        _draw_legend(figure, style, labels, across)
     return figure
 
 
-# ---- aggregates
-
-
-def aggregate_figure(aggregates: pd.DataFrame, look: Mapping[str, Look], names: Mapping[str, str]) -> Figure:
-    """IQM, median, mean and optimality gap of normalised scores side by side, a line per variant with its interval.
+def aggregate_figure(aggregates: pd.DataFrame, style: Mapping[str, LineStyle], names: Mapping[str, str]) -> Figure:
+    """IQM, median, mean and optimality gap of normalised scores side by side, a bar per variant for its interval.
 
     Args:
         aggregates: From `tables.aggregate_table`.
-        look: From `looks`, of all variants of the report.
-        names: What a variant is called; one that is called otherwise than it is lacks seeds and is drawn faded.
+        style: From `styles`, of all variants of the report.
+        names: What to call each variant. One whose name here is not its own lacks seeds and is drawn faded.
     """
     panels = {"iqm": "IQM", "median": "median", "mean": "mean", "gap": "gap (less is better)"}
     variants = list(aggregates["variant"])
     labels = [_broken(names[variant], _NAME) for variant in variants]
     row = max(0.24, *(_LINE * (1 + label.count("\n")) for label in labels))
-    with matplotlib.style.context(["default", _STYLE]):
+    with matplotlib.style.context(["default", _RC]):
         figure = Figure((2 * WIDTH, 0.75 + row * len(variants)), layout="constrained")
         grid = figure.subplots(1, len(panels), sharey=True)
         for axes, (name, title) in zip(grid, panels.items(), strict=True):
-            for at, cell in enumerate(aggregates.to_dict("records")):
-                colour = look[cell["variant"]][0]
-                alpha = _alpha(cell["variant"], names)
-                ends, style = [cell[f"{name}_low"], cell[f"{name}_high"]], {"solid_capstyle": "butt", "linewidth": 5}
-                axes.plot(ends, [at, at], color=colour, alpha=0.35 * alpha, **style)
-                axes.plot(cell[name], at, marker="|", markersize=9, markeredgewidth=2, color=colour, alpha=alpha)
+            palette = {variant: (style[variant].colour, _alpha(variant in _faded(names))) for variant in variants}
+            sns.stripplot(
+                aggregates,
+                x=name,
+                y="variant",
+                hue="variant",
+                palette=palette,
+                jitter=False,
+                marker="|",
+                size=9,
+                linewidth=2,
+                legend=False,
+                ax=axes,
+            )
+            intervals = aggregates[[f"{name}_low", f"{name}_high"]].to_numpy()
+            for at, ((low, high), (colour, alpha)) in enumerate(zip(intervals, palette.values(), strict=True)):
+                axes.hlines(at, low, high, color=colour, alpha=0.35 * alpha, linewidth=5)
             axes.set_title(title)
             axes.set_yticks(range(len(variants)), labels)
             axes.set_ylim(len(variants) - 0.5, -0.5)
+            axes.set(xlabel="", ylabel="")
             axes.xaxis.set_major_locator(MaxNLocator(4))
+            axes.xaxis.grid(visible=True)
             axes.yaxis.grid(visible=False)
             axes.tick_params(axis="y", length=0)
-        figure.supxlabel("normalised score", fontsize=_STYLE["axes.labelsize"])
+        figure.supxlabel("normalised score", fontsize=_RC["axes.labelsize"])
     return figure
 
 
-def profile_figure(profiles: pd.DataFrame, look: Mapping[str, Look], names: Mapping[str, str]) -> Figure:
+def profile_figure(profiles: pd.DataFrame, style: Mapping[str, LineStyle], names: Mapping[str, str]) -> Figure:
     """Performance profiles: the share of runs above each normalised score, with pointwise 95 % bands.
 
     Args:
         profiles: From `tables.profile_table`.
-        look: From `looks`, of all variants of the report.
+        style: From `styles`, of all variants of the report.
         names: As for `aggregate_figure`.
     """
-    x, y, ends = "height", "share", ("low", "high")
-    figure, axes = _lines(profiles, look, names, x, y, ends)
-    axes.set_xlim(profiles[x].min(), profiles[x].max())
+    figure, axes = _panel(profiles, style, names, "height", "share")
+    axes.set_xlim(profiles["height"].min(), profiles["height"].max())
     axes.set_ylim(0, 1.02)
     axes.set_xlabel("normalised score x")
     axes.set_ylabel("share of runs above x")
     return figure
 
 
-def aggregate_curve_figure(curves: pd.DataFrame, look: Mapping[str, Look], names: Mapping[str, str]) -> Figure:
+def aggregate_curve_figure(curves: pd.DataFrame, style: Mapping[str, LineStyle], names: Mapping[str, str]) -> Figure:
     """IQM of the normalised return by step, with pointwise 95 % bands.
 
     Args:
         curves: From `tables.aggregate_curve_table`.
-        look: From `looks`, of all variants of the report.
+        style: From `styles`, of all variants of the report.
         names: As for `aggregate_figure`.
     """
-    figure, axes = _lines(curves, look, names, "step", "iqm", ("low", "high"))
+    figure, axes = _panel(curves, style, names, "step", "iqm")
     _step_axis(axes, curves["step"].max())
     axes.set_ylabel("IQM of the normalised return")
     return figure
 
 
-def _lines(
-    table: pd.DataFrame, look: Mapping[str, Look], names: Mapping[str, str], x: str, y: str, ends: tuple[str, str]
+def _panel(
+    table: pd.DataFrame, style: Mapping[str, LineStyle], names: Mapping[str, str], x: str, y: str
 ) -> tuple[Figure, Axes]:
-    """One panel with a line and a band per variant and a legend below."""
+    """One panel with a line and a band for each variant, and a legend below."""
     labels, across, legend = _legend_size(WIDTH, {variant: names[variant] for variant in table["variant"]})
-    with matplotlib.style.context(["default", _STYLE]):
+    with matplotlib.style.context(["default", _RC]):
         figure = Figure((WIDTH, HEIGHT + legend), layout="constrained")
         axes = figure.subplots()
-        for variant in labels:
-            (colour, dashes), alpha = look[variant], _alpha(variant, names)
-            own = table[table["variant"] == variant]
-            band = _band(len(labels)) * alpha
-            axes.fill_between(own[x], own[ends[0]], own[ends[1]], color=colour, alpha=band, linewidth=0)
-            axes.plot(own[x], own[y], color=colour, linestyle=dashes, alpha=alpha, zorder=3)
-        _draw_legend(figure, look, labels, across)
+        lines(axes, table, x, y, ("low", "high"), style, _faded(names))
+        _draw_legend(figure, style, labels, across)
     return figure, axes
 
 
-def _alpha(variant: str, names: Mapping[str, str]) -> float:
-    return 1.0 if names[variant] == variant else _FADED
-
-
-def _band(lines: int) -> float:
-    """How opaque the band of one line of many is: many on top of each other would hide the lines."""
-    return 0.18 if lines <= 4 else 0.08
+def _faded(names: Mapping[str, str]) -> set[str]:
+    """The variants that lack seeds: those whose name says so."""
+    return {variant for variant, name in names.items() if name != variant}
 
 
 def improvement_figure(improvements: pd.DataFrame) -> Figure:
@@ -307,39 +382,47 @@ def improvement_figure(improvements: pd.DataFrame) -> Figure:
         improvements: From `tables.improvement_table`.
     """
     variants = sorted({*improvements["x"], *improvements["y"]})
-    cells = {(row["x"], row["y"]): row for row in improvements.to_dict("records")}
+    ends = [
+        "" if np.isnan(low) else f"\n{low:.2f}–{high:.2f}" for low, high in improvements[["low", "high"]].to_numpy()
+    ]
+    texts = improvements["probability"].map("{:.2f}".format) + ends
+    pairs = improvements.assign(text=texts)
+    values, notes = (
+        pairs.pivot(index="x", columns="y", values=name).reindex(variants).reindex(variants, axis=1)
+        for name in ("probability", "text")
+    )
     labels = [_broken(variant, _NAME) for variant in variants]
     broken = labels != variants
     side = 0.62 * len(variants)
     margin = 0.25 + _LETTER * max(len(line) for label in labels for line in label.split("\n"))
-    with matplotlib.style.context(["default", _STYLE, {"axes.grid": False}]):
+    with matplotlib.style.context(["default", _RC, {"axes.grid": False}]):
         figure = Figure((side + margin + 0.2, side + (1.0 if broken else 0.75) * margin + 0.2), layout="constrained")
         axes = figure.subplots()
-        for i, j in np.ndindex(len(variants), len(variants)):
-            row = cells.get((variants[i], variants[j]))
-            colour = _MATRIX(row["probability"]) if row else _EMPTY
-            axes.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, facecolor=colour, edgecolor="white", linewidth=1))
-            if row:
-                letters: dict[str, Any] = {"ha": "center", "va": "center", "color": _ON_MATRIX}
-                axes.text(j, i - 0.12, f"{row['probability']:.2f}", fontsize=8, **letters)
-                ends = "" if np.isnan(row["low"]) else f"{row['low']:.2f}–{row['high']:.2f}"
-                axes.text(j, i + 0.22, ends, fontsize=5.5, **letters)
-        axes.set(xlim=(-0.5, len(variants) - 0.5), ylim=(len(variants) - 0.5, -0.5), aspect="equal")
+        axes.set_facecolor(_EMPTY)  # shows where two variants have no task in common
+        sns.heatmap(
+            values,
+            annot=notes.fillna(""),
+            fmt="",
+            annot_kws={"fontsize": 6.5, "color": _ON_MATRIX},
+            vmin=0,
+            vmax=1,
+            cmap=_MATRIX,
+            cbar=False,
+            square=True,
+            linewidths=1,
+            linecolor="white",
+            ax=axes,
+        )
         turned: dict[str, Any] = (
             {"rotation": 90} if broken else {"rotation": 30, "ha": "left", "rotation_mode": "anchor"}
         )
-        axes.set_xticks(range(len(variants)), labels, **turned)
-        axes.set_yticks(range(len(variants)), labels)
+        axes.set_xticks(np.arange(len(variants)) + 0.5, labels, **turned)
+        axes.set_yticks(np.arange(len(variants)) + 0.5, labels, rotation=0)
         axes.xaxis.tick_top()
         axes.tick_params(length=0)
-        axes.spines[:].set_visible(False)
-        axes.set_ylabel("a run of …")
-        axes.set_xlabel("… beats one of")
+        axes.set(xlabel="… beats one of", ylabel="a run of …")
         axes.xaxis.set_label_position("top")
     return figure
-
-
-# ---- legends, files
 
 
 def _broken(name: str, letters: int) -> str:
@@ -353,39 +436,26 @@ def _broken(name: str, letters: int) -> str:
 
 
 def _legend_size(width: float, names: Mapping[str, str]) -> tuple[dict[str, str], int, float]:
-    """The labels of a legend, how many it has a row, and its height, in a figure of a width in inches."""
+    """The labels of a legend, how many of them fit in a row, and its height, in a figure of a width in inches."""
     labels = {variant: _broken(name, int((width - _ENTRY) / _LETTER)) for variant, name in names.items()}
-    lines = [label.split("\n") for label in labels.values()]
-    across = max(1, int(width / (_ENTRY + _LETTER * max(len(line) for label in lines for line in label))))
-    height = sum(max(map(len, lines[first : first + across])) for first in range(0, len(lines), across))
-    return labels, across, _LINE * height
+    split = [label.split("\n") for label in labels.values()]
+    across = max(1, int(width / (_ENTRY + _LETTER * max(len(line) for label in split for line in label))))
+    rows = sum(max(map(len, split[first : first + across])) for first in range(0, len(split), across))
+    return labels, across, _LINE * rows
 
 
-def _draw_legend(figure: Figure, look: Mapping[str, Look], labels: Mapping[str, str], across: int) -> None:
+def _draw_legend(figure: Figure, style: Mapping[str, LineStyle], labels: Mapping[str, str], across: int) -> None:
     handles = [
-        Line2D([], [], color=look[variant][0], linestyle=look[variant][1], label=label)
+        Line2D([], [], color=style[variant].colour, linestyle=style[variant].linestyle, label=label)
         for variant, label in labels.items()
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=across)
 
 
-def _legend(cells: pd.DataFrame) -> str:
+def _name_with_seeds(cells: pd.DataFrame) -> str:
     """A variant's name, and how many seeds it has where that is not all or not enough."""
     name = cells["variant"].iloc[0]
     if (cells["n"] == cells["seeds"]).all() and (cells["n"] >= FEW_SEEDS).all():
         return name
     notes = set(cells["coverage"])
     return f"{name} ({notes.pop() if len(notes) == 1 else 'incomplete'})"
-
-
-def save(figure: Figure, folder: Path, name: str) -> list[Path]:
-    """Write name.svg and name.png into an existing folder, whole or not at all, without date; returns the paths."""
-    paths = []
-    for suffix, metadata in ((".svg", {"Date": None}), (".png", {"Software": None})):
-        content = io.BytesIO()
-        with matplotlib.style.context(["default", _STYLE]):
-            figure.savefig(content, format=suffix[1:], metadata=metadata)
-        paths.append(folder / f"{name}{suffix}")
-        with replacing(paths[-1], durable=False) as file:
-            file.write(content.getvalue())
-    return paths

@@ -1,4 +1,4 @@
-"""Where pooled runs came from: what is the same for all of them, and every entry in which they differ."""
+"""The code version, packages and hardware of pooled runs: what is the same, and every entry in which they differ."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,13 +6,15 @@ from typing import Any
 import pandas as pd
 
 from savo_bench.results.format import text
+from savo_bench.results.page import literal
+from savo_bench.results.words import listed
 
-# what provenance says about a result; times, folders and the command line say nothing
+# the entries that may explain a different result; times, folders and the command line do not
 COMPARED = ("version", "git", "dirty", "python", "platform", "cpu", "device", "gpu", "packages")
 
 
 def flat(provenance: Mapping[str, Any]) -> dict[str, str]:
-    """The entries that count as text, packages as `packages.torch`."""
+    """The entries of COMPARED as text; a package is an entry `packages.torch`."""
     found: dict[str, str] = {}
     for name in COMPARED:
         value = provenance.get(name)
@@ -24,7 +26,14 @@ def flat(provenance: Mapping[str, Any]) -> dict[str, str]:
 
 
 def differences(runs: pd.DataFrame) -> pd.DataFrame:
-    """A row per value of each entry in which runs differ: entry, value, seeds, cells (all, or those that have it)."""
+    """A row per value of each entry in which runs differ.
+
+    Args:
+        runs: `Runs.runs`.
+
+    Returns:
+        Columns entry, value, seeds (how many have it) and cells (those that have it), all text.
+    """
     known = runs[runs["provenance"].notna()]
     entries = [flat(provenance) for provenance in known["provenance"]]
     cells = [f"{variant} on {environment}" for variant, environment in known[["variant", "environment"]].to_numpy()]
@@ -35,16 +44,19 @@ def differences(runs: pd.DataFrame) -> pd.DataFrame:
             for value in sorted(set(values)):
                 having = [cell for cell, found in zip(cells, values, strict=True) if found == value]
                 distinct = list(dict.fromkeys(having))
-                where = "in every cell" if set(distinct) == set(cells) else _some(distinct)
+                where = "in every cell" if set(distinct) == set(cells) else listed(distinct)
                 rows.append({"entry": name, "value": value, "seeds": str(len(having)), "cells": where})
     return pd.DataFrame(rows, columns=["entry", "value", "seeds", "cells"])
 
 
 def line(runs: pd.DataFrame) -> str:
-    """One paragraph: what is the same for all pooled runs, and every entry in which they differ."""
-    entries = [flat(provenance) for provenance in runs["provenance"].dropna()]
+    """One paragraph of `page` text: what is the same for all pooled runs, and every entry in which they differ."""
+    entries = [
+        {literal(name): literal(value) for name, value in flat(provenance).items()}
+        for provenance in runs["provenance"].dropna()
+    ]
     if not entries:
-        return "No run says where it came from."
+        return "No run has recorded its provenance."
     names = list(dict.fromkeys(name for one in entries for name in one))
     values = {name: sorted({one.get(name, "unknown") for one in entries}) for name in names}
     same = {name: found[0] for name, found in values.items() if len(found) == 1}
@@ -59,9 +71,3 @@ def line(runs: pd.DataFrame) -> str:
         *sentences,
         f"**The runs differ in:** {'; '.join(differing)}." if differing else "The runs do not differ in any of these.",
     ])  # fmt: skip
-
-
-def _some(cells: list[str]) -> str:
-    """Names of some cells, the rest as a number."""
-    shown = 3  # ours: a table's cell is no list; tables/seeds.csv and the run directories have them all
-    return ", ".join(cells[:shown]) + (f" and {len(cells) - shown} more" if len(cells) > shown else "")

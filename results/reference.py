@@ -1,7 +1,7 @@
-"""What is known without any run here: the bounds of normalised scores, and scores that others have published.
+"""The bounds of normalised scores, and scores that others have published.
 
-Both are committed tables under results/reference. Bounds are fixed beforehand and never taken from the runs that are
-compared, so that a score does not move when an algorithm is added.
+Both are committed tables in results/reference. Bounds are fixed in advance and never taken from the compared runs, so
+that a score does not change when an algorithm is added.
 """
 
 import re
@@ -18,7 +18,7 @@ BOUNDS = FOLDER / "normalisation.csv"
 PUBLISHED = FOLDER / "published_scores.csv"
 # the restricted tasks' ids do not name the version of their base; a test holds this to be envs.restricted's default
 RESTRICTED_VERSION = "v5"
-_FAMILIES = {  # by the first word of the benchmark's own ids
+_FAMILIES = {  # by the first word of an id in the namespace SavoBench
     "Restricted": "restricted",
     "Adroit": "adroit",
     "RecSim": "recommender",
@@ -28,7 +28,7 @@ _FAMILIES = {  # by the first word of the benchmark's own ids
 
 
 class Bounds(NamedTuple):
-    """The returns that count as 0 and as 1, and where each comes from."""
+    """The returns that count as 0 (low) and as 1 (high), and in words where each comes from."""
 
     low: float
     high: float
@@ -36,9 +36,12 @@ class Bounds(NamedTuple):
 
 
 def version(environment: dict[str, Any]) -> str:
-    """The version of the task of a spec's environment: its keyword if it has one, else that of its id.
+    """The version of a task: the keyword `version` if there is one, else the version in its id.
 
-    With the data that it is made from, if there are any: `v0 ml-1m-0123456789ab`.
+    If the task is made from data, their name follows: `v0 ml-1m-0123456789ab`.
+
+    Args:
+        environment: The environment of a spec: name, id, keywords and perhaps data.
     """
     if "version" in environment["keywords"]:
         return str(environment["keywords"]["version"])
@@ -49,14 +52,15 @@ def version(environment: dict[str, Any]) -> str:
 
 
 def task(environment: dict[str, Any]) -> str:
-    """The task of a spec's environment, without namespace and version: `HalfCheetah`."""
+    """The task of a spec's environment, its id without namespace and version: `HalfCheetah`."""
     return re.sub(r"-v\d+$", "", environment["id"].rpartition("/")[2])
 
 
 def family(environment: dict[str, Any]) -> str:
-    """The group of tasks that an environment belongs to: `restricted`, `adroit`, …; else where its id comes from.
+    """The group of tasks that the environment of a spec belongs to, for aggregates of one group: `restricted`, ….
 
-    `Hopper-v5` is Gymnasium's own, `Example/Line-v0` belongs to Example.
+    For this project's own environments it is their first tag. Run folders do not hold tags, so it is read off the id; a
+    test compares the two. `Hopper-v5`, Gymnasium's own, is in `control`; `Example/Line-v0` of a plug-in in `Example`.
     """
     namespace, _, name = environment["id"].rpartition("/")
     if namespace == "SavoBench":
@@ -65,12 +69,14 @@ def family(environment: dict[str, Any]) -> str:
 
 
 def bounds(environment: dict[str, Any], table: Path | None = None) -> Bounds | None:
-    """The bounds of the task of a spec's environment in its version, None where none are known.
+    """The bounds of a task in its version; None if none are known.
 
-    They are those of the committed table, or of another. Any other keyword makes another task.
+    Args:
+        environment: The environment of a spec. Any keyword other than `version` makes another task.
+        table: The CSV file of bounds; by default the committed one.
 
     Raises:
-        ValueError: the table is damaged; the message names it.
+        ValueError: The table is damaged; the message names it.
     """
     table = table or BOUNDS
     if not table.exists():
@@ -92,12 +98,13 @@ def bounds(environment: dict[str, Any], table: Path | None = None) -> Bounds | N
 
 
 def published(table: Path = PUBLISHED) -> pd.DataFrame:
-    """The published scores: env, env_version, algo, steps, seeds, statistic, mean, std, source; and `condition`.
+    """The published scores, a row per score.
 
-    The condition is what stands in brackets after a task's name.
+    Columns: env, env_version, algo, steps, seeds, statistic, mean, std, source; and condition, the text in brackets
+    after a task's name.
 
     Raises:
-        ValueError: the table is damaged; the message names it.
+        ValueError: The table is damaged; the message names it.
     """
     columns = ["env", "env_version", "algo", "steps", "seeds", "statistic", "mean", "std", "source"]
     scores = _read(table, columns)
@@ -109,10 +116,10 @@ def published(table: Path = PUBLISHED) -> pd.DataFrame:
 
 
 def _read(path: Path, columns: list[str]) -> pd.DataFrame:
-    """A table as text."""
+    """A CSV file whose cells are text; `#` begins a comment."""
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, comment="#")
-    except ValueError as error:  # pandas' parser errors and bad UTF-8 are such
+    except ValueError as error:  # pandas' parser errors and bad UTF-8 are ValueErrors
         raise ValueError(f"{path}: not a table ({' '.join(str(error).split())})") from None
     missing = [name for name in columns if name not in table]
     if missing:

@@ -1,21 +1,21 @@
-"""The regression check: do these runs still score what a committed baseline says they scored?
+"""The regression check: do these runs score at least as much as a committed baseline?
 
 A baseline is a CSV file with a row per seed: its scores, the bounds that make them comparable, the margins `delta_*`
-within which a change does not matter, hashes of task and config, and where the run came from. Per cell and measure
-(`last10`, and `area`, the mean height of the learning curve):
+within which a change does not matter, hashes of task and config, and the provenance of the run. Each cell is judged on
+each measure: `last10`, and `area`, the average return over training.
 
-    identical     every seed of the baseline has the very same score: runs are reproducible, so nothing has changed
+    identical     every seed of the baseline has exactly the same score: runs are reproducible, so nothing has changed
     regress       a one-sided Welch test rejects "the change is at least −δ", by Holm's correction over all tests
     pass          the one-sided 95 % lower bound of the change is above −δ (no correction: all have to be)
     cannot tell   neither
-    ungateable    neither, and δ is so large that a pass would mean nothing
+    ungateable    neither, and δ is so large that a pass would say nothing
     not measured  seeds failed, are missing or belong to another task
 
-Changes and margins are in units of the normalised score. Where no bounds are committed for a task, 0 and the baseline's
-own mean take their place; they are written into the baseline and so fixed beforehand, too.
+Changes and margins are in units of the normalised score. If no bounds are committed for a task, 0 and the baseline's
+own mean are used; they are written into the baseline, so they are fixed in advance, too.
 
-δ is the smallest margin at which a drop of 2δ is seen with probability POWER, given the number of seeds and the spread
-that the baseline shows, and never below LEAST.
+δ is the smallest margin with which a drop of 2δ is detected with probability POWER, given the number of seeds and the
+spread of the baseline's scores. It is never below LEAST.
 """
 
 import functools
@@ -35,16 +35,17 @@ from savo_bench.results.format import spec_hash
 from savo_bench.results.frame import Runs
 from savo_bench.results.inference import holm, welch
 from savo_bench.results.page import code, markdown_table, one_line
-from savo_bench.results.tables import number_text
+from savo_bench.results.tables import NAMES, number_text
+from savo_bench.results.words import listed
 
 POWER = 0.8
 LEVEL = 0.95
-LEAST = 0.1  # of the range between the bounds. ours: what no reader of a learning curve would call a regression
-MOST = 0.5  # ours: a gate that lets half the range through is none
+LEAST = 0.1  # of the range between the bounds. ours: no reader of a learning curve calls so little a regression
+MOST = 0.5  # ours: a check that accepts a loss of half the range checks nothing
 MEASURES = ("last10", "area")
-_NAMES = {"last10": "last-10 return", "area": "mean height of the curve", "throughput": "steps per second"}
-_MOST_SEEDS = 200  # ours: nobody trains more; the search for enough ends there
-_DRAWS = 20_000  # ours: of the simulated tests behind δ; its Monte-Carlo error is below 1 %
+_NAMES = {measure: NAMES[measure] for measure in MEASURES} | {"throughput": "steps per second"}
+_MOST_SEEDS = 200  # ours: nobody trains more; the search for a sufficient number ends there
+_DRAWS = 20_000  # ours: simulated tests from which δ is taken; its Monte-Carlo error is below 1 %
 
 Verdict = Literal["identical", "regress", "pass", "cannot tell", "ungateable", "not measured"]
 EXIT_CODES = {"pass": 0, "regress": 1, "cannot tell": 3, "not measured": 4}  # 2 is wrong usage
@@ -57,21 +58,26 @@ COLUMNS = [*_TEXT[:2], "seed", *MEASURES, *_NUMBERS[-4:], "bounds", "task", "con
 
 
 class NotMeasured(ValueError):
-    """Runs cannot become a baseline: seeds are not done."""
+    """Runs cannot become a baseline, because seeds are not done."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """What a check found."""
+    """The outcome of a check.
 
-    rows: pd.DataFrame  # a row per cell and measure, ROW_COLUMNS
-    notes: list[str]  # what else to know, in words
+    Attributes:
+        rows: A row per cell and measure, ROW_COLUMNS.
+        notes: What else to know, in words.
+    """
+
+    rows: pd.DataFrame
+    notes: list[str]
 
     @property
     def verdict(self) -> str:
-        """The verdict on all: regress, not measured, cannot tell or pass, the first of these that any row gives.
+        """The verdict over all rows: the first of regress, not measured, cannot tell and pass that any row has.
 
-        Ungateable rows give none, so a check that has no others cannot tell.
+        Ungateable rows are ignored; if there are no others, the verdict is cannot tell.
         """
         there = set(self.rows["verdict"])
         for verdict in ("regress", "not measured", "cannot tell"):
@@ -85,13 +91,16 @@ class Check:
         return EXIT_CODES[self.verdict]
 
 
-# ---- margins
-
-
 def margin(spread: float, seeds: int, tests: int) -> float:
-    """δ for a baseline of so many seeds whose scores have a standard deviation, among so many tests.
+    """The margin δ for a cell of a baseline, in units of the normalised score.
 
-    Infinite with fewer than two seeds, where nothing is known of the spread.
+    Args:
+        spread: The standard deviation of the cell's scores over seeds, in the same units.
+        seeds: How many seeds the baseline has.
+        tests: How many tests the whole check makes.
+
+    Returns:
+        δ; infinite with fewer than two seeds, where the spread is unknown.
     """
     if seeds < 2:
         return np.inf
@@ -99,7 +108,7 @@ def margin(spread: float, seeds: int, tests: int) -> float:
 
 
 def seeds_for(spread: float, tests: int) -> int | None:
-    """How many seeds bring δ down to MOST at a spread, None where more than _MOST_SEEDS would be needed."""
+    """The number of seeds with which δ is at most MOST; None if it is more than _MOST_SEEDS. See `margin`."""
     low, high = 2, _MOST_SEEDS
     if not margin(spread, high, tests) <= MOST:
         return None
@@ -111,11 +120,11 @@ def seeds_for(spread: float, tests: int) -> int | None:
 
 @functools.cache
 def _multiple(seeds: int, tests: int) -> float:
-    """δ over the spread that a baseline shows: the smallest with which a drop of 2δ is seen with probability POWER.
+    """δ divided by the spread of the baseline: the smallest with which a drop of 2δ is detected with probability POWER.
 
-    By simulation of normal scores, baseline and new run of equal spread: a drop of 2δ is seen in the first step of
-    Holm's procedure where (change − 2δ + δ) / error < −t, that is where δ > t · error + change. Relative to the
-    baseline's own spread, as that is all that is known of it.
+    It is simulated with normal scores, of equal spread before and after. A drop of 2δ is detected in the first step of
+    Holm's procedure if (change − 2δ + δ) / error < −t, that is if δ > t · error + change. The spread is that of the
+    simulated baseline, since only the baseline's own spread is known.
     """
     draw = np.random.default_rng(0)
     before, after = draw.normal(size=(2, _DRAWS, seeds))
@@ -126,14 +135,11 @@ def _multiple(seeds: int, tests: int) -> float:
     return float(np.quantile(needed / before.std(axis=1, ddof=1), POWER))
 
 
-# ---- baselines
-
-
 def baseline_table(runs: Runs) -> pd.DataFrame:
-    """The baseline of runs that are all done, COLUMNS.
+    """The baseline of runs that are all done: a row per seed, COLUMNS.
 
     Raises:
-        NotMeasured: there are none, or a seed is not done or without a finite score; the message names it.
+        NotMeasured: There are no runs, or a seed is not done or has no finite score; the message names it.
     """
     if len(runs.runs) == 0:
         raise NotMeasured("there are no runs to make a baseline of")
@@ -169,10 +175,10 @@ def write_baseline(table: pd.DataFrame, path: Path) -> None:
 
 
 def read_baseline(path: Path) -> pd.DataFrame:
-    """Read a baseline back.
+    """Read a baseline.
 
     Raises:
-        ValueError: there is none, or it is damaged; one line that names the file and what is wrong.
+        ValueError: There is none, or it is damaged; one line names the file and what is wrong.
     """
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
@@ -190,7 +196,7 @@ def read_baseline(path: Path) -> pd.DataFrame:
     for (environment, variant), cell in table.groupby(["environment", "variant"]):
         where = f"{path}: {variant} on {environment}"
         if cell["seed"].duplicated().any():
-            raise ValueError(f"{where}: a seed stands there twice, which is no independent evidence")
+            raise ValueError(f"{where}: a seed is listed twice, which is no independent evidence")
         if not np.isfinite(cell[["seed", *MEASURES, "low", "high"]].to_numpy()).all():
             raise ValueError(f"{where}: a score or a bound is not finite")
         constant = cell[["low", "high", "delta_last10", "delta_area", "task", "config"]]
@@ -206,7 +212,7 @@ def read_baseline(path: Path) -> pd.DataFrame:
 
 
 def ungateable(table: pd.DataFrame) -> list[str]:
-    """A sentence for each cell and measure of a baseline whose margin is too large, with what would mend it."""
+    """A sentence for each cell and measure of a baseline whose margin is too large: why, and how to fix it."""
     tests = len(MEASURES) * table.groupby(["environment", "variant"]).ngroups
     return [
         f"{variant} on {environment}, {_NAMES[measure]}: {_ungateable_reason(cell, measure, tests)}"
@@ -216,19 +222,16 @@ def ungateable(table: pd.DataFrame) -> list[str]:
     ]
 
 
-# ---- the check
-
-
 def check(runs: Runs, baseline: pd.DataFrame, throughput: float | None = None) -> Check:
     """Judge runs against a baseline (`read_baseline`).
 
     Args:
-        runs: All of a name.
+        runs: All runs of a name.
         baseline: The baseline.
-        throughput: The smallest ratio of steps per second, new to old, that passes; None does not look at it.
+        throughput: The smallest ratio of steps per second, new to old, that passes; None does not check it.
     """
     rows: list[dict[str, Any]] = []
-    notes: dict[str, list[str]] = {}  # cells by what there is to say of them
+    notes: dict[str, list[str]] = {}  # cells by note
     cells = dict(iter(runs.runs.groupby(["environment", "variant"])))
     tests = len(MEASURES) * baseline.groupby(["environment", "variant"]).ngroups
     for key, old in baseline.groupby(["environment", "variant"], sort=True):
@@ -250,22 +253,22 @@ def check(runs: Runs, baseline: pd.DataFrame, throughput: float | None = None) -
         row["p"] = float(p)
         if p < 1 - LEVEL:
             row["verdict"], row["reason"] = "regress", "below the baseline by more than δ"
-    sentences = [f"{_some(members)}: {note}" for note, members in notes.items()]
+    sentences = [f"{listed(members)}: {note}" for note, members in notes.items()]
     return Check(pd.DataFrame(rows, columns=ROW_COLUMNS), sentences)
 
 
 def _judged(new: pd.DataFrame, old: pd.DataFrame, measure: str, tests: int) -> dict[str, Any]:
-    """The row of a measured cell, with the p value that Holm's correction still has to see."""
+    """The row of a measured cell, with a p value that is not yet corrected for many tests."""
     low, high = old[["low", "high"]].iloc[0]
     delta = old[f"delta_{measure}"].iloc[0]
     scores = new.set_index("seed")[measure]
     if set(scores.index) == set(old["seed"]) and (scores.loc[old["seed"]].to_numpy() == old[measure].to_numpy()).all():
-        return _row(old, measure, scores, "identical", "the same scores, bit by bit")
+        return _row(old, measure, scores, "identical", "the same scores, bit for bit")
     if len(old) < 2 or not high > low:
         reason = _ungateable_reason(old, measure, tests)
         return _row(old, measure, scores, "ungateable", reason)
     change = welch(scores / (high - low), old[measure] / (high - low))
-    row = _row(old, measure, scores, "cannot tell", "the seeds scatter too much to tell")
+    row = _row(old, measure, scores, "cannot tell", "the spread over seeds is too large to tell")
     row |= {"change": change.value, "lowest": change.lower(LEVEL)}
     row["p"] = change.p_below(-delta) if np.isfinite(delta) else np.nan
     if not delta <= MOST:
@@ -299,7 +302,7 @@ def _row(
 
 
 def _throughput_row(new: pd.DataFrame, old: pd.DataFrame, ratio: float) -> dict[str, Any]:
-    """The row of a ratio of speeds, which say something only on the same hardware and in the same packs."""
+    """The row of the ratio of speeds. Speeds are comparable only on the same hardware and with packs of one size."""
     before, now = old["steps_per_s"].mean(), _throughput(new).mean()
     row = dict.fromkeys(ROW_COLUMNS[2:], np.nan)
     row |= {
@@ -323,9 +326,6 @@ def _throughput_row(new: pd.DataFrame, old: pd.DataFrame, ratio: float) -> dict[
     return row | {"verdict": verdict, "reason": f"{now / before:.2f} of the baseline's, where {ratio:g} is asked for"}
 
 
-# ---- helpers
-
-
 def _why_not_measured(new: pd.DataFrame | None, old: pd.DataFrame) -> str:
     """Why a cell cannot be judged at all, empty if it can."""
     if new is None:
@@ -341,7 +341,7 @@ def _why_not_measured(new: pd.DataFrame | None, old: pd.DataFrame) -> str:
 
 
 def _unmeasured(cell: pd.DataFrame) -> str:
-    """Which seeds of a cell are not done or without a finite score, empty if none is."""
+    """Which seeds of a cell are not done or have no finite score; empty if there are none."""
     parts = [
         f"seed {row['seed']} {row['state']}" + (f" ({row['reason']})" if row["reason"] else "")
         for row in cell[cell["state"] != "done"].to_dict("records")
@@ -349,13 +349,7 @@ def _unmeasured(cell: pd.DataFrame) -> str:
     done = cell[cell["state"] == "done"]
     finite = np.isfinite(done[list(MEASURES)].to_numpy(dtype=float)).all(axis=1)
     infinite = done["seed"].to_numpy()[~finite]
-    return _some(parts + [f"seed {seed} without a finite score" for seed in infinite])
-
-
-def _some(parts: list[str]) -> str:
-    """Some of many, the rest as a number."""
-    most = 3  # ours: more of them make no line clearer
-    return ", ".join(parts[:most]) + (f" and {len(parts) - most} more" if len(parts) > most else "")
+    return listed(parts + [f"seed {seed} without a finite score" for seed in infinite])
 
 
 def _ungateable_reason(cell: pd.DataFrame, measure: str, tests: int) -> str:
@@ -371,7 +365,7 @@ def _ungateable_reason(cell: pd.DataFrame, measure: str, tests: int) -> str:
 
 
 def _cell_notes(new: pd.DataFrame, old: pd.DataFrame) -> list[str]:
-    """What is unlike the baseline in a cell that could be judged."""
+    """In what a judged cell differs from the baseline, in words."""
     notes = []
     if old["bounds"].iloc[0] != "committed":
         notes.append("no bounds are committed for the task, so changes are relative to the baseline's own mean")
@@ -389,7 +383,7 @@ def _cell_notes(new: pd.DataFrame, old: pd.DataFrame) -> list[str]:
 
 
 def _hashes(spec: dict[str, Any]) -> tuple[str, str]:
-    """Hash of what is solved (environment and budget) and of what solves it."""
+    """Hash of the task (environment and budget) and hash of the algorithm."""
     budget = {key: value for key, value in spec["budget"].items() if key != "profile"}
     environment = {key: value for key, value in spec["environment"].items() if key != "name"}
     return spec_hash({"environment": environment, "budget": budget}), spec_hash(spec["algorithm"])
@@ -410,7 +404,7 @@ def _entries(table: pd.DataFrame, name: str) -> set[str]:
 
 
 def _throughput(cell: pd.DataFrame) -> pd.Series:
-    """Steps that a seed took in a second of its device, the time of a pack shared among its seeds; NaN if unknown."""
+    """Steps of a seed per second of its device, if a pack's time is shared evenly among its seeds; NaN if unknown."""
     seconds = cell["seconds"].astype(float)
     return cell["steps"] * cell["pack"] / seconds.where(seconds > 0)
 
@@ -422,11 +416,8 @@ def _numbers(path: Path, column: pd.Series) -> pd.Series:
         raise ValueError(f"{path}: column {column.name}: {error}") from None
 
 
-# ---- what is shown
-
-
 def text(check: Check) -> pd.DataFrame:
-    """The rows as text for readers."""
+    """The rows as text."""
 
     def number(value: float, decimals: int = 2) -> str:
         return "–" if np.isnan(value) else number_text(value, decimals)
@@ -458,8 +449,8 @@ def reasons(check: Check) -> list[str]:
     return [*lines, *check.notes]
 
 
-def summary(check: Check) -> str:
-    """One line: the verdict and how many rows gave which."""
+def verdict_line(check: Check) -> str:
+    """One line: the verdict, and how many rows have each verdict."""
     counts = check.rows["verdict"].value_counts()
     return f"{check.verdict}: " + ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items()))
 
@@ -468,7 +459,7 @@ def markdown(check: Check, name: str) -> str:
     """The check as Markdown, for a comment on a pull request."""
     table = text(check)
     numbers = ["baseline", "now", "change", "at least", "δ"]
-    lines = [f"### {code(f'bench check {name}')}: {summary(check)}", "", markdown_table(table, numbers), ""]
+    lines = [f"### {code(f'bench check {name}')}: {verdict_line(check)}", "", markdown_table(table, numbers), ""]
     lines += [f"- {code(reason)}" for reason in reasons(check)]
     lines += [
         "",

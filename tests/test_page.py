@@ -5,18 +5,25 @@ import re
 import shutil
 import subprocess
 import tempfile
-from html import unescape
+from html import escape, unescape
 from html.parser import HTMLParser
 
 import pandas as pd
 import pytest
 
 from savo_bench.results import page
-from savo_bench.results.page import Gallery, Heading, Items, Note, Table, Text
+from savo_bench.results.page import Bullets, Figure, Gallery, Note, Section, Table, Text
 
 NASTY = "<script>alert(1)</script> `a` **b** | [x](y) \\ & % $ # _ { } ~ ^ \u2212 \u00e4 \u03b4\n!"
 FRAME = pd.DataFrame({"name": [NASTY, "b", "a"], "score": ["9 [1, 20]", "–", "−100 [0, 1]"], "odd": ["x10", "x9", ""]})
 TABLE = Table("t", "Scores of `td3`.", FRAME, ("score",), [False, True, False], ("name", "score"))
+
+
+def sections(*blocks):
+    """A report of one section."""
+    return [Section("A b", blocks)]
+
+
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 COMPILER = shutil.which("pdflatex")
 
@@ -31,6 +38,17 @@ def test_markup_is_rendered_and_everything_else_is_text():
     assert page.plain("**a** `b` [c](d)") == "a b c"
 
 
+@pytest.mark.parametrize("value", [NASTY, "_a_ b_c", "&amp; <b>", "[x](javascript:alert(1))", "**", "\\*"])
+def test_literal_text_is_no_markup(value):
+    shown = " ".join(value.split())
+    assert page.plain(page.literal(value)) == shown
+    assert page.html_inline(page.literal(value)) == escape(shown, quote=False).replace('"', "&quot;")
+
+
+def test_no_script_is_behind_a_link():
+    assert "<a" not in page.html_inline("[x](javascript:alert(1))")
+
+
 @pytest.mark.parametrize("value", ["a", "a`b", "``", "`", "", " \n ", "x" * 3])
 def test_code_holds_any_text_on_one_line(value):
     assert "\n" not in page.code(value)
@@ -38,14 +56,14 @@ def test_code_holds_any_text_on_one_line(value):
 
 
 def test_markdown_of_every_kind_of_block():
-    figure = page.Figure("curves", "alt [of]\nit", "<svg></svg>")
-    blocks = [Heading("A b"), Text("t"), Note("n"), Items(["x", "y"]), TABLE, Gallery([figure])]
-    text = page.markdown("title", blocks)
-    assert text.startswith(
-        "# title\n\n## A b\n\nt\n\n> n\n\n- x\n- y\n\nScores of `td3`.\n\n| name | score | odd |\n| --- | ---: |"
-    )
+    figure = Figure("curves", "alt [of]\nit", "<svg></svg>", b"")
+    opening = Section("", [Text("first")])
+    blocks = sections(Text("t"), Note("n"), Bullets(["x", "y"]), TABLE, figure, Gallery([figure]))
+    text = page.markdown("title", [opening, *blocks])
+    assert text.startswith("# title\n\nfirst\n\n## A b\n\nt\n\n> n\n\n- x\n- y\n\n")
+    assert "\n\nScores of `td3`.\n\n| name | score | odd |\n| --- | ---: |" in text
     assert "| b | – | x9 |" in text
-    assert text.endswith("![alt of it](figures/curves.svg)\n")
+    assert text.endswith("\n\n![alt of it](figures/curves.svg)" * 2 + "\n")
     row = next(line for line in text.splitlines() if "script" in line)
     assert len(re.findall(r"(?<!\\)\|", row)) == 4  # its own bar is escaped
     assert "<script" not in row
@@ -90,10 +108,10 @@ SVG = """<?xml version="1.0"?>
 
 
 def test_figures_in_a_page_share_no_ids_and_take_its_colours():
-    figures = [page.Figure(name, f"alt of {name} <&", SVG) for name in ("a", "b")]
-    html = page.web_page("x", [Gallery(figures)])
+    figures = [Figure(name, f"alt of {name} <&", SVG, b"") for name in ("a", "b")]
+    html = page.web_page("x", sections(Gallery(figures)))
     found = outline(html)
-    assert sorted(found.ids) == ["f0-figure_1", "f0-m", "f1-figure_1", "f1-m"]
+    assert sorted(found.ids) == ["a-b", "f0-figure_1", "f0-m", "f1-figure_1", "f1-m"]
     assert "url(#f1-m)" in html
     assert "metadata" not in html
     assert "stroke: red" not in html
@@ -103,22 +121,25 @@ def test_figures_in_a_page_share_no_ids_and_take_its_colours():
 
 
 def test_a_page_asks_for_nothing_outside_itself_and_balances_its_tags():
-    html = page.web_page(NASTY, [Heading("A"), Text("t [x](#a)"), TABLE, Gallery([page.Figure("a", "b", SVG)])])
+    html = page.web_page(NASTY, sections(Text("t [x](#a-b)"), TABLE, Gallery([Figure("a", "b", SVG, b"")])))
     assert all(link.startswith(("#", "data:")) for link in outline(html).loads)
     assert "default-src 'none'" in html
     assert "alert(1)" in html  # as text
     assert html.count("<script>") == 1
-    assert 'id="a"' in html
+    assert 'id="a-b"' in html
     assert "<tr class=faded><td>b</td><td class=n>–</td>" in html
 
 
 def test_a_table_without_rows_or_columns_for_papers_is_not_in_latex():
-    assert "begin{table*}" not in page.latex([Table("t", "c", FRAME), Table("t", "c", FRAME[:0], latex=("name",))])
+    assert "begin{table*}" not in page.latex(
+        sections(Table("t", "c", FRAME), Table("t", "c", FRAME[:0], latex=("name",)))
+    )
 
 
 def test_latex_groups_rows_marks_incomplete_ones_and_escapes():
     frame = pd.DataFrame({"env": ["a_b", "a_b", "c"], "variant": ["x", NASTY, "z"], "score": ["1", "2", "−3"]})
-    text = page.latex([Table("t", "Of `a_b`.", frame, ("score",), [True, False, False], tuple(frame.columns), "env")])
+    table = Table("t", "Of `a_b`.", frame, ("score",), [True, False, False], tuple(frame.columns), "env")
+    text = page.latex(sections(table))
     assert text.count("multicolumn") == 2
     assert r"x$^\dagger$ & 1 \\" in text
     assert r"z & $-$3 \\" in text
@@ -144,7 +165,7 @@ def test_the_latex_compiles_alone_and_in_papers_of_one_and_two_columns(tmp_path)
     )
     for name in ("last-10 return, mean", "last-10 return, IQM"):
         wide[name] = "7042 [6319, 7676]"
-    tables = page.latex([TABLE, Table("wide", "C.", wide, list(wide.columns[2:]), None, tuple(wide.columns))])
+    tables = page.latex(sections(TABLE, Table("wide", "C.", wide, list(wide.columns[2:]), None, tuple(wide.columns))))
     assert "(1 page" in compiled(tables, tmp_path)
     assert "Overfull" not in compiled(tables, tmp_path)
     (tmp_path / "tables.tex").write_text(tables)
@@ -196,7 +217,7 @@ def browse(html, width, dark, folder):
 @pytest.mark.parametrize(("width", "dark"), [(500, False), (1600, True)])
 def test_in_a_browser_tables_sort_nothing_is_asked_for_and_the_page_fits(tmp_path, width, dark):
     long = Text("`restricted-inverted-double-pendulum:balls=990,volume=0.165,extra_dims=3,version=v4`")
-    blocks = [Heading("A"), long, TABLE, Gallery([page.Figure("a", "b", SVG)] * 2)]
+    blocks = sections(long, TABLE, Gallery([Figure("a", "b", SVG, b"")] * 2))
     found, console, requests = browse(page.web_page("x", blocks), width, dark, tmp_path)
     assert found["start"] == ["<", "b", "a"]
     assert found["score"] == ["<", "a", "b"]  # highest first; a dash is last
@@ -212,7 +233,7 @@ def test_in_a_browser_tables_sort_nothing_is_asked_for_and_the_page_fits(tmp_pat
 
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
 def test_the_browser_would_tell_what_a_page_asks_for(tmp_path):
-    html = page.web_page("x", [TABLE])
+    html = page.web_page("x", sections(TABLE))
     image = html.replace("<main>", '<main><img src="http://example.invalid/x.png">')
     _, console, requests = browse(image, 500, False, tmp_path)
     assert len(console) == 1  # the policy forbids it

@@ -113,3 +113,12 @@ def test_the_committed_bounds_can_be_read():
         for row in rows.to_dict("records")
     ]
     assert any(known)
+
+
+def test_the_family_of_an_own_environment_is_its_first_tag():
+    pytest.importorskip("gymnasium")
+    from savo_bench import envs
+
+    for environment in map(envs.get, envs.names()):
+        if not environment.id.startswith("Example/") and environment.unavailable({}) is None:
+            assert reference.family(environment.identity({})) == environment.tags[0]

@@ -180,7 +180,7 @@ def test_runs_that_are_not_done_are_no_baseline(tmp_path, state):
     [
         (lambda text: text.splitlines()[0] + "\n", "holds no cell"),
         (lambda text: text.replace("last10", "lost10", 1), "has no column last10"),
-        (lambda text: text + text.splitlines()[-1] + "\n", "a seed stands there twice"),
+        (lambda text: text + text.splitlines()[-1] + "\n", "a seed is listed twice"),
         (lambda text: text.replace(",97.0,", ",nan,", 1), "not finite"),
         (lambda text: text.replace(",97.0,", ",many,", 1), "column last10: could not convert"),
         (lambda text: text.replace(",0.1,", ",0.2,", 1), "margins or hashes differ"),
@@ -267,7 +267,7 @@ def test_ungateable_cells_do_not_hide_behind_others_nor_block_them(tmp_path, bas
     found = checked(tmp_path, both, [x + 1 for x in BEFORE])
     assert (found.code, len(regression.reasons(found)) >= 2) == (0, True)
     assert "savo on restricted-hopper, last-10 return: ungateable" in regression.reasons(found)[0]
-    assert "2 pass, 2 ungateable" in regression.summary(found)
+    assert "2 pass, 2 ungateable" in regression.verdict_line(found)
     assert len(base) == 10
 
 

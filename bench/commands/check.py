@@ -77,5 +77,5 @@ def check(
     console.print(show.cell_table(list(table.columns[2:]), rows, console.width, wrap=True))
     for reason in regression.reasons(found):
         show.line(console, reason, "yellow")
-    show.line(console, regression.summary(found), _STYLES[found.verdict])
+    show.line(console, regression.verdict_line(found), _STYLES[found.verdict])
     return found.code

@@ -1,0 +1,102 @@
+"""What a report is made from: the runs, its options, and the tables that more than one section needs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from savo_bench.results import diagnosis, plots, provenance, tables
+from savo_bench.results.frame import Runs
+from savo_bench.results.plots import LineStyle
+from savo_bench.results.reference import Bounds
+
+SUMMARIES = ("last10", "final", "best")  # what can count as a seed's score
+CURVES = ("mean", "iqm")  # what a learning curve can be over seeds
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user can choose.
+
+    Attributes:
+        summary: What counts as a seed's score in comparisons and aggregates, one of SUMMARIES.
+        statistic: What a learning curve is over seeds, one of CURVES.
+        per_seed: Whether learning curves have a thin line per seed.
+    """
+
+    summary: str = "last10"
+    statistic: str = "mean"
+    per_seed: bool = False
+
+
+@dataclass(frozen=True)
+class Findings:
+    """The runs of a report and the tables that its sections share; each table is made when it is first needed."""
+
+    root: Path
+    runs: Runs
+    options: Options
+
+    @cached_property
+    def bounds(self) -> Mapping[str, Bounds]:
+        """The bounds of the environments that have any."""
+        return tables.known_bounds(self.runs)
+
+    @cached_property
+    def scores(self) -> pd.DataFrame:
+        """See `tables.score_table`."""
+        summary = self.options.summary
+        return tables.score_table(self.runs, tuple(dict.fromkeys([*tables.ALWAYS_SHOWN, summary])))
+
+    @cached_property
+    def faded(self) -> list[bool]:
+        """Per row of `scores`, whether the cell lacks seeds."""
+        return list(self.scores["n"] < self.scores["seeds"])
+
+    @cached_property
+    def styles(self) -> dict[str, LineStyle]:
+        """The colour and dashes of each variant, the same in all figures."""
+        return plots.styles(self.scores["variant"])
+
+    @cached_property
+    def comparisons(self) -> pd.DataFrame:
+        """See `tables.comparison_table`."""
+        return tables.comparison_table(self.runs, self.options.summary)
+
+    @cached_property
+    def matrix(self) -> tables.ScoreMatrix | None:
+        """The normalised scores that are aggregated; None if no environment has bounds and scores."""
+        return tables.score_matrix(self.runs, self.bounds, self.options.summary)
+
+    @cached_property
+    def aggregates(self) -> pd.DataFrame:
+        """See `tables.aggregate_table`; without rows if there is no matrix."""
+        return tables.aggregate_table(self.matrix) if self.matrix else pd.DataFrame()
+
+    @cached_property
+    def fields(self) -> tuple[pd.DataFrame, int]:
+        """See `tables.field_table`."""
+        return tables.field_table(self.runs)
+
+    @cached_property
+    def diagnoses(self) -> pd.DataFrame:
+        """See `diagnosis.diagnose`."""
+        return diagnosis.diagnose(self.root, self.runs)
+
+    @cached_property
+    def warnings(self) -> pd.DataFrame:
+        """See `diagnosis.warnings`."""
+        return diagnosis.warnings(self.diagnoses)
+
+    @cached_property
+    def provenance(self) -> pd.DataFrame:
+        """See `provenance.differences`."""
+        return provenance.differences(self.runs.runs)
+
+    def score_interval(self, environment: str, variant: str) -> str:
+        """A cell's score as text: the mean of the chosen summary with its interval."""
+        name = f"{self.options.summary}_mean"
+        cell = self.scores[(self.scores["environment"] == environment) & (self.scores["variant"] == variant)]
+        return tables.interval_column(cell, name)[0]

@@ -1,0 +1,63 @@
+"""Learning curves, and how fast variants learn."""
+
+import numpy as np
+import pandas as pd
+
+from savo_bench.results import plots, tables
+from savo_bench.results.findings import Findings
+from savo_bench.results.format import slug
+from savo_bench.results.page import Figure, Gallery, Section, Table, Text
+
+
+def section(found: Findings) -> Section:
+    """A figure per environment, one of all of them for papers, and the table of sample efficiency."""
+    curves = tables.curve_table(found.runs)
+    efficiency = tables.efficiency_table(found.runs, found.scores, found.bounds)
+    there = set(curves["environment"])
+    environments = [name for name in dict.fromkeys(found.scores["environment"]) if name in there]
+    figures = [_figure(found, curves, f"curves-{slug(name)}", [name]) for name in environments]
+    together = [_figure(found, curves, "curves", environments)] if environments else []
+    what = "Mean" if found.options.statistic == "mean" else "IQM"
+    text = Text(
+        f"{what} over seeds, with its pointwise 95 % bootstrap interval as a band; at each step only seeds that were "
+        "evaluated there count. A tick marks where a curve loses seeds and how many are left; incomplete cells are "
+        "faded."
+    )
+    blocks = [Gallery(figures), text, _efficiency_table(found, efficiency)]
+    return Section("Learning curves", blocks, {"curves": curves, "efficiency": efficiency}, together)
+
+
+def _figure(found: Findings, curves: pd.DataFrame, name: str, environments: list[str]) -> Figure:
+    statistic = found.options.statistic
+    evals = found.runs.evals if found.options.per_seed else None
+    alt = "Learning curves on " + " ".join(_in_words(curves, environment, statistic) for environment in environments)
+    return plots.rendered(name, alt, plots.curve_figure(environments, curves, found.scores, evals, statistic))
+
+
+def _in_words(curves: pd.DataFrame, environment: str, statistic: str) -> str:
+    """Where the curves of an environment end."""
+    ends = [
+        f"{variant} ends at {tables.interval_text(curve[statistic].iloc[-1])} at step {curve['step'].iloc[-1]}, "
+        f"n={curve['n'].iloc[-1]}"
+        for variant, curve in curves[curves["environment"] == environment].groupby("variant", sort=True)
+    ]
+    return f"{environment}: {'; '.join(ends) or 'nothing yet'}."
+
+
+def _efficiency_table(found: Findings, efficiency: pd.DataFrame) -> Table:
+    frame = efficiency[["environment", "variant"]].copy()
+    frame[tables.NAMES["area"]] = tables.interval_column(efficiency, "area")
+    for goal in tables.GOALS if found.bounds else ():
+        reached = zip(efficiency[f"to_{goal}"], efficiency[f"reached_{goal}"], efficiency["n"], strict=True)
+        frame[f"steps to {goal:g}"] = [
+            "–" if np.isnan(step) else f"{'∞' if np.isinf(step) else plots.steps_text(step)} ({k}/{n})"
+            for step, k, n in reached
+        ]
+    caption = "Sample efficiency: the average return over training (the area under the learning curve over its length)"
+    caption += (
+        "; and the median step of the first evaluation that reaches a normalised return, with the seeds that do."
+        if found.bounds
+        else "."
+    )
+    numbers = [name for name in frame.columns if name not in ("environment", "variant")]
+    return Table("efficiency", caption, frame, numbers, found.faded)

@@ -1,0 +1,27 @@
+// Sorts a table when a heading is clicked: a column of numbers by the number at the start of each cell, any other
+// column by its text. A cell of such a column without a number comes last in both directions.
+for (const button of document.querySelectorAll("th button")) button.addEventListener("click", () => {
+  const heading = button.parentElement;
+  const row = heading.parentElement;
+  const body = row.closest("table").tBodies[0];
+  const column = [...row.children].indexOf(heading);
+  const numeric = heading.classList.contains("n");
+  const ascending = heading.ariaSort ? heading.ariaSort !== "ascending" : !numeric;
+  for (const other of row.children) other.removeAttribute("aria-sort");
+  heading.setAttribute("aria-sort", ascending ? "ascending" : "descending");
+
+  const valueOf = line => {
+    const text = line.children[column].textContent.trim();
+    if (!numeric) return text;
+    const number = /^[-−+]?[\d.]+(e[-+]?\d+)?/i.exec(text);
+    if (number) return parseFloat(number[0].replace("−", "-"));
+    return text.startsWith("∞") ? Infinity : null;
+  };
+  const compare = (a, b) => numeric ? Math.sign(a - b) || 0 : a.localeCompare(b, "en", {numeric: true});
+  const lines = [...body.rows].map((line, index) => ({line, index, value: valueOf(line)}));
+  lines.sort((a, b) => {
+    if (a.value === null || b.value === null) return (a.value === null) - (b.value === null) || a.index - b.index;
+    return (ascending ? 1 : -1) * compare(a.value, b.value) || a.index - b.index;
+  });
+  body.append(...lines.map(entry => entry.line));
+});
