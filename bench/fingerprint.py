@@ -124,7 +124,8 @@ def own_files(entry: str = TRAINING) -> dict[str, Path]:
         seen.add(module)
         if path is not None:
             files[path.relative_to(root.parent).as_posix()] = path
-            todo += _imported(path.read_bytes())
+            package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+            todo += _imported(path.read_bytes(), package)
     return files
 
 
@@ -136,14 +137,15 @@ def _source_of(module: str, base: Path) -> Path | None:
     return next((file for file in (path / "__init__.py", path.with_suffix(".py")) if file.is_file()), None)
 
 
-def _imported(source: bytes) -> Iterator[str]:
-    """What a source file may import, absolutely: modules, their packages, and names that may be modules."""
+def _imported(source: bytes, package: str) -> Iterator[str]:
+    """What a source file of a package may import: modules, the packages above them, and names that may be modules."""
     for node in ast.walk(_without_type_checking(ast.parse(source))):
         named = []
         if isinstance(node, ast.Import):
             named = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            named = [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            origin = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
+            named = [f"{origin}.{alias.name}" for alias in node.names]
         for name in named:
             parts = name.split(".")
             yield from (".".join(parts[:end]) for end in range(1, len(parts) + 1))
@@ -152,10 +154,12 @@ def _imported(source: bytes) -> Iterator[str]:
 def _without_type_checking(tree: ast.Module) -> ast.Module:
     """The module without what its `if TYPE_CHECKING:` statements at the top level hold."""
 
-    def for_types(node: ast.stmt) -> bool:
-        return isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+    def at_run_time(node: ast.stmt) -> list[ast.stmt]:
+        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+            return node.orelse
+        return [node]
 
-    return ast.Module([node for node in tree.body if not for_types(node)], [])
+    return ast.Module([statement for node in tree.body for statement in at_run_time(node)], [])
 
 
 def _plugins() -> dict[Distribution, list[str]]:

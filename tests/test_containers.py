@@ -78,7 +78,7 @@ def scripts() -> list[tuple[str, str]]:
 
 def test_hadolint_finds_nothing():
     result = subprocess.run(
-        [tool("hadolint"), str(DOCKERFILE)], capture_output=True, text=True, check=False, timeout=60
+        [tool("hadolint"), "--no-color", str(DOCKERFILE)], capture_output=True, text=True, check=False, timeout=60
     )
     assert result.returncode == 0, result.stdout + result.stderr
 

@@ -249,6 +249,21 @@ def test_our_own_files_are_the_algorithms_the_environments_and_what_the_training
         assert f"savo_bench/{unrelated}" not in names
 
 
+@pytest.mark.parametrize(
+    ("source", "modules"),
+    [
+        ("import savo_bench.algos.td3", {"savo_bench", "savo_bench.algos", "savo_bench.algos.td3"}),
+        ("from savo_bench.bench import plan as p", {"savo_bench", "savo_bench.bench", "savo_bench.bench.plan"}),
+        ("def f():\n    from . import plan", {"savo_bench", "savo_bench.bench", "savo_bench.bench.plan"}),
+        ("from ..envs import make", {"savo_bench", "savo_bench.envs", "savo_bench.envs.make"}),
+        ("if TYPE_CHECKING:\n    import a\nimport b", {"b"}),
+        ("if typing.TYPE_CHECKING:\n    import a\nelse:\n    import b", {"b"}),
+    ],
+)
+def test_what_a_module_imports_is_found(source, modules):
+    assert set(fingerprint._imported(source.encode(), "savo_bench.bench")) == modules
+
+
 def test_an_installation_is_like_the_checkout_and_two_dirty_states_of_it_differ(tmp_path, run_python):
     source = Path(fingerprint.__file__).resolve().parent.parent
     copy = tmp_path / "copy" / "savo_bench"
