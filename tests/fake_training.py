@@ -30,7 +30,7 @@ class Interrupted(Exception):
 @dataclass(frozen=True, kw_only=True)
 class FakeConfig:
     seconds: float = 0.0  # per step
-    held: str = ""  # a file; no step is taken while it is there
+    held: str = ""  # a file, with {seed} for the seed's number; no step is taken while it is there
     killed: tuple[int, ...] = ()  # seeds at which the process dies in its first attempt
     crashed: tuple[int, ...] = ()  # seeds at which it raises
     failed: tuple[int, ...] = ()  # seeds that fail
@@ -123,7 +123,7 @@ def train_seed(pack, folder: SeedFolder, stopped: list[int]) -> None:
         if seed in config.crashed:
             raise ValueError("boom")
         time.sleep(config.seconds)
-        while config.held and Path(config.held).exists():
+        while config.held and Path(config.held.format(seed=seed)).exists():
             time.sleep(0.01)
         if seed in config.failed:
             tell("failed", step, "the environment fell over")

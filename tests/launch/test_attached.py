@@ -45,14 +45,19 @@ def test_an_unreadable_seed_is_named_and_left_alone(root):
     assert len(attempts(root)) == 2
 
 
-def test_two_runs_at_once_never_train_a_seed_twice(root, drive):
-    first = drive("seconds=0.05, steps=20", "seeds=3, workers=1")
-    wait_until(lambda: len(attempts(root)) == 1)
-    second = drive("seconds=0.05, steps=20", "seeds=3, workers=1")
-    outputs = [process.communicate(timeout=40)[0] for process in (first, second)]
-    assert [first.returncode, second.returncode] == [0, 0]
-    assert sorted(seed for _, seed, _ in attempts(root)) == [0, 1, 2]
-    assert any(f"that another process trains: host {socket.gethostname()}, pid" in output for output in outputs)
+def test_two_runs_at_once_never_train_a_seed_twice(root, drive, tmp_path):
+    held = tmp_path / "held-0"
+    held.touch()
+    config, options = f"held={str(tmp_path / 'held-{seed}')!r}", "seeds=3, workers=1"
+    first = drive(config, options)
+    wait_until(lambda: len(attempts(root)) == 1)  # of seed 0
+    second = drive(config, options)
+    read_until(second, f"waiting for 1 seed that another process trains: host {socket.gethostname()}, pid")
+    held.unlink()
+    for process in (first, second):
+        process.communicate(timeout=40)
+        assert process.returncode == 0
+    assert [seed for _, seed, _ in attempts(root)] == [0, 1, 2]
 
 
 def test_seeds_whose_process_dies_while_another_waits_are_taken_over(root, drive):
