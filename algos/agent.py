@@ -18,9 +18,6 @@ from savo_bench.algos.nets import Optimizer, Stack
 Call = Literal["act", "evaluate", "update"]
 Noise = Mapping[str, Tensor]
 
-ADAM_MOMENTS = 2  # code: torch.optim.Adam; the first and the second, each as large as the networks
-ADAM_STEP_BYTES = 4  # code: torch.optim.Adam; its number of steps, a float32
-
 
 class Batch(NamedTuple):
     """B transitions for each of S seeds, as sampled from replay."""
@@ -128,15 +125,3 @@ def parameters(agent: Agent) -> int:
     """How many numbers of one seed are trained."""
     stacks = [stack for optimizer in agent.optimizers.values() for stack in optimizer.stacks]
     return sum(len(stack.members) * sum(math.prod(p.shape) for p in stack.spec.values()) for stack in stacks)
-
-
-def policy_bytes(agent: Agent) -> int:
-    """Bytes of the tensors that `policy_state` copies of one seed, which policy.pt stores."""
-    return sum(agent.networks[name].flat[0].nbytes for name in agent.policy)
-
-
-def seed_state_bytes(agent: Agent) -> int:
-    """Bytes of the tensors that `seed_state` copies of one seed once it has trained, which a checkpoint stores."""
-    networks = sum(stack.flat[0].nbytes for stack in agent.networks.values())
-    trained = [stack for optimizer in agent.optimizers.values() for stack in optimizer.stacks]
-    return networks + sum(ADAM_MOMENTS * stack.flat[0].nbytes + ADAM_STEP_BYTES for stack in trained)

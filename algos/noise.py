@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from savo_bench.algos.agent import Call, Noise, Spaces
-from savo_bench.algos.config import Config, NoiseConfig, SmoothingConfig
+from savo_bench.algos.config import NoiseConfig, SmoothingConfig
 
 
 def deterministic_noise_shapes(
@@ -27,7 +27,7 @@ def add_exploration(proto_actions: Tensor, noise: Noise) -> Tensor:
     return (proto_actions + noise["explore"].unsqueeze(1)).clamp(-1, 1)
 
 
-def exploration(config: Config, shape: tuple[int, ...] | None, seeds: int) -> ExplorationNoise:
+def exploration(config: object, shape: tuple[int, ...] | None, seeds: int) -> ExplorationNoise:
     """The process that a config asks for, of `shape` per seed; if an algorithm has none (shape None), one of size 0."""
     if shape is None or not isinstance(config, NoiseConfig):
         return ExplorationNoise("gaussian", (0,), seeds=seeds, sigma=0.0, theta=0.0, final=1.0, decay_steps=0)

@@ -63,7 +63,7 @@ class Cell:
     """A variant of an algorithm on an environment under a budget."""
 
     environment: str
-    env_keywords: Mapping[str, object]  # those that differ from the factory's defaults
+    env_keywords: Mapping[str, Any]  # those that differ from the factory's defaults
     algorithm: str
     config: AnyConfig
     overrides: Mapping[str, object]  # its fields that differ from defaults, profile and preset

@@ -11,9 +11,10 @@ from savo_bench import algos, envs
 from savo_bench.algos.agent import Agent, Spaces, policy_state, seed_state
 from savo_bench.algos.replay import Layout
 from savo_bench.algos.streams import Streams, standard_normal
-from savo_bench.bench import checkpoint, cost
+from savo_bench.bench import cost
 from savo_bench.bench.cells import AnyConfig, Cell
 from savo_bench.bench.errors import UserError
+from savo_bench.bench.training import checkpoint
 from savo_bench.envs.values import reason_of
 
 # ours: measured on runs of all algorithms in a box and on catalogues, tests/test_disk.py

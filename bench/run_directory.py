@@ -11,7 +11,7 @@ from savo_bench.results.files import CorruptFile
 from savo_bench.results.format import OtherSchema, SeedFolder, cell_folder, spec_differences, text
 
 if TYPE_CHECKING:
-    from savo_bench.bench.plan import Cell
+    from savo_bench.bench.cells import Cell
 
 
 def find(runs: Path, name: str) -> Path:

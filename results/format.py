@@ -236,9 +236,12 @@ class SeedFolder:
         return self.path / "lock"
 
     def write_run(
-        self, spec: Mapping[str, Any], provenance: Mapping[str, Any], metrics: Mapping[str, Metric] | None = None
+        self,
+        spec: Mapping[str, Any],
+        provenance: Mapping[str, Any],
+        metrics: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
-        """Write run.json, creating the folder. `metrics`: how to show what the environment gives beside its return."""
+        """Write run.json, creating the folder. `metrics` says, as `Metric`, how to show the environment's metrics."""
         self.path.mkdir(parents=True, exist_ok=True)
         document = {"schema": SCHEMA, "hash": spec_hash(spec), "spec": spec, "provenance": provenance}
         write_json(self.run_json, document | ({} if metrics is None else {"metrics": metrics}))

@@ -200,20 +200,19 @@ def _unfinished(seed: SeedState, evals: Callable[[SeedFolder], "pd.DataFrame"]) 
         return "status.json does not say done"
     if seed.run is None:
         return "has no run.json"
-    try:
+    last = 0
+    with contextlib.suppress(FileNotFoundError):
         rows = evals(seed.folder)
-    except FileNotFoundError:
-        rows = ()
-    last = rows["step"].iloc[-1] if len(rows) else 0
+        last = int(rows["step"].iloc[-1]) if len(rows) else 0
     return None if last == seed.steps else f"evals.csv ends at step {last} of {seed.steps}"
 
 
 def _beats(status: Status, now: float, asking: Owner | None) -> bool:
     """Whether the owner of a seed that is being trained gave a sign of life, and is not who asks."""
-    owner, job = status.get("owner", {}), (asking or {}).get("job")
-    former = asking is not None and job is not None and owner.get("job") == job
-    if former and owner.get("launcher") == asking.get("launcher"):
-        return False
+    owner = status.get("owner", {})
+    if asking is not None and asking.get("job") is not None:
+        if (owner.get("launcher"), owner.get("job")) == (asking.get("launcher"), asking.get("job")):
+            return False
     return now - status.get("heartbeat", 0.0) <= STALE_AFTER
 
 

@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 
 from savo_bench.algos.agent import Agent
-from savo_bench.bench import footprint
+from savo_bench.bench import memory
 from savo_bench.bench.cells import Pack
 from savo_bench.bench.training.seed import SeedRun
 
@@ -56,9 +56,9 @@ class StatusWriter:
                 "steps_per_s": self.speed,
                 "last_return": run.last_return,
                 "seconds": run.seconds,
-                "peak_memory": footprint.peak_memory(torch.device(self.pack.device)),
+                "peak_memory": memory.peak_memory(torch.device(self.pack.device)),
                 "action_seconds": self.acting_seconds / max(1, step - self.resumed_from),
-                "parameters": footprint.weights(self.agent),
+                "parameters": memory.policy_weights(self.agent),
                 "owner": {
                     "host": socket.gethostname(),
                     "pid": os.getpid(),

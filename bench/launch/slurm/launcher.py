@@ -99,7 +99,9 @@ class Slurm(Launcher):
             show.line(console, "nothing to submit: what can be trained is done, queued or running")
         if self.options.wait:
             return None
-        unreadable = [replace(cell, seeds=tuple(seed for seed in cell.seeds if seed.unreadable)) for cell in states]
+        unreadable = [
+            replace(cell, seeds=tuple(seed for seed in cell.seeds if seed.state == "unreadable")) for cell in states
+        ]
         for text, style in show.reasons(unreadable):
             show.line(console, text, style)
         show.line(console, "`bench status` says how they stand; --wait follows them")
