@@ -6,6 +6,7 @@ and step, so it depends on no earlier evaluation and draws nothing from the trai
 
 from __future__ import annotations
 
+import math
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -115,7 +116,7 @@ class Evaluator:
             raise FloatingPointError("the network's action is not finite")
         obs, reward, terminated, truncated, info = env.step(action.copy())
         obs = np.asarray(obs, np.float32)
-        if not (np.isfinite(obs).all() and np.isfinite(reward)):
+        if not (np.isfinite(obs).all() and math.isfinite(reward)):
             raise FloatingPointError("the environment's observation or reward is not finite")
         episode.add(float(reward), info, self.metrics)
         return obs, terminated or truncated

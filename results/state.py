@@ -210,9 +210,9 @@ def _unfinished(seed: SeedState, evals: Callable[[SeedFolder], "pd.DataFrame"]) 
 def _beats(status: Status, now: float, asking: Owner | None) -> bool:
     """Whether the owner of a seed that is being trained gave a sign of life, and is not who asks."""
     owner = status.get("owner", {})
-    if asking is not None and asking.get("job") is not None:
-        if (owner.get("launcher"), owner.get("job")) == (asking.get("launcher"), asking.get("job")):
-            return False
+    job = (asking or {}).get("job")
+    if job is not None and (owner.get("launcher"), owner.get("job")) == ((asking or {}).get("launcher"), job):
+        return False
     return now - status.get("heartbeat", 0.0) <= STALE_AFTER
 
 

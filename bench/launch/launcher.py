@@ -95,7 +95,7 @@ def board(grid: Grid, states: Sequence[CellState], packs: Sequence[Pack], worker
         console,
         seeds=grid.size,
         done=sum(seed.state == "done" for seed in every),
-        failed=sum(seed.unreadable for seed in every),
+        failed=sum(seed.state == "unreadable" for seed in every),
         workers=workers,
         queue=[(pack, cost.pack_seconds(pack)) for pack in packs],
     )
