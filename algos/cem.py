@@ -34,9 +34,8 @@ from savo_bench.algos.actor_critic import ActorCritic, snap, top
 from savo_bench.algos.agent import Batch, Call, Noise, Spaces
 from savo_bench.algos.config import ArgmaxConfig, NoiseConfig, check, positive
 from savo_bench.algos.entry import Entry, UpdateCost
-from savo_bench.algos.nets import Stack, TwinCritic, q_values
+from savo_bench.algos.nets import Stack, TwinCritic, q_values, tanh
 from savo_bench.algos.noise import add_exploration
-from savo_bench.algos.products import tanh
 
 # ours: fitted to the two rows of cem for Hopper in docs/performance.md; that the cache is the reason is a guess
 SAMPLE_COST = 0.041  # of a TD3 update, for every sample that is scored

@@ -49,9 +49,8 @@ from savo_bench.algos.config import (
     positive,
 )
 from savo_bench.algos.entry import Entry, UpdateCost
-from savo_bench.algos.nets import Optimizer, Stack, TwinCritic, q_values
+from savo_bench.algos.nets import Optimizer, Stack, TwinCritic, q_values, tanh
 from savo_bench.algos.noise import add_exploration, deterministic_noise_shapes
-from savo_bench.algos.products import tanh
 from savo_bench.algos.sac import gaussian_policy, gaussian_spec, log_probability, sample
 from savo_bench.algos.td3 import deterministic
 

@@ -11,16 +11,16 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from savo_bench.algos.products import CACHE_LINE, WHOLE_REGISTERS, linear
+from savo_bench.algos.products import CACHE_LINE, WHOLE_REGISTERS, aligned, aligned_empty, products
 
 Params = Mapping[str, Tensor]  # parameter name -> (S, M, *shape)
 
@@ -29,14 +29,71 @@ warnings.filterwarnings("ignore", message="grad and param do not obey the gradie
 
 
 def dense(p: Params, layer: str, x: Tensor, *, relu: bool = False) -> Tensor:
-    """One layer of every network: x (S, M or 1, B, I) -> (S, M, B, J)."""
-    return linear(x, p[f"{layer}.weight"], p[f"{layer}.bias"], relu=relu)
+    """The layer x w + b of every network, followed by ReLU if asked for: x (S, M or 1, B, I) -> (S, M, B, J)."""
+    weight, bias = p[f"{layer}.weight"], p[f"{layer}.bias"]  # (S, M, I, J), (S, M, J)
+    if not torch.is_grad_enabled():
+        return _forward(aligned(x), weight, bias, relu)
+    y = _Dense.apply(x, weight, bias, relu)
+    assert isinstance(y, Tensor)
+    return y
+
+
+def _forward(x: Tensor, weight: Tensor, bias: Tensor, relu: bool) -> Tensor:
+    """The values of `dense` for an aligned x."""
+    S, M, _, J = weight.shape
+    y = products(aligned_empty((S, M, x.shape[2], J), x), x, weight, bias)
+    return y.relu_() if relu else y
+
+
+class _Dense(torch.autograd.Function):
+    """`dense` as a function that autograd knows."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, relu: bool) -> Tensor:
+        x = aligned(x)
+        y = _forward(x, weight, bias, relu)
+        ctx.save_for_backward(x, weight, y if relu else None)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
+        x, weight, y = ctx.saved_tensors
+        grad = aligned(grads[0] if y is None else torch.ops.aten.threshold_backward(grads[0], y, 0))
+        grad_x = grad_weight = grad_bias = None
+        if ctx.needs_input_grad[0]:
+            S, M, B, _ = grad.shape
+            grad_x = products(aligned_empty((S, M, B, x.shape[3]), x), grad, weight.mT)
+            if x.shape[1] != M:  # the input was shared by the networks
+                grad_x = grad_x.sum(1, keepdim=True)
+        if ctx.needs_input_grad[1]:
+            x = x.expand(-1, weight.shape[1], -1, -1) if x.shape[1] != weight.shape[1] else x
+            grad_weight = products(aligned_empty(weight.shape, weight), x.mT, grad)
+            grad_bias = grad.sum(2)
+        return grad_x, grad_weight, grad_bias, None
 
 
 def layer_norm(p: Params, layer: str, x: Tensor) -> Tensor:
     """Layer normalisation with gain and bias per network: (S, M, B, H) -> (S, M, B, H)."""
     normal = F.layer_norm(x, x.shape[-1:])
     return normal * p[f"{layer}.weight"].unsqueeze(2) + p[f"{layer}.bias"].unsqueeze(2)
+
+
+def elementwise(function: Callable[..., Tensor], *xs: Tensor) -> Tensor:
+    """function(x, ...) of equal shapes (S, ...), number by number, the same bits for a seed in any pack.
+
+    The last numbers of a tensor may not fill a vector register, and then take another path through the math library.
+    So every seed's part is padded to whole registers.
+    """
+    shape = xs[0].shape
+    pad = -math.prod(shape[1:]) % WHOLE_REGISTERS
+    if pad == 0:
+        return function(*xs)
+    return function(*(F.pad(x.flatten(1), (0, pad)) for x in xs))[:, :-pad].reshape(shape)
+
+
+def tanh(x: Tensor) -> Tensor:
+    """tanh of (S, ...), see `elementwise`."""
+    return elementwise(torch.tanh, x)
 
 
 class ParameterSpec(NamedTuple):

@@ -1,21 +1,18 @@
-"""Matrix products and functions of numbers, with the same bits for a seed alone and in any pack.
+"""Matrix products, with the same bits for a seed alone and in any pack.
 
-Arrays have the axes (S, M, ...): M networks for each of S seeds. On a CPU every product is one matrix multiplication
-per network, so a network's numbers do not depend on how many stand beside it. That makes a seed in a pack bit-equal to
-the same seed alone. On a GPU it is one batched product.
+`products` is torch.baddbmm with the axes (S, M, ...): M networks for each of S seeds. On a CPU it is one matrix
+multiplication per network, so a network's numbers do not depend on how many stand beside it. That makes a seed in a
+pack bit-equal to the same seed alone. On a GPU it is one batched product.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 LARGE = 2**21  # ours: multiplications from which on oneDNN was faster than MKL on an AMD EPYC, except for vectors
 BATCHED_LIMIT = 128 * 64 * 64  # ours: multiplications above which Python's overhead no longer matters
@@ -101,81 +98,17 @@ def _batched(outs: Tensor, lefts: Tensor, rights: Tensor, biases: Tensor | None)
         torch.baddbmm(biases.unsqueeze(1), lefts, rights, out=outs)
 
 
-def elementwise(function: Callable[..., Tensor], *xs: Tensor) -> Tensor:
-    """function(x, ...) of equal shapes (S, ...), number by number, the same bits for a seed in any pack.
-
-    The last numbers of a tensor may not fill a vector register, and then take another path through the math library.
-    So every seed's part is padded to whole registers.
-    """
-    shape = xs[0].shape
-    pad = -math.prod(shape[1:]) % WHOLE_REGISTERS
-    if pad == 0:
-        return function(*xs)
-    return function(*(F.pad(x.flatten(1), (0, pad)) for x in xs))[:, :-pad].reshape(shape)
-
-
-def tanh(x: Tensor) -> Tensor:
-    """tanh of (S, ...), see `elementwise`."""
-    return elementwise(torch.tanh, x)
-
-
-def _aligned(x: Tensor) -> Tensor:
+def aligned(x: Tensor) -> Tensor:
     """x (S, M, B, I) with every network's numbers at the start of a cache line, on which kernels depend, too."""
     if x.is_contiguous() and x.shape[2] * x.shape[3] % CACHE_LINE == 0 and x.data_ptr() % (4 * CACHE_LINE) == 0:
         return x
-    return _aligned_empty(x.shape, x).copy_(x)
+    return aligned_empty(x.shape, x).copy_(x)
 
 
-def _aligned_empty(shape: Sequence[int], like: Tensor) -> Tensor:
-    """An empty tensor (S, M, B, I) that is aligned like that."""
+def aligned_empty(shape: Sequence[int], like: Tensor) -> Tensor:
+    """An empty tensor (S, M, B, I) that is aligned like that, with the type and device of another."""
     S, M, B, I = shape
     if B * I % CACHE_LINE == 0:
         return like.new_empty(S, M, B, I)
     padded = -(-B * I // CACHE_LINE) * CACHE_LINE
     return like.new_empty(S, M, padded)[..., : B * I].unflatten(-1, (B, I))
-
-
-def linear(x: Tensor, weight: Tensor, bias: Tensor, *, relu: bool) -> Tensor:
-    """The layer x w + b of every network, followed by ReLU if asked for, with its gradients.
-
-    x (S, M or 1, B, I), weight (S, M, I, J), bias (S, M, J) -> (S, M, B, J).
-    """
-    if not torch.is_grad_enabled():
-        return _forward(_aligned(x), weight, bias, relu)
-    y = _Linear.apply(x, weight, bias, relu)
-    assert isinstance(y, Tensor)
-    return y
-
-
-def _forward(x: Tensor, weight: Tensor, bias: Tensor, relu: bool) -> Tensor:
-    """The values of `linear` for an aligned x."""
-    S, M, _, J = weight.shape
-    y = products(_aligned_empty((S, M, x.shape[2], J), x), x, weight, bias)
-    return y.relu_() if relu else y
-
-
-class _Linear(torch.autograd.Function):
-    """`linear` as a function that autograd knows."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, relu: bool) -> Tensor:
-        x = _aligned(x)
-        y = _forward(x, weight, bias, relu)
-        ctx.save_for_backward(x, weight, y if relu else None)
-        return y
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
-        x, weight, y = ctx.saved_tensors
-        grad = _aligned(grads[0] if y is None else torch.ops.aten.threshold_backward(grads[0], y, 0))
-        grad_x = grad_weight = grad_bias = None
-        if ctx.needs_input_grad[0]:
-            S, M, B, _ = grad.shape
-            grad_x = products(_aligned_empty((S, M, B, x.shape[3]), x), grad, weight.mT)
-            if x.shape[1] != M:  # the input was shared by the networks
-                grad_x = grad_x.sum(1, keepdim=True)
-        if ctx.needs_input_grad[1]:
-            x = x.expand(-1, weight.shape[1], -1, -1) if x.shape[1] != weight.shape[1] else x
-            grad_weight = products(_aligned_empty(weight.shape, weight), x.mT, grad)
-            grad_bias = grad.sum(2)
-        return grad_x, grad_weight, grad_bias, None

@@ -33,8 +33,18 @@ from savo_bench.algos.actor_critic import ActorCritic, actor_spec, clipped_doubl
 from savo_bench.algos.agent import Batch, Call, Noise, Spaces
 from savo_bench.algos.config import ActorConfig, Config, positive
 from savo_bench.algos.entry import Entry, UpdateCost
-from savo_bench.algos.nets import NetworkSpec, Optimizer, ParameterSpec, Params, Stack, TwinCritic, mlp, q_values
-from savo_bench.algos.products import elementwise, tanh
+from savo_bench.algos.nets import (
+    NetworkSpec,
+    Optimizer,
+    ParameterSpec,
+    Params,
+    Stack,
+    TwinCritic,
+    elementwise,
+    mlp,
+    q_values,
+    tanh,
+)
 
 LOG_SIGMA_LOW, LOG_SIGMA_HIGH = -5.0, 2.0  # code: CleanRL sac_continuous_action.py
 

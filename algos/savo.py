@@ -60,9 +60,8 @@ from savo_bench.algos.config import (
     positive,
 )
 from savo_bench.algos.entry import Entry, UpdateCost
-from savo_bench.algos.nets import Optimizer, Params, Stack, TwinCritic, mlp, mlp_spec, q_values
+from savo_bench.algos.nets import Optimizer, Params, Stack, TwinCritic, mlp, mlp_spec, q_values, tanh
 from savo_bench.algos.noise import add_exploration, deterministic_noise_shapes
-from savo_bench.algos.products import tanh
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,8 +32,7 @@ from savo_bench.algos.agent import Batch, Call, Noise, Spaces
 from savo_bench.algos.chain import ChainConfig, Surrogates, conditioned, conditioned_spec, needs_surrogates
 from savo_bench.algos.config import ActorConfig, ArgmaxConfig
 from savo_bench.algos.entry import Entry, UpdateCost
-from savo_bench.algos.nets import Optimizer, Params, Stack, TwinCritic, q_values
-from savo_bench.algos.products import tanh
+from savo_bench.algos.nets import Optimizer, Params, Stack, TwinCritic, q_values, tanh
 from savo_bench.algos.sac import SACConfig, Sample, Temperature, TemperatureConfig, gaussian, gaussian_spec, sample
 
 

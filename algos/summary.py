@@ -15,8 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from savo_bench.algos.nets import NetworkSpec, Params, dense, dense_spec, layer_norm, norm_spec
-from savo_bench.algos.products import elementwise
+from savo_bench.algos.nets import NetworkSpec, Params, dense, dense_spec, elementwise, layer_norm, norm_spec
 
 
 class Summariser(NamedTuple):

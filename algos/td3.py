@@ -34,9 +34,8 @@ from savo_bench.algos.actor_critic import ActorCritic, actor_spec
 from savo_bench.algos.agent import Batch, Call, Noise, Spaces
 from savo_bench.algos.config import ActorConfig, NoiseConfig, SmoothingConfig
 from savo_bench.algos.entry import Entry
-from savo_bench.algos.nets import Optimizer, Params, Stack, TwinCritic, mlp, q_values
+from savo_bench.algos.nets import Optimizer, Params, Stack, TwinCritic, mlp, q_values, tanh
 from savo_bench.algos.noise import add_exploration, deterministic_noise_shapes
-from savo_bench.algos.products import tanh
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,8 +9,8 @@ import torch
 
 from savo_bench import algos, envs
 from savo_bench.algos.agent import Agent, Spaces, policy_state, seed_state
+from savo_bench.algos.noise import Streams, standard_normal
 from savo_bench.algos.replay import Layout
-from savo_bench.algos.streams import Streams, standard_normal
 from savo_bench.bench import cost
 from savo_bench.bench.cells import AnyConfig, Cell
 from savo_bench.bench.errors import UserError

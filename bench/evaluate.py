@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from savo_bench.algos.agent import Agent
-from savo_bench.algos.streams import evaluation_stream, standard_normal
+from savo_bench.algos.noise import evaluation_stream, standard_normal
 from savo_bench.envs.registry import Environment
 from savo_bench.envs.values import reason_of
 

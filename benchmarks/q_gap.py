@@ -16,7 +16,7 @@ import torch
 from savo_bench import algos, envs
 from savo_bench.algos.agent import Spaces, load_policy_state
 from savo_bench.algos.nets import q_values
-from savo_bench.algos.streams import Streams, evaluation_stream
+from savo_bench.algos.noise import Streams, evaluation_stream
 from savo_bench.results.format import SeedFolder, slug
 
 GRID = torch.linspace(-1, 1, 2_001)

@@ -22,7 +22,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.noise import NormalActionNoise
 
 from savo_bench import envs
-from savo_bench.algos.streams import evaluation_stream
+from savo_bench.algos.noise import evaluation_stream
 from savo_bench.bench.grammar import seeds as parse_seeds
 
 HEADER = ("algo", "env", "seed", "step", "episode", "return", "length")

@@ -13,8 +13,8 @@ from savo_bench import algos
 from savo_bench.algos.agent import Acted, Agent, Batch, Call, Spaces
 from savo_bench.algos.catalogue import Catalogue
 from savo_bench.algos.nets import Stack
+from savo_bench.algos.noise import Streams, standard_normal
 from savo_bench.algos.sac import LOG_SIGMA_HIGH, LOG_SIGMA_LOW
-from savo_bench.algos.streams import Streams, standard_normal
 
 CPU = torch.device("cpu")
 Twins = tuple[tuple[float, float], tuple[float, float]]  # two functions of the action: slope and offset

@@ -6,7 +6,7 @@ from faulty_line import FAULTY, at_step
 from small_runs import cell, one_thread, pack, status
 
 from savo_bench import algos, envs
-from savo_bench.algos.streams import Streams
+from savo_bench.algos.noise import Streams
 from savo_bench.bench import train
 from savo_bench.bench.evaluate import Episode, Evaluator
 from savo_bench.bench.spaces import spaces_of

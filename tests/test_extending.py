@@ -12,9 +12,8 @@ from torch import Tensor
 
 from savo_bench.algos import Entry
 from savo_bench.algos.agent import Spaces
-from savo_bench.algos.noise import exploration
+from savo_bench.algos.noise import Streams, exploration, standard_normal
 from savo_bench.algos.replay import Layout, Replay
-from savo_bench.algos.streams import Streams, standard_normal
 
 ROOT = Path(__file__).parent.parent
 

@@ -301,3 +301,42 @@ def test_an_old_gradient_does_not_enter_the_next_step():
         for _ in range(3):
             optimizer.step((stack.params["pair"] - tensor([3.0, -7])).square().sum())
     assert torch.equal(once.flat, twice.flat)
+
+
+@pytest.mark.parametrize("shape", [(33, 1), (33, 3), (32, 2), (1, 6), (7, 5)], ids=str)
+def test_tanh_has_the_same_bits_in_any_pack(shape: tuple[int, int]):
+    x = random(10, 1, *shape).mul_(2).requires_grad_()
+    y = nets.tanh(x)
+    (y * random(10, 1, *shape, seed=1)).sum().backward()
+    torch.testing.assert_close(y, torch.tanh(x.double()).float(), rtol=0, atol=1e-6)
+    assert x.grad is not None
+    for seeds in ([0], [9], [3, 7], [1, 2, 3, 4, 5]):
+        part = x.detach()[seeds].requires_grad_()
+        again = nets.tanh(part)
+        (again * random(10, 1, *shape, seed=1)[seeds]).sum().backward()
+        assert torch.equal(again, y[seeds])
+        assert part.grad is not None
+        assert torch.equal(part.grad, x.grad[seeds])
+
+
+@pytest.mark.parametrize(("members", "shared"), [(1, False), (2, True), (3, False)])
+@pytest.mark.parametrize("sizes", [(33, 14, 50), (33, 50, 30), (7, 37, 6), (8, 16, 16), (256, 256, 256)], ids=str)
+def test_a_layer_has_the_same_bits_in_any_pack(sizes: tuple[int, int, int], members: int, shared: bool):
+    B, I, J = sizes
+    layers = nets.dense_spec("layer", I, J)
+    drawn = Stack.initialise(layers, rngs(*range(10)), members, CPU).flat
+    x, weight = random(10, 1 if shared else members, B, I), random(10, members, B, J, seed=1)
+
+    def results(seeds: list[int]) -> list[Tensor]:
+        stack = Stack(layers, drawn[seeds], torch.zeros_like(drawn[seeds]))
+        inputs = x[seeds].requires_grad_()
+        y = nets.dense(stack.params, "layer", inputs, relu=True)
+        (y * weight[seeds]).sum().backward()
+        assert stack.grad is not None
+        assert inputs.grad is not None
+        return [y.detach(), stack.grad, inputs.grad]
+
+    together = results(list(range(10)))
+    for seeds in ([0], [7], [3, 7], [1, 2, 3, 4, 5]):
+        for alone, all_seeds in zip(results(seeds), together, strict=True):
+            assert torch.equal(alone, all_seeds[seeds])

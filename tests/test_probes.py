@@ -17,8 +17,8 @@ from torch import Tensor
 from savo_bench import algos
 from savo_bench.algos.actor_critic import ActorCritic
 from savo_bench.algos.agent import Batch
+from savo_bench.algos.noise import standard_normal
 from savo_bench.algos.replay import Layout, Replay
-from savo_bench.algos.streams import standard_normal
 
 Step = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
 

@@ -20,7 +20,7 @@ from rich.progress import Progress
 
 from savo_bench import algos, envs
 from savo_bench.algos.agent import Agent, load_policy_state
-from savo_bench.algos.streams import Streams
+from savo_bench.algos.noise import Streams
 from savo_bench.bench import film, grammar, resolving, show
 from savo_bench.bench.errors import UserError
 from savo_bench.bench.evaluate import Evaluator

@@ -27,15 +27,14 @@ from torch import Tensor
 
 from savo_bench import algos, envs
 from savo_bench.algos.agent import Agent, Batch, Noise
-from savo_bench.algos.noise import exploration
+from savo_bench.algos.noise import Streams, exploration, standard_normal
 from savo_bench.algos.replay import Layout, Replay
-from savo_bench.algos.streams import Streams, standard_normal
 from savo_bench.bench.cells import Cell, Pack
 from savo_bench.bench.evaluate import Evaluator, describe
 from savo_bench.bench.spaces import spaces_of
 from savo_bench.bench.training import checkpoint
 from savo_bench.bench.training.saving import Saver
-from savo_bench.bench.training.seed import SeedRun
+from savo_bench.bench.training.seed import SeedRun, checked
 from savo_bench.bench.training.signals import Interrupted
 from savo_bench.bench.training.status import StatusWriter
 from savo_bench.results.files import append_csv
@@ -109,7 +108,7 @@ class Training:
         for index, run in enumerate(self.runs):
             if run.failure is None:
                 with self.guarded(run, f"step {self.step}"):
-                    next_obs[index], reward[index], terminated[index] = run.step(actions[index])
+                    next_obs[index], reward[index], terminated[index] = take_step(run, actions[index])
         self.replay.add(self.layout.pack(obs, actions, proto_actions, items, reward, terminated, next_obs))
         self.step += 1
         if self.step > self.config.warmup_steps:
@@ -245,3 +244,29 @@ class Training:
 def make_env(cell: Cell, *, evaluation: bool = False) -> gym.Env:
     """One environment of a cell, to train on or its twin to evaluate on."""
     return envs.make(cell.environment, evaluation=evaluation, **cell.env_keywords)
+
+
+def take_step(run: SeedRun, action: Any) -> tuple[np.ndarray, float, bool]:
+    """Let one seed's environment take an action (A,) or an item, and begin the next episode where one ends.
+
+    Returns:
+        next_obs (O,), the reward, and whether the episode terminated. At an end, next_obs is the last observation.
+
+    Raises:
+        FloatingPointError: the action, the observation or the reward is not finite.
+    """
+    if not np.isfinite(action).all():
+        raise FloatingPointError("the network's action is not finite")
+    run.actions.append(action)
+    obs, reward, terminated, truncated, info = run.env.step(action.copy())
+    next_obs, reward = checked(obs), float(reward)
+    if not np.isfinite(reward):
+        raise FloatingPointError(f"the environment's reward is {reward}")
+    run.episode.add(reward, info, {})
+    run.obs = next_obs
+    if terminated or truncated:
+        run.episodes += 1
+        if run.evals_bytes == 0:
+            run.last_return = run.episode.episode_return
+        run.reset()
+    return next_obs, reward, bool(terminated)

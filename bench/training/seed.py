@@ -15,7 +15,7 @@ import gymnasium as gym
 import numpy as np
 import torch
 
-from savo_bench.algos.streams import Streams
+from savo_bench.algos.noise import Streams
 from savo_bench.bench.evaluate import Episode
 from savo_bench.results.format import SeedFolder
 
@@ -53,31 +53,6 @@ class SeedRun:
         self.actions, self.episode = [], Episode()
         obs, _ = self.env.reset()
         self.obs = checked(obs)
-
-    def step(self, action: Any) -> tuple[np.ndarray, float, bool]:
-        """Take an action (A,) or an item, and begin the next episode where one ends.
-
-        Returns:
-            next_obs (O,), the reward, and whether the episode terminated. At an end, next_obs is the last observation.
-
-        Raises:
-            FloatingPointError: the action, the observation or the reward is not finite.
-        """
-        if not np.isfinite(action).all():
-            raise FloatingPointError("the network's action is not finite")
-        self.actions.append(action)
-        obs, reward, terminated, truncated, info = self.env.step(action.copy())
-        next_obs, reward = checked(obs), float(reward)
-        if not np.isfinite(reward):
-            raise FloatingPointError(f"the environment's reward is {reward}")
-        self.episode.add(reward, info, {})
-        self.obs = next_obs
-        if terminated or truncated:
-            self.episodes += 1
-            if self.evals_bytes == 0:
-                self.last_return = self.episode.episode_return
-            self.reset()
-        return next_obs, reward, bool(terminated)
 
     def state(self) -> dict[str, Any]:
         """The environment's part of a checkpoint: an episode is its random state at reset and its actions."""

@@ -19,9 +19,8 @@ from savo_bench.algos import Entry, UpdateCost
 from savo_bench.algos.actor_critic import ActorCritic, Proposals, actor_spec, snap
 from savo_bench.algos.agent import Batch, Call, Noise, Spaces
 from savo_bench.algos.config import ActorConfig, NoiseConfig, not_negative, positive
-from savo_bench.algos.nets import Optimizer, Params, Stack, TwinCritic, mlp, q_values
+from savo_bench.algos.nets import Optimizer, Params, Stack, TwinCritic, mlp, q_values, tanh
 from savo_bench.algos.noise import add_exploration
-from savo_bench.algos.products import tanh
 
 
 @dataclass(frozen=True, kw_only=True)
