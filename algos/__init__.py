@@ -7,7 +7,7 @@ the entry-point group `savo_bench.algos`, where each entry point gives an `Entry
     frame         actor_critic (propose, score, choose; the critics and their targets)
     parts         nets (networks, optimiser), products (matrix products with fixed bits), catalogue (nearest items),
                   chain and summary (successive actors and their surrogates)
-    given to it   replay, noise (exploration), streams (random generators of a seed)
+    given to it   replay, noise (every random number of a seed, exploration noise)
     algorithms    td3, savo, wolpertinger, cem, ensemble, sac, savo_sac, greedy_ac
 """
 

@@ -303,7 +303,6 @@ class TwinCritic:
         self.online = Stack.initialise(mlp_spec(inputs, hidden, 1), rngs, 2, device)
         self.target = self.online.copy()
         self.first, self.first_target = self.online.members[0], self.target.members[0]
-        self.networks = {"critic": self.online, "critic_target": self.target}
 
 
 def q_values(p: Params, obs: Tensor, actions: Tensor) -> Tensor:

@@ -76,16 +76,8 @@ def add_exploration(proto_actions: Tensor, noise: Noise) -> Tensor:
 def exploration(config: object, shape: tuple[int, ...] | None, seeds: int) -> ExplorationNoise:
     """The process that a config asks for, of `shape` per seed; if an algorithm has none (shape None), one of size 0."""
     if shape is None or not isinstance(config, NoiseConfig):
-        return ExplorationNoise("gaussian", (0,), seeds=seeds, sigma=0.0, theta=0.0, final=1.0, decay_steps=0)
-    return ExplorationNoise(
-        config.noise,
-        shape,
-        seeds=seeds,
-        sigma=config.noise_sigma,
-        theta=config.noise_theta,
-        final=config.noise_final,
-        decay_steps=config.noise_decay_steps,
-    )
+        return ExplorationNoise(NoiseConfig(), (0,), seeds)
+    return ExplorationNoise(config, shape, seeds)
 
 
 class ExplorationNoise:
@@ -97,33 +89,20 @@ class ExplorationNoise:
     Source: arXiv:1509.02971v6, section 7 (the process); the schedule is that of the SAVO authors' code.
     """
 
-    def __init__(
-        self,
-        kind: str,
-        shape: tuple[int, ...],
-        *,
-        seeds: int,
-        sigma: float,
-        theta: float,
-        final: float,
-        decay_steps: int,
-    ) -> None:
-        self.kind, self.shape = kind, shape
-        self.sigma, self.theta, self.final, self.decay_steps = sigma, theta, final, decay_steps
+    def __init__(self, config: NoiseConfig, shape: tuple[int, ...], seeds: int) -> None:
+        self.config, self.shape = config, shape
         self.state = np.zeros((seeds, *shape), np.float32)
 
     def sample(self, rngs: Sequence[np.random.Generator], step: int) -> np.ndarray:
         """The noise at `step`: (S, *shape) float32."""
+        sigma, theta = np.float32(self.config.noise_sigma), np.float32(self.config.noise_theta)
         normal = np.stack([rng.standard_normal(self.shape, dtype=np.float32) for rng in rngs])
-        if self.kind == "ou":
-            self.state += np.float32(self.sigma) * normal - np.float32(self.theta) * self.state
-            noise = self.state
-        else:
-            noise = np.float32(self.sigma) * normal
-        return np.float32(self.scale(step)) * noise
+        if self.config.noise == "gaussian":
+            return np.float32(self.scale(step)) * (sigma * normal)
+        self.state += sigma * normal - theta * self.state
+        return np.float32(self.scale(step)) * self.state
 
     def scale(self, step: int) -> float:
-        """The factor on the noise at `step`: from 1 down to `final`, linearly over `decay_steps`."""
-        if self.decay_steps == 0:
-            return 1.0
-        return max(self.final, 1.0 + (self.final - 1.0) * step / self.decay_steps)
+        """The factor on the noise at `step`: from 1 down to `noise_final`, linearly over `noise_decay_steps`."""
+        final, decay_steps = self.config.noise_final, self.config.noise_decay_steps
+        return max(final, 1.0 + (final - 1.0) * step / decay_steps) if decay_steps else 1.0

@@ -1,1 +1,44 @@
-"""The command line and the grid: the only package that knows algorithms, environments and results."""
+"""The command line, the grid, the training and the launchers. The only package that knows the other three.
+
+What users type:
+
+    cli              parses the command line and calls a verb
+    commands/        a file per verb: run, status, report, check, play, list
+    options          the options of `bench run`, from the command line and from a TOML file
+    flags            options declared as annotated fields of a dataclass
+    grammar          the little languages of options: lists, variants, seeds, values
+    errors           mistakes of the user, which end in one line
+
+What is trained:
+
+    resolving        names, fields and keywords -> cells
+    profiles         named budgets, and the config fields that go with them
+    cells            cells and packs
+    packing          seeds -> packs
+    grid             the cells and seeds of a command, and how they stand
+    spaces           what an agent must know of an environment
+    run_directory    finds the folder of a name, and refuses to mix configs in it
+
+Where and how it is trained:
+
+    launch/          launchers: inline, local, slurm
+    worker           a pack in a process of its own
+    train            the entry of every training: which seeds of a pack, from which step
+    training/        the loop, one seed, checkpoints, status, signals
+    evaluate         evaluation episodes
+
+What it costs, and where it comes from:
+
+    cost             time, estimated
+    disk             disk space, estimated
+    memory           memory, measured
+    provenance       code, packages, hardware and command of a run
+    fingerprint      a hash of the source that can change a score
+    processor        the processor, as far as it decides the last digits of a number
+
+What is printed and drawn:
+
+    show             the console, numbers for people, tables of seeds
+    progress         the display of a training
+    film             an episode as a film
+"""

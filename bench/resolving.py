@@ -148,6 +148,7 @@ def field_types(config: type) -> dict[str, object]:
 
 
 def _cell(options: Options, variant: Variant, task: Task) -> Cell:
+    """A variant on an environment, with the budget and the values that the options say."""
     entry, fields = variant
     environment, keywords = task
     profile = profiles.get(options.profile)

@@ -15,7 +15,10 @@ be read anywhere.
     provenance   in what the runs' machines and code differ
     tables       every table of a report as numbers
     plots        every figure of a report
-    page         a document as a web page, Markdown and LaTeX
+    findings     what the sections of a report share: runs, options, tables
+    sections/    a file per topic of a report: its text, tables and figures
+    page         a section as a web page, Markdown and LaTeX
+    words        numbers and lists in words
     report       one command, one folder: tables, figures and page
     regression   runs against a baseline
 """

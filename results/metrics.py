@@ -152,14 +152,8 @@ class Resamples:
     """
 
     def __init__(self, seed: int = 0, count: int = RESAMPLES) -> None:
-        """Draw no resamples yet.
-
-        Args:
-            seed: Seed of the random generator.
-            count: How many resamples an interval is made from.
-        """
-        self.seed = seed
-        self.count = count
+        """Take the seed of the random generator, and how many resamples an interval is made from."""
+        self.seed, self.count = seed, count
         self._counts: dict[tuple[int, float], NDArray[Any]] = {}
 
     def interval(

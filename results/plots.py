@@ -12,7 +12,7 @@ import io
 import re
 import zlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib.style
 import numpy as np
@@ -30,10 +30,10 @@ from savo_bench.results.tables import FEW_SEEDS, NAMES
 
 
 class LineStyle(NamedTuple):
-    """The colour of a variant and its dashes, as seaborn takes them: lengths of segments and gaps, "" for solid."""
+    """The colour of a variant and its dashes: lengths of segments and gaps, none for a solid line."""
 
     colour: str
-    dashes: tuple[float, ...] | Literal[""]
+    dashes: tuple[float, ...]
 
     @property
     def linestyle(self) -> Any:
@@ -51,7 +51,7 @@ _STYLES = (
     LineStyle("#000000", (2, 1)),
     LineStyle("#009E73", (1, 1)),
     LineStyle("#CC79A7", (5, 1.5, 1, 1.5)),
-    LineStyle("#0072B2", ""),
+    LineStyle("#0072B2", ()),
     LineStyle("#7F7F7F", (8, 1.5, 1, 1.5)),
 )
 _SALT = 455  # ours: the smallest that gives this project's nine algorithms nine different styles
@@ -147,29 +147,10 @@ def lines(
     """
     opacity = 0.18 if table["variant"].nunique() <= 4 else 0.08  # many bands on top of each other would hide the lines
     for variant, own in table.groupby("variant"):
-        alpha = opacity * _alpha(variant in faded)
-        axes.fill_between(
-            own[x], own[ends[0]], own[ends[1]], color=style[str(variant)].colour, alpha=alpha, linewidth=0
-        )
-    dashes: dict[str, Any] = {name: own.dashes for name, own in style.items()}
-    is_faded = table["variant"].isin(list(faded))
-    for part, alpha in ((table[~is_faded], _alpha(False)), (table[is_faded], _alpha(True))):
-        if len(part):
-            sns.lineplot(
-                part,
-                x=x,
-                y=y,
-                hue="variant",
-                style="variant",
-                palette={name: own.colour for name, own in style.items()},
-                dashes=dashes,
-                estimator=None,
-                errorbar=None,
-                legend=False,
-                alpha=alpha,
-                zorder=3,
-                ax=axes,
-            )
+        colour, alpha = style[str(variant)].colour, _alpha(variant in faded)
+        axes.fill_between(own[x], own[ends[0]], own[ends[1]], color=colour, alpha=opacity * alpha, linewidth=0)
+        line: dict[str, Any] = {"color": colour, "linestyle": style[str(variant)].linestyle, "alpha": alpha}
+        sns.lineplot(own, x=x, y=y, estimator=None, errorbar=None, zorder=3, **line, ax=axes)
 
 
 def learning_curves(

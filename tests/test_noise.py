@@ -1,10 +1,13 @@
 """The random streams of a seed, the noise that is drawn from them, and exploration noise with its schedule."""
 
+from typing import Any, Literal
+
 import numpy as np
 import pytest
 import torch
 from small_agents import CPU, rngs
 
+from savo_bench.algos.config import NoiseConfig
 from savo_bench.algos.noise import PURPOSES, ExplorationNoise, Streams, evaluation_stream, standard_normal
 
 
@@ -71,9 +74,12 @@ class Ones:
         return np.ones(shape, dtype)
 
 
-def noise(kind: str, shape: tuple[int, ...] = (1, 1), seeds: int = 1, **values: float) -> ExplorationNoise:
-    fields = {"sigma": 2.0, "theta": 0.25, "final": 0.5, "decay_steps": 0} | values
-    return ExplorationNoise(kind, shape, seeds=seeds, **fields)  # type: ignore[arg-type]
+def noise(
+    kind: Literal["ou", "gaussian"], shape: tuple[int, ...] = (1, 1), seeds: int = 1, **values: float
+) -> ExplorationNoise:
+    fields: dict[str, Any] = {"sigma": 2.0, "theta": 0.25, "final": 0.5, "decay_steps": 0} | values
+    config = NoiseConfig(noise=kind, **{f"noise_{name}": value for name, value in fields.items()})
+    return ExplorationNoise(config, shape, seeds)
 
 
 def draws(process: ExplorationNoise, steps: range) -> list[float]:

@@ -4,6 +4,19 @@ A section is a function from `Findings` to `page.Section`, or to None where ther
 texts and says which tables and figures it has. To add one: write its function here in a file of its own, and put it
 into SECTIONS. `report.write_report` writes its text and tables into the page, Markdown and LaTeX, its figures as SVG
 and PNG, and its data as CSV.
+
+    opening        what was compared, and how complete it is
+    answer         who leads where
+    scores         scores per cell
+    curves         learning curves and sample efficiency
+    aggregates     normalised scores over tasks
+    improvement    probability that a run of one variant beats one of another
+    task_metrics   what environments record beside the return
+    cost           time, memory and parameters beside the score
+    published      published scores beside ours
+    warnings       signs that a maximiser does not work as it should
+    seeds          seeds that are not done, files with problems
+    differences    fields in which variants differ, provenance
 """
 
 from collections.abc import Callable
