@@ -1,14 +1,14 @@
 """The algorithms, and the registry that names them.
 
-Each algorithm is one file, which ends with its `entry`; `BUILT_IN` lists the entries. Other packages add theirs through
-the entry-point group `savo_bench.algos`, where each entry point gives an `Entry`.
+Each algorithm is one file, which ends with its `entry`; `FILES` lists the files. Other packages add theirs through the
+entry-point group `savo_bench.algos`, where each entry point gives an `Entry`.
 
     contract      agent (what an agent gets and returns), config (fields that algorithms share), entry
-    frame         actor_critic (propose, score, choose; the critics and their targets)
+    frame         actor_critic (propose, score, select; the critics and their targets)
     parts         nets (networks, optimiser), products (matrix products with fixed bits), catalogue (nearest items),
                   chain and summary (successive actors and their surrogates)
     given to it   replay, noise (every random number of a seed, exploration noise)
-    algorithms    td3, savo, wolpertinger, cem, ensemble, sac, savo_sac, greedy_ac
+    algorithms    those in FILES
 """
 
 from __future__ import annotations
@@ -16,23 +16,28 @@ from __future__ import annotations
 import difflib
 import warnings
 from functools import cache
+from importlib import import_module
 from importlib.metadata import entry_points
 
-from savo_bench.algos import cem, ensemble, greedy_ac, sac, savo, savo_sac, td3, wolpertinger
 from savo_bench.algos.entry import Entry, UpdateCost
 
 __all__ = ["BUILT_IN", "Entry", "UnknownAlgorithm", "UpdateCost", "get", "names"]
 
-BUILT_IN = (
-    td3.entry,
-    savo.entry,
-    wolpertinger.entry,
-    cem.entry,
-    ensemble.entry,
-    sac.entry,
-    savo_sac.entry,
-    greedy_ac.entry,
-    greedy_ac.entry_td3,
+FILES = (  # in the order in which they are listed
+    "td3",
+    "savo",
+    "wolpertinger",
+    "cem",
+    "ensemble",
+    "sac",
+    "savo_sac",
+    "greedy_ac",
+)
+BUILT_IN = tuple(
+    value
+    for file in FILES
+    for value in vars(import_module(f"savo_bench.algos.{file}")).values()
+    if isinstance(value, Entry)
 )
 
 

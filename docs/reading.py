@@ -157,6 +157,39 @@ def summary(paths: dict[str, Any]) -> str:
     return "\n".join(["| path | files | | lines | |", "|---|--:|---|--:|---|", *rows])
 
 
+def algorithms() -> list[tuple[str, str, str]]:
+    """Name, file and description of every entry that a file of algos/ registers, in the registry's order."""
+    found = []
+    for file in (f"algos/{name}.py" for name in constant("algos/__init__.py", "FILES")):
+        for node in ast.parse((ROOT / file).read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) and _called(node.value) == "Entry":
+                name, _, _, description = node.value.args[:4]
+                found.append((ast.literal_eval(name), file, ast.literal_eval(description)))
+    return found
+
+
+def _called(call: ast.Call) -> str:
+    return call.func.id if isinstance(call.func, ast.Name) else ""
+
+
+def constant(file: str, name: str) -> Any:
+    """The value of a constant of a file.
+
+    Raises:
+        KeyError: the file has none of that name.
+    """
+    for node in ast.parse((ROOT / file).read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == [name]:
+            return ast.literal_eval(node.value)
+    raise KeyError(f"{file} has no {name}")
+
+
+def listed_algorithms() -> str:
+    """The Markdown table of all algorithms."""
+    rows = [f"| `{name}` | [{file}](../{file}) | {description} |" for name, file, description in algorithms()]
+    return "\n".join(["| algorithm | file | |", "|---|---|---|", *rows])
+
+
 def renewed(page: str, name: str, content: str) -> str:
     """The page with new content between `<!-- reading: NAME -->` and the next `<!-- end -->`.
 
@@ -175,7 +208,7 @@ def main(arguments: list[str]) -> int:
     """Renew or check the page; returns the exit code."""
     paths = tomllib.loads(LISTS.read_text(encoding="utf-8"))
     before = PAGE.read_text(encoding="utf-8")
-    page, code = renewed(before, "all", summary(paths)), 0
+    page, code = renewed(renewed(before, "all", summary(paths)), "algorithms", listed_algorithms()), 0
     for name, path in paths.items():
         stops = [stop(entry) for entry in path["read"]]
         total = count(stops)

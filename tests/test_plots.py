@@ -1,7 +1,6 @@
 """Figures: styles, curves, legends."""
 
 import numpy as np
-import pytest
 from made_up_runs import fill
 from matplotlib.text import Text
 from test_frame import fake_run
@@ -78,14 +77,18 @@ def test_long_names_are_broken_between_fields_and_stay_in_the_figure(tmp_path):
             assert box.y1 <= figure.bbox.height
 
 
-def test_this_projects_algorithms_have_styles_of_their_own_whatever_else_is_shown():
-    pytest.importorskip("torch")  # this package is also tested where only what it needs is installed
-    from savo_bench import algos
+NINE = ["td3", "savo", "wolpertinger", "cem", "ensemble", "sac", "savo-sac", "greedy-ac", "greedy-td3"]
 
-    names = [entry.name for entry in algos.BUILT_IN]
-    alone = {name: plots.styles([name])[name] for name in names}
-    assert plots.styles([*names, *(f"{name}:tau=1" for name in names)]).items() >= alone.items()
-    assert len({style.colour for style in alone.values()}) == len(names)
+
+def test_the_nine_algorithms_have_styles_of_their_own_whatever_else_is_shown():
+    alone = {name: plots.styles([name])[name] for name in NINE}
+    assert plots.styles([*NINE, *(f"{name}:tau=1" for name in NINE)]).items() >= alone.items()
+    assert len({style.colour for style in alone.values()}) == len(NINE)
+
+
+def test_further_algorithms_have_styles_of_their_own_beside_them():
+    found = plots.styles([*NINE, "ours", "a-plug-in"])
+    assert len(set(found.values())) == len(NINE) + 2
 
 
 def test_a_variant_has_the_colour_of_its_algorithm_where_it_is_free():

@@ -1,13 +1,18 @@
 """docs/architecture.md: its lists are those of the code, its paths within their budgets, its drawing complete."""
 
+import ast
 import importlib.util
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+from savo_bench import algos
+
 ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "architecture.md"
 PACKAGES = ("algos", "bench", "envs", "results")
 
 
@@ -30,7 +35,7 @@ def test_the_lists_are_true_and_the_paths_within_their_budgets(reading, capsys):
 def test_a_path_beyond_its_budget_and_a_page_out_of_date_are_found(reading, tmp_path, monkeypatch, capsys):
     lists, page = tmp_path / "reading.toml", tmp_path / "page.md"
     lists.write_text('[own]\ntitle = "Own"\nfiles = 1\nlines = 5\nread = ["algos/td3.py"]\n')
-    page.write_text("<!-- reading: all -->\n<!-- end -->\n<!-- reading: own -->\n<!-- end -->\n")
+    page.write_text("".join(f"<!-- reading: {name} -->\n<!-- end -->\n" for name in ("all", "algorithms", "own")))
     monkeypatch.setattr(reading, "LISTS", lists)
     monkeypatch.setattr(reading, "PAGE", page)
     assert reading.main(["--check"]) == 1
@@ -89,16 +94,17 @@ def test_lines_are_counted(reading, tmp_path, monkeypatch):
     assert reading.names(reading.stop("own.py: twice, Box.side, Box.area")) == "`twice`, `Box` (`side`, `area`)"
 
 
-def test_every_algorithm_has_a_path(reading):
-    from savo_bench import algos
-
-    paths = reading.tomllib.loads(reading.LISTS.read_text("utf-8"))
-    assert {entry.name for entry in algos.BUILT_IN} <= set(paths)
+def test_the_list_of_algorithms_is_that_of_the_registry(reading):
+    found = [(name, description) for name, _, description in reading.algorithms()]
+    assert found == [(entry.name, entry.description) for entry in algos.BUILT_IN]
 
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_the_drawing_names_every_file(package: str):
-    page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
-    drawing = set(page.split("```")[1].replace("/", " ").split())
-    files = {file.stem for file in (ROOT / package).rglob("*.py") if file.name != "__init__.py"}
-    assert files - drawing == set()
+    drawing = set(PAGE.read_text("utf-8").split("```")[1].replace("/", " ").split())
+    for folder in (file.parent for file in (ROOT / package).rglob("__init__.py")):
+        files = {file.stem for file in folder.glob("*.py") if file.name != "__init__.py"}
+        registered = set(
+            re.findall(r"\w+", ast.unparse(ast.parse((folder / "__init__.py").read_text("utf-8")).body[1:]))
+        )
+        assert files - registered - drawing == set(), folder
