@@ -24,7 +24,7 @@ from pathlib import Path
 
 OURS = "savo-bench"
 PACKAGE = "savo_bench"
-TRAINING = f"{PACKAGE}.bench.train"  # where the loop begins; what it imports is hashed
+TRAINING = f"{PACKAGE}.bench.training.loop"  # it and what it imports are hashed
 WHOLE = ("algos", "envs")  # folders of which everything counts: their registries may load by name
 ENTRY_POINTS = ("savo_bench.algos", "savo_bench.envs")
 DIGITS = 16  # ours: of a hash, in hexadecimal; enough never to meet by chance

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from savo_bench.bench import cost, packing, show
+from savo_bench.bench import cost, packing, run_directory, show
 from savo_bench.bench.cells import Cell, Pack, seed_folder
 from savo_bench.bench.options import Options
 from savo_bench.bench.packing import Todo
@@ -133,6 +133,7 @@ def announcement(grid: Grid, states: Sequence[CellState]) -> tuple[list[Pack], l
     packs = grid.packs(states)
     remarks = [*notes(grid), *(note for queue in grid.queues.values() for note in queue.notes())]
     lines = [(standing(grid, states), ""), *((f"note: {text}", "yellow") for text in remarks), *_left_out(grid)]
+    lines += _other_code(grid)
     if packs:
         lines.append((estimate(grid, packs, grid.todo(states)), ""))
     return packs, lines
@@ -143,12 +144,18 @@ def _left_out(grid: Grid) -> list[tuple[str, str]]:
     return [(f"left out: {text}", "red") for text in grid.left_out]
 
 
+def _other_code(grid: Grid) -> list[tuple[str, str]]:
+    """A line with its style where seeds of these cells were made by other code than this."""
+    text = run_directory.made_by_other_code(grid.root, grid.cells)
+    return [(f"warning: {text}", "yellow")] if text else []
+
+
 def nothing_to_do(grid: Grid, states: Sequence[CellState], console: Console) -> bool:
     """Whether every seed is done; if so, prints that."""
     done = all(cell.count()["done"] == len(grid.seeds) for cell in states)
     if done:
         show.line(console, f"nothing to do: {grid.size} of {grid.size} seeds are done", "green")
-        for text, style in _left_out(grid):
+        for text, style in [*_other_code(grid), *_left_out(grid)]:
             show.line(console, text, style)
     return done
 
@@ -189,6 +196,8 @@ def conclude(grid: Grid, problems: Problems, console: Console) -> int:
             if seed.state in ("missing", "interrupted") and seed.folder.path in problems:
                 text = f"{cell.environment} {cell.variant} seed {seed.seed}: {problems[seed.folder.path]}"
                 show.line(console, text, "red")
+    for text in show.doubts(states):
+        show.line(console, text, "yellow")
     done = sum(cell.count()["done"] for cell in states)
     everything = done == grid.size
     show.line(console, f"{done} of {grid.size} seeds are done", "green" if everything else "red")

@@ -1,4 +1,4 @@
-"""Where a run came from: code, packages, hardware, command line. It is recorded and is no part of a run's identity."""
+"""Where an attempt ran: code, packages, hardware, command line. It is recorded and is no part of a run's identity."""
 
 import datetime
 import functools
@@ -11,7 +11,12 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from savo_bench.bench import fingerprint, processor
+
+if TYPE_CHECKING:
+    from savo_bench.bench.cells import Cell
 
 # Packages that can change a score or a time. Plug-ins with algorithms or environments are added to them.
 PACKAGES = ("savo-bench", "torch", "numpy", "gymnasium", "gymnasium-robotics", "mujoco")
@@ -20,10 +25,13 @@ ENTRY_POINTS = ("savo_bench.algos", "savo_bench.envs")
 _CODE = Path(__file__).resolve().parent.parent
 
 
-def provenance(*, device: str, launcher: str, pack: Sequence[int], command: str | None = None) -> dict[str, Any]:
-    """What run.json records beside the spec, as JSON's own types.
+def provenance(
+    cell: "Cell | None" = None, *, device: str, launcher: str, pack: Sequence[int], command: str | None = None
+) -> dict[str, Any]:
+    """What run.json records beside the spec, and attempts.jsonl of every attempt, as JSON's own types.
 
     Args:
+        cell: what is trained; None counts every plug-in's code.
         device: "cpu" or "cuda".
         launcher: name of the launcher that started this process.
         pack: the seeds that train together.
@@ -34,19 +42,34 @@ def provenance(*, device: str, launcher: str, pack: Sequence[int], command: str 
         "version": _version("savo-bench"),
         "git": git,
         "dirty": dirty,
+        "code": fingerprint.fingerprints() if cell is None else code(cell),
         "packages": packages(),
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "cpu": cpu(),
+        "cpu": processor.name(),
+        "processor": processor.processor(),
         "cores": cores(),
         "device": device,
         "gpu": _gpu() if device == "cuda" else None,
         "host": socket.gethostname(),
+        "node": os.environ.get("SLURMD_NODENAME"),
         "command": command or shlex.join(sys.argv),
         "launcher": launcher,
         "pack": list(pack),
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
+
+
+def code(cell: "Cell") -> dict[str, str]:
+    """The hash of the source of each package that a cell uses: name -> hash, see `fingerprint`.
+
+    Plug-ins may import each other, so that a cell with an algorithm or an environment of one counts as using all.
+    """
+    from savo_bench import algos, envs  # need torch, which wrong options do not wait for
+
+    found = fingerprint.fingerprints()
+    built_in = algos.get(cell.algorithm) in algos.BUILT_IN and envs.built_in(cell.environment)
+    return {fingerprint.OURS: found[fingerprint.OURS]} if built_in else dict(found)
 
 
 def cores() -> int:
@@ -92,17 +115,6 @@ def _version(package: str) -> str | None:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
-
-
-@functools.cache
-def cpu() -> str:
-    """The processor's name."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def _gpu() -> str | None:

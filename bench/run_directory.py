@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from savo_bench.bench import grammar
 from savo_bench.bench.errors import UserError
 from savo_bench.results import format as fmt
+from savo_bench.results.attempts import attempts_of, code_of
 from savo_bench.results.files import CorruptFile
 from savo_bench.results.format import OtherSchema, SeedFolder, cell_folder, spec_differences, text
 
@@ -53,6 +54,41 @@ def check_specs(root: Path, cells: Iterable["Cell"]) -> None:
             differences = spec_differences(run["spec"] | {"seed": 0}, planned)
             if differences:
                 raise UserError(_refusal(cell, folder, differences))
+
+
+def made_by_other_code(root: Path, cells: Iterable["Cell"]) -> str | None:
+    """One line that names the cells with seeds of other code than this process has; None if there are none.
+
+    Seeds of which nobody recorded the code are no sign of anything.
+    """
+    from savo_bench.bench import provenance
+
+    found: dict[str, int] = {}  # seeds by cell
+    packages: dict[str, None] = {}
+    for cell in cells:
+        now = provenance.code(cell)
+        for path in sorted(cell_folder(root, cell.env_label, cell.variant).glob("seed-*")):
+            folder = SeedFolder(path)
+            try:
+                run = folder.read_run()
+                attempts = attempts_of(folder, run) if run else []
+            except (CorruptFile, OtherSchema, OSError):
+                continue  # an unreadable seed, which is named and left alone
+            before = [code_of(attempt) for attempt in attempts]
+            other = {name for code in before for name in code if now.get(name, code[name]) != code[name]}
+            if other:
+                packages |= dict.fromkeys(sorted(other))
+                name = f"{cell.variant} on {cell.env_label}"
+                found[name] = found.get(name, 0) + 1
+    if not found:
+        return None
+    seeds = sum(found.values())
+    named = [f"{name} ({count})" for name, count in found.items()]
+    more = f" and {len(named) - 4} more" if len(named) > 4 else ""  # ours: a line is a line
+    return (
+        f"{seeds} seed{'s' * (seeds != 1)} were made by other code of {' and '.join(packages)} than is installed now: "
+        f"{', '.join(named[:4])}{more}; take another --name to keep them apart"
+    )
 
 
 def _refusal(cell: "Cell", folder: Path, differences: Sequence[tuple[str, Any, Any]]) -> str:

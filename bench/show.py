@@ -9,6 +9,8 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from savo_bench.results.attempts import doubts_of
+from savo_bench.results.format import seed_ranges as seeds
 from savo_bench.results.state import STATES, CellState, SeedState, State
 
 WIDE = 200  # ours: columns where the output is a file or a pipe
@@ -128,17 +130,6 @@ def decimal(number: float | None) -> str:
     return f"{number:.0f}" if magnitude >= 100 else f"{number:.1f}" if magnitude >= 10 else f"{number:.2f}"
 
 
-def seeds(numbers: Sequence[int]) -> str:
-    """(0, 1, 2, 5) -> 0-2,5."""
-    ranges: list[list[int]] = []
-    for number in sorted(numbers):
-        if ranges and ranges[-1][-1] == number - 1:
-            ranges[-1][1:] = [number]
-        else:
-            ranges.append([number])
-    return ",".join("-".join(map(str, ends)) for ends in ranges)
-
-
 def states_table(cells: Sequence[CellState], words: dict[State, str], width: int) -> RenderableType:
     """How many seeds of each cell are in each state. A state is printed under its name, or as `words` calls it.
 
@@ -167,6 +158,11 @@ def reasons(cells: Iterable[CellState]) -> list[tuple[str, str]]:
             word = "seed" if len(members) == 1 else "seeds"
             lines.append((f"{cell.environment} {cell.variant} {word} {numbers}: {what}", STYLES[state]))
     return lines
+
+
+def doubts(cells: Iterable[CellState]) -> list[str]:
+    """Lines that name the cells of which seeds were made by other processors, versions or code than others."""
+    return [f"{cell.environment} {cell.variant} {phrase}" for cell in cells for phrase in doubts_of(cell.seeds)]
 
 
 def _what(seed: SeedState) -> str:

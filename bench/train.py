@@ -6,8 +6,6 @@ The training itself is in bench/training/; begin with loop.py.
 import contextlib
 import os
 
-import torch
-
 from savo_bench import envs
 from savo_bench.bench import run_directory
 from savo_bench.bench.cells import Pack
@@ -34,13 +32,13 @@ def train_pack(pack: Pack) -> None:
         Interrupted: a signal asked for a stop. Everything is saved.
         UserError: a folder holds another config, or cannot be written.
     """
-    torch.set_flush_denormal(True)  # denormal numbers are slow, and must be treated alike everywhere
     run_directory.check_specs(pack.root, [pack.cell])
     with contextlib.ExitStack() as locks, stop_on_signal() as stop:
         seeds = [seed for seed in pack.seeds if _take(pack, seed, locks)]
         available = {seed: _usable_steps(SeedFolder(pack.folder(seed))) for seed in seeds}
         for step, group in checkpoint.common_steps(available):
-            Training(pack, group, step, stop).run()
+            origin = provenance(pack.cell, device=pack.device, launcher=pack.launcher, pack=group, command=pack.command)
+            Training(pack, group, step, stop, origin).run()
 
 
 def _take(pack: Pack, seed: int, locks: contextlib.ExitStack) -> bool:
@@ -56,7 +54,9 @@ def _take(pack: Pack, seed: int, locks: contextlib.ExitStack) -> bool:
     locks.callback(os.close, lock)
     found = state_of(folder, asking={"launcher": pack.launcher, "job": pack.job})
     if found.trainable and found.run is None:
-        record = provenance(device=pack.device, launcher=pack.launcher, pack=pack.seeds, command=pack.command)
+        record = provenance(
+            pack.cell, device=pack.device, launcher=pack.launcher, pack=pack.seeds, command=pack.command
+        )
         metrics = envs.get(pack.cell.environment).metric_labels()
         folder.write_run(pack.cell.spec(seed), record, metrics)
     return found.trainable

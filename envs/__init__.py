@@ -19,6 +19,7 @@ from savo_bench.envs.registry import (
     Metric,
     UnknownEnvironment,
     adopt,
+    built_in,
     environment,
     get,
     load_plugins,
@@ -27,6 +28,17 @@ from savo_bench.envs.registry import (
     tags,
 )
 
-__all__ = ["Environment", "Metric", "UnknownEnvironment", "adopt", "environment", "get", "make", "names", "tags"]
+__all__ = [
+    "Environment",
+    "Metric",
+    "UnknownEnvironment",
+    "adopt",
+    "built_in",
+    "environment",
+    "get",
+    "make",
+    "names",
+    "tags",
+]
 
 load_plugins()

@@ -209,6 +209,15 @@ def get(name: str) -> Environment:
     return _entry(name).environment
 
 
+def built_in(name: str) -> bool:
+    """Whether an environment is defined in this package, and not by a plug-in.
+
+    Raises:
+        UnknownEnvironment: There is none of this name.
+    """
+    return str(getattr(_entry(name).factory, "__module__", "")).startswith(f"{__package__}.")
+
+
 def names(tag: str | None = None) -> list[str]:
     """The names of all environments, or of those with a tag: the benchmark's first, then in order of registration."""
     listed = [entry.environment for entry in _entries.values()]

@@ -77,6 +77,33 @@ def read_json(path: Path) -> Any:
         raise CorruptFile(f"{path}: not valid JSON ({error})") from None
 
 
+def append_json(path: Path, value: Any) -> None:
+    """Append `value` as a line of JSON, durably, after the end of a line that a crash has torn."""
+    line = json.dumps(_jsonable(value), allow_nan=False).encode() + b"\n"
+    with path.open("a+b") as file:
+        torn = file.seek(0, os.SEEK_END) > 0 and os.pread(file.fileno(), 1, file.tell() - 1) != b"\n"
+        file.write(b"\n" * torn + line)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_json_lines(path: Path) -> list[Any]:
+    """The values of a file of JSON lines, none where there is no file; a damaged line counts for nothing.
+
+    Raises:
+        OSError: it is there and cannot be read.
+    """
+    try:
+        lines = path.read_bytes().splitlines()
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    values = []
+    for line in lines:
+        with contextlib.suppress(ValueError, RecursionError):
+            values.append(json.loads(line))
+    return values
+
+
 def _sync_folder(folder: Path) -> None:
     """Make the names in `folder` durable, too."""
     descriptor = os.open(folder, os.O_RDONLY)

@@ -95,6 +95,11 @@ class Findings:
         """See `provenance.differences`."""
         return provenance.differences(self.runs.runs)
 
+    @cached_property
+    def doubtful(self) -> list[tuple[str, str]]:
+        """See `provenance.doubtful`."""
+        return list(provenance.doubtful(self.runs.runs))
+
     def score_interval(self, environment: str, variant: str) -> str:
         """A cell's score as text: the mean of the chosen summary with its interval."""
         name = f"{self.options.summary}_mean"

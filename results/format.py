@@ -5,6 +5,7 @@
     runs/<name>/<environment>/<variant>/seed-0003/
         run.json      schema, hash, the whole spec, provenance, the environment's metrics; written once
         status.json   running, done or failed; replaced every few seconds
+        attempts.jsonl  a line for each process that trained it: from which step on, where, with which code
         evals.csv     one row per evaluation episode: step,episode,return,length and the environment's metrics
         train.csv     sparse scalars of the training: step,seconds and whatever the algorithm reports
         policy.pt     the final networks, once done
@@ -24,13 +25,12 @@ No other module knows these names. Files are written and read by `results.files`
 import contextlib
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, NotRequired, TypedDict
 
-from savo_bench.results.files import CorruptFile, read_json, write_json
+from savo_bench.results.files import CorruptFile, append_json, read_json, read_json_lines, write_json
 
 SCHEMA = 1
 ASKED = "asked.jsonl"
@@ -111,6 +111,17 @@ def text(value: Any) -> str:
     if isinstance(value, list | tuple):
         return "-".join(map(text, value))
     return str(value)
+
+
+def seed_ranges(numbers: Iterable[int]) -> str:
+    """(0, 1, 2, 5) -> 0-2,5."""
+    ranges: list[list[int]] = []
+    for number in sorted(numbers):
+        if ranges and ranges[-1][-1] == number - 1:
+            ranges[-1][1:] = [number]
+        else:
+            ranges.append([number])
+    return ",".join("-".join(map(str, ends)) for ends in ranges)
 
 
 def slug(label: str) -> str:
@@ -205,6 +216,11 @@ class SeedFolder:
     def status_json(self) -> Path:
         """How far it is and who trains it."""
         return self.path / "status.json"
+
+    @property
+    def attempts_jsonl(self) -> Path:
+        """Where each attempt to train it came from."""
+        return self.path / "attempts.jsonl"
 
     @property
     def evals_csv(self) -> Path:
@@ -308,6 +324,22 @@ class SeedFolder:
             raise CorruptFile(f"{self.status_json}: not a seed's status")
         return status  # type: ignore[return-value]  # checked as far as the code relies on it
 
+    def add_attempt(self, attempt: Mapping[str, Any]) -> None:
+        """Write down an attempt to train the seed: its provenance, and the step `resumed_from` that it begins with."""
+        append_json(self.attempts_jsonl, attempt)
+
+    def read_attempts(self) -> list[dict[str, Any]]:
+        """Every attempt that is written down, in order; a damaged line counts for nothing.
+
+        Raises:
+            OSError: attempts.jsonl is there and cannot be read.
+        """
+        return [
+            attempt
+            for attempt in read_json_lines(self.attempts_jsonl)
+            if isinstance(attempt, dict) and isinstance(attempt.get("resumed_from"), int)
+        ]
+
 
 def _are_metrics(value: Any) -> bool:
     """Whether a value has the form of run.json's metrics."""
@@ -377,22 +409,18 @@ def ask(root: Path, environment: str, variant: str, seeds: Iterable[int]) -> Non
     new = sorted(set(seeds) - set(before.seeds if before else ()))
     if new:
         cell.mkdir(parents=True, exist_ok=True)
-        line = json.dumps({"environment": environment, "variant": variant, "seeds": new})
-        with (cell / ASKED).open("a+b") as file:
-            torn = file.seek(0, os.SEEK_END) > 0 and os.pread(file.fileno(), 1, file.tell() - 1) != b"\n"
-            file.write(b"\n" * torn + line.encode() + b"\n")
+        append_json(cell / ASKED, {"environment": environment, "variant": variant, "seeds": new})
 
 
 def read_asked(cell: Path) -> Asked | None:
     """What was asked for in a cell's folder, None where nothing is written down; a damaged line counts for nothing."""
     try:
-        lines = (cell / ASKED).read_bytes().splitlines()
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        entries = read_json_lines(cell / ASKED)
+    except IsADirectoryError:
         return None
     names, seeds = None, set()
-    for line in lines:
+    for entry in entries:
         with contextlib.suppress(ValueError, KeyError, TypeError):
-            entry = json.loads(line)
             seeds |= {int(seed) for seed in entry["seeds"]}
             names = names or (str(entry["environment"]), str(entry["variant"]))
     return Asked(*names, tuple(sorted(seeds))) if names else None

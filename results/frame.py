@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from savo_bench.results import metrics
+from savo_bench.results.attempts import Attempt, attempts_of
 from savo_bench.results.files import CorruptFile, read_csv
 from savo_bench.results.format import (
     ASKED,
@@ -52,7 +53,7 @@ RUN_COLUMNS = [
     "device",
     "hash",
     "spec",
-    "provenance",
+    "attempts",  # those that made it, see results.attempts; none for a seed without run.json
     "path",
 ]
 EVAL_COLUMNS = ["environment", "variant", "seed", "step", "return", "length"]
@@ -69,7 +70,7 @@ class MixedRuns(ValueError):
 class Runs:
     """What a folder of runs holds."""
 
-    runs: pd.DataFrame  # a row per seed folder, RUN_COLUMNS; spec and provenance are dictionaries or None
+    runs: pd.DataFrame  # a row per seed folder, RUN_COLUMNS; spec is a dictionary or None
     # a row per seed and evaluation, EVAL_COLUMNS and the environments' metrics; means over episodes
     evals: pd.DataFrame
     problems: list[str]  # a line per file that is damaged or out of place
@@ -93,7 +94,9 @@ def load(root: Path, now: float | None = None) -> Runs:
         steps = max(seed.steps for seed in cell.seeds)  # also for seeds that do not know their own
         for seed in cell.seeds:
             evaluations, wrong = _evaluations(seed, read)
-            row = _row(root, seed, evaluations)
+            attempts, unread = _attempts(seed)
+            row = _row(root, seed, evaluations) | {"attempts": attempts}
+            wrong += unread
             rows.append(row | names | {"steps": row["steps"] or steps})
             problems += [line.replace(f"{root}/", "") for line in wrong]
             shown |= seed.run.get("metrics", {}) if seed.run else {}
@@ -141,7 +144,7 @@ def _row(root: Path, seed: SeedState, evaluations: pd.DataFrame) -> dict[str, An
     row |= {"path": seed.folder.path.relative_to(root).as_posix(), "reason": reason.replace(f"{root}/", "")}
     if seed.run is not None:
         spec, provenance = seed.run["spec"], seed.run["provenance"]
-        row |= {"spec": spec, "provenance": provenance, "hash": seed.run["hash"]}
+        row |= {"spec": spec, "hash": seed.run["hash"]}
         row |= {"algorithm": spec["algorithm"]["name"], "profile": spec["budget"]["profile"]}
         row |= {key: provenance.get(key) for key in ("host", "device")}
     if seed.status is not None:
@@ -152,6 +155,16 @@ def _row(root: Path, seed: SeedState, evaluations: pd.DataFrame) -> dict[str, An
         row |= {"evaluations": len(returns), "final": metrics.final(returns), "last10": metrics.last10(returns)}
         row |= {"best": metrics.best(returns), "area": metrics.area(evaluations["step"], returns)}
     return row
+
+
+def _attempts(seed: SeedState) -> tuple[list[Attempt], list[str]]:
+    """The attempts that made a seed, and what is wrong with the file that names them."""
+    if seed.run is None:
+        return [], []
+    try:
+        return attempts_of(seed.folder, seed.run), []
+    except OSError as error:
+        return [], [f"{error.filename}: {error.strerror}"]
 
 
 def _evaluations(seed: SeedState, read: Callable[[SeedFolder], pd.DataFrame]) -> tuple[pd.DataFrame, list[str]]:

@@ -20,7 +20,7 @@ spread of the baseline's scores. It is never below LEAST.
 
 import functools
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 from xml.etree import ElementTree
@@ -30,6 +30,7 @@ import pandas as pd
 import scipy.stats
 
 from savo_bench.results import provenance, reference
+from savo_bench.results.attempts import may_be_unknown, values
 from savo_bench.results.files import replacing
 from savo_bench.results.format import spec_hash
 from savo_bench.results.frame import Runs
@@ -68,10 +69,12 @@ class Check:
     Attributes:
         rows: A row per cell and measure, ROW_COLUMNS.
         notes: What else to know, in words.
+        mixed: For cells whose seeds were not made by one processor or code, a line that says so.
     """
 
     rows: pd.DataFrame
     notes: list[str]
+    mixed: list[str] = field(default_factory=list)
 
     @property
     def verdict(self) -> str:
@@ -161,7 +164,7 @@ def baseline_table(runs: Runs) -> pd.DataFrame:
         table["bounds"] = "committed" if bounds else "own mean"
         table["task"], table["config"] = _hashes(spec)
         table["steps_per_s"], table["pack"] = _throughput(cell), cell["pack"]
-        table["origin"] = [_origin(came_from) for came_from in cell["provenance"]]
+        table["origin"] = _origins(cell)
         parts.append(table)
     return pd.concat(parts, ignore_index=True)[COLUMNS]
 
@@ -231,6 +234,7 @@ def check(runs: Runs, baseline: pd.DataFrame, throughput: float | None = None) -
         throughput: The smallest ratio of steps per second, new to old, that passes; None does not check it.
     """
     rows: list[dict[str, Any]] = []
+    mixed = mixtures(runs)
     notes: dict[str, list[str]] = {}  # cells by note
     cells = dict(iter(runs.runs.groupby(["environment", "variant"])))
     tests = len(MEASURES) * baseline.groupby(["environment", "variant"]).ngroups
@@ -254,7 +258,12 @@ def check(runs: Runs, baseline: pd.DataFrame, throughput: float | None = None) -
         if p < 1 - LEVEL:
             row["verdict"], row["reason"] = "regress", "below the baseline by more than δ"
     sentences = [f"{listed(members)}: {note}" for note, members in notes.items()]
-    return Check(pd.DataFrame(rows, columns=ROW_COLUMNS), sentences)
+    return Check(pd.DataFrame(rows, columns=ROW_COLUMNS), sentences, mixed)
+
+
+def mixtures(runs: Runs) -> list[str]:
+    """A line for what `provenance.doubtful` finds in runs."""
+    return [f"{cell}: {phrase}" for cell, phrase in provenance.doubtful(runs.runs)]
 
 
 def _judged(new: pd.DataFrame, old: pd.DataFrame, measure: str, tests: int) -> dict[str, Any]:
@@ -377,7 +386,7 @@ def _cell_notes(new: pd.DataFrame, old: pd.DataFrame) -> list[str]:
     )
     for name in names:
         before, after = _entries(old, name), _entries(now, name)
-        if name and before != after:
+        if name and _unlike(name, before, after):
             notes.append(f"{name} is {', '.join(sorted(after))}, was {', '.join(sorted(before))}")
     return notes
 
@@ -389,18 +398,23 @@ def _hashes(spec: dict[str, Any]) -> tuple[str, str]:
     return spec_hash({"environment": environment, "budget": budget}), spec_hash(spec["algorithm"])
 
 
-def _origin(came_from: dict[str, Any]) -> str:
-    return "; ".join(f"{name}={value}" for name, value in provenance.flat(came_from).items())
-
-
 def _origins(cell: pd.DataFrame) -> list[str]:
-    return [_origin(came_from) for came_from in cell["provenance"]]
+    """Per seed, the provenance of its attempts as text; values that differ among them stand one after the other."""
+    return [
+        "; ".join(f"{name}={', then '.join(found)}" for name, found in values(attempts).items())
+        for attempts in cell["attempts"]
+    ]
 
 
 def _entries(table: pd.DataFrame, name: str) -> set[str]:
     """The values of an entry of the origins of some seeds."""
     found = [dict(entry.partition("=")[::2] for entry in origin.split("; ")) for origin in table["origin"]]
     return {entries.get(name, "unknown") for entries in found}
+
+
+def _unlike(name: str, before: set[str], after: set[str]) -> bool:
+    """Whether the values of an entry differ between baseline and runs; what old ones did not record does not."""
+    return before != after and not (may_be_unknown(name) and {"unknown"} in (before, after))
 
 
 def _throughput(cell: pd.DataFrame) -> pd.Series:
@@ -440,19 +454,20 @@ def text(check: Check) -> pd.DataFrame:
 
 
 def reasons(check: Check) -> list[str]:
-    """A line for every row that did not pass, then the notes."""
+    """A line for every row that did not pass, then what is mixed, then the notes."""
     bad = check.rows[~check.rows["verdict"].isin(["pass", "identical"])]
     lines = [
         f"{row['variant']} on {row['environment']}, {_NAMES[row['measure']]}: {row['verdict']}: {row['reason']}"
         for row in bad.to_dict("records")
     ]
-    return [*lines, *check.notes]
+    return [*lines, *check.mixed, *check.notes]
 
 
 def verdict_line(check: Check) -> str:
-    """One line: the verdict, and how many rows have each verdict."""
+    """One line: the verdict, how many rows have each verdict, and whether runs are mixed."""
     counts = check.rows["verdict"].value_counts()
-    return f"{check.verdict}: " + ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items()))
+    mixed = "; of runs that are not of one kind, see above" if check.mixed else ""
+    return f"{check.verdict}: " + ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items())) + mixed
 
 
 def markdown(check: Check, name: str) -> str:
@@ -485,5 +500,7 @@ def junit(check: Check, name: str) -> bytes:
         )
         if kind:
             ElementTree.SubElement(case, kind, type=row["verdict"], message=one_line(row["reason"]))
+    if check.mixed:
+        ElementTree.SubElement(suite, "system-out").text = "\n".join(map(one_line, check.mixed))
     ElementTree.indent(suite)
     return ElementTree.tostring(suite, encoding="utf-8", xml_declaration=True) + b"\n"

@@ -18,12 +18,15 @@ def no_memory_of_checkouts():
 def test_it_names_code_packages_hardware_and_command():
     record = provenance(device="cpu", launcher="local", pack=(0, 1), command="bench run --algos td3")
     assert list(record) == [
-        "version", "git", "dirty", "packages", "python", "platform", "cpu", "cores", "device", "gpu", "host",
-        "command", "launcher", "pack", "started",
+        "version", "git", "dirty", "code", "packages", "python", "platform", "cpu", "processor", "cores", "device",
+        "gpu", "host", "node", "command", "launcher", "pack", "started",
     ]  # fmt: skip
     assert json.loads(json.dumps(record)) == record
     assert record["command"] == "bench run --algos td3"
     assert record["pack"] == [0, 1]
+    assert len(record["code"]["savo-bench"]) == 16
+    assert record["processor"]["name"] == record["cpu"]
+    assert set(record["processor"]) == {"name", "flags", "capability", "arithmetic"}
     assert {"numpy", "torch", "gymnasium", "mujoco"} <= set(record["packages"])
     assert record["cores"] == cores() == len(os.sched_getaffinity(0))
 

@@ -304,7 +304,7 @@ def made_up(scores, base=None):
             rows.append({
                 "environment": "e", "variant": f"cell-{cell}", "seed": seed + (100 if base is not None else 0),
                 "state": "done", "reason": "", "steps": 400, "pack": 1, "seconds": 1.0, "spec": described,
-                "provenance": {}, "last10": value, "area": values[seed - 1],
+                "attempts": [], "last10": value, "area": values[seed - 1],
             })  # fmt: skip
     return Runs(pd.DataFrame(rows), pd.DataFrame(), [])
 

@@ -28,7 +28,8 @@ def update(root: Path, path: Path, console: Console) -> int:
         UserError: seeds are not done (exit code 4), or the file cannot be written.
     """
     try:
-        table = regression.baseline_table(load(root))
+        runs = load(root)
+        table = regression.baseline_table(runs)
     except regression.NotMeasured as error:
         raise UserError(str(error), exit_code=regression.EXIT_CODES["not measured"]) from None
     except ValueError as error:
@@ -43,6 +44,8 @@ def update(root: Path, path: Path, console: Console) -> int:
         show.line(console, f"{cell['variant']} on {cell['environment']}: {margins} (bounds: {cell['bounds']})")
     for reason in regression.ungateable(table):
         show.line(console, f"ungateable: {reason}", "yellow")
+    for text in regression.mixtures(runs):
+        show.line(console, text, "yellow")
     show.line(console, f"written: {path}, {show.count(len(table), 'seed')}")
     return 0
 

@@ -9,7 +9,8 @@ from savo_bench.results.state import survey
 
 
 def print_status(root: Path, console: Console) -> int:
-    """Print how many seeds of each cell are in each state, and why seeds are in theirs.
+    """Print how many seeds of each cell are in each state, why seeds are in theirs, and which were not made by
+    one processor and code.
 
     Args:
         root: The folder of the name, `runs/<name>`.
@@ -28,4 +29,6 @@ def print_status(root: Path, console: Console) -> int:
             show.line(console, f"note: {text}", "yellow")
     for text, style in show.reasons(cells):
         show.line(console, text, style)
+    for text in show.doubts(cells):
+        show.line(console, text, "yellow")
     return 1 if any(cell.count()["failed"] for cell in cells) else 0

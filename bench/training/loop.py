@@ -16,7 +16,7 @@ import functools
 import itertools
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +42,27 @@ from savo_bench.results.format import SeedFolder
 
 
 class Training:
-    """Some seeds of a pack, trained in lockstep from one step to the last."""
+    """Some seeds of a pack, trained in lockstep from one step to the last.
 
-    def __init__(self, pack: Pack, seeds: Sequence[int], step: int, stop: threading.Event) -> None:
+    Args:
+        pack: What is trained, where and how.
+        seeds: Those that stand at the same step.
+        step: Where they begin: 0, or the step of a checkpoint that all of them have.
+        stop: Set from outside where the training should save and end.
+        origin: The provenance of this attempt, for attempts.jsonl.
+    """
+
+    def __init__(
+        self,
+        pack: Pack,
+        seeds: Sequence[int],
+        step: int,
+        stop: threading.Event,
+        origin: Mapping[str, Any] | None = None,
+    ) -> None:
+        torch.set_flush_denormal(True)  # denormal numbers are slow, and must be treated alike everywhere
         cell = pack.cell
+        self.origin = origin or {}
         self.pack, self.step, self.stop = pack, step, stop
         self.config, self.budget = cell.config, cell.budget
         self.device = torch.device(pack.device)
@@ -60,7 +77,8 @@ class Training:
         make_evaluation_env = functools.partial(make_env, cell, evaluation=True)
         self.evaluator = Evaluator(make_evaluation_env, envs.get(cell.environment), seeds, self.budget.eval_episodes)
         self.status = StatusWriter(pack, self.runs, self.agent, step)
-        self.saver = Saver(self.runs, self.agent, self.exploration, self.replay)
+        arithmetic = self.origin.get("processor", {}).get("arithmetic")
+        self.saver = Saver(self.runs, self.agent, self.exploration, self.replay, arithmetic)
         self.evaluated = 0  # step of the last evaluation
         self.metrics: dict[str, Tensor] = {}  # of the last updates, each (S,)
         self.learnt: tuple[Batch, Noise] | None = None  # what the last update was given
@@ -183,6 +201,8 @@ class Training:
                 self.evaluated = saved["evaluated"]
                 for name, value in saved["metrics"].items():
                     self.metrics.setdefault(name, torch.zeros(len(self.runs), device=self.device))[index] = value
+            attempt = {"attempt": run.attempt, "resumed_from": self.step, "new_episode": run.began_anew}
+            run.folder.add_attempt({**attempt, **self.origin})
 
     def heartbeat(self) -> bool:
         """Write a heartbeat if it is time. Returns whether a signal asked for a stop."""

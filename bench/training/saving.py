@@ -17,10 +17,26 @@ from savo_bench.results.files import truncate
 
 
 class Saver:
-    """Saves and restores seeds that train in lockstep."""
+    """Saves and restores seeds that train in lockstep.
 
-    def __init__(self, runs: Sequence[SeedRun], agent: Agent, exploration: ExplorationNoise, replay: Replay) -> None:
+    Args:
+        runs: The seeds.
+        agent: Their networks and optimisers.
+        exploration: Their exploration noise.
+        replay: Their transitions.
+        arithmetic: How this process computes, see `processor.arithmetic`; None where nobody asked.
+    """
+
+    def __init__(
+        self,
+        runs: Sequence[SeedRun],
+        agent: Agent,
+        exploration: ExplorationNoise,
+        replay: Replay,
+        arithmetic: str | None = None,
+    ) -> None:
         self.runs, self.agent, self.exploration, self.replay = runs, agent, exploration, replay
+        self.arithmetic = arithmetic
         self.logged = 0  # transitions that the replay logs on disk hold
 
     def begin(self, index: int, step: int) -> dict[str, Any]:
@@ -61,7 +77,14 @@ class Saver:
         self.logged = log["added"]
         run.evals_bytes, run.train_bytes = state["evals_bytes"], state["train_bytes"]
         run.earlier_seconds = state["seconds"]
-        run.load_state(state["environment"])
+        saved_by = state.get("arithmetic")
+        other = None not in (saved_by, self.arithmetic) and saved_by != self.arithmetic
+        if not run.load_state(state["environment"], other_arithmetic=other):
+            print(
+                f"warning: {run.folder.path}: saved on a processor that computes otherwise ({saved_by}) than this one "
+                f"({self.arithmetic}); its episode cannot be continued here, so a new one begins",
+                flush=True,
+            )
         return {"evaluated": state["evaluated"], "metrics": state["metrics"]}
 
     def save(self, step: int, evaluated: int, metrics: Mapping[str, Tensor]) -> None:
@@ -82,6 +105,7 @@ class Saver:
                 "streams": run.streams.state(),
                 "noise": torch.from_numpy(self.exploration.state[index].copy()),
                 "environment": run.state(),
+                "arithmetic": self.arithmetic,
                 "replay": {"oldest": oldest, "added": self.replay.added, "width": self.replay.width},
                 "metrics": {name: float(value[index]) for name, value in metrics.items()},
                 "evaluated": evaluated,

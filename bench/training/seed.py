@@ -35,6 +35,7 @@ class SeedRun:
     episode: Episode = field(default_factory=Episode)
     episodes: int = 0  # finished ones
     last_return: float | None = None  # of the last evaluation; before the first one, of the last training episode
+    began_anew: bool = False  # whether this attempt could not continue the episode that the last one left
     attempt: int = 1  # 1 for the first process that trains this seed
     began: float = field(default_factory=time.monotonic)  # this attempt
     earlier_seconds: float = 0.0  # training time of earlier attempts
@@ -66,13 +67,34 @@ class SeedRun:
             "last_return": self.last_return,
         }
 
-    def load_state(self, state: dict[str, Any]) -> None:
+    def load_state(self, state: dict[str, Any], *, other_arithmetic: bool = False) -> bool:
         """Play the unfinished episode again and check that it reaches the stored observation.
 
+        Args:
+            state: What `state` returned.
+            other_arithmetic: Whether it was saved by a process that computes otherwise. There the same actions may
+                lead elsewhere, and if they do, a new episode begins in place of the unfinished one.
+
+        Returns:
+            Whether the episode goes on.
+
         Raises:
-            RuntimeError: it does not. The environment draws from elsewhere, or `reset` does not reset all of it.
+            RuntimeError: the same arithmetic does not reach the observation. The environment draws from elsewhere, or
+                `reset` does not reset all of it.
         """
         self.env.unwrapped.np_random.bit_generator.state = state["reset_state"]
+        try:
+            self._play_again(state)
+        except Exception:  # where the episode goes astray, an environment may raise anything
+            if not other_arithmetic:
+                raise
+            self.began_anew = True
+            self.reset()
+        self.episodes, self.last_return = state["episodes"], state["last_return"]
+        return not self.began_anew
+
+    def _play_again(self, state: Mapping[str, Any]) -> None:
+        """Take the unfinished episode's actions; raises RuntimeError if they do not reach the stored observation."""
         self.reset()
         for action in state["actions"].numpy():
             self.actions.append(action)
@@ -84,7 +106,6 @@ class SeedRun:
                 "the episode played again does not reach the stored observation: this environment is not a function of "
                 "its np_random at reset and the actions, so its runs cannot be resumed"
             )
-        self.episodes, self.last_return = state["episodes"], state["last_return"]
 
 
 def checked(obs: Any) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from savo_bench.results import provenance
 from savo_bench.results.findings import Findings
-from savo_bench.results.page import Block, Section, Table, Text
+from savo_bench.results.page import Block, Bullets, Section, Table, Text, code
 
 
 def fields(found: Findings) -> Section:
@@ -20,6 +20,8 @@ def fields(found: Findings) -> Section:
 def origins(found: Findings) -> Section:
     """Code version, packages and hardware of the runs."""
     blocks: list[Block] = [Text(provenance.line(found.runs.runs))]
+    if found.doubtful:
+        blocks.append(Bullets([f"{code(cell)}: {code(phrase)}" for cell, phrase in found.doubtful]))
     if len(found.provenance) == 0:
         return Section("Provenance", blocks)
     blocks.append(Table("provenance", "Which runs have which.", found.provenance, numbers=("seeds",)))

@@ -7,6 +7,8 @@ from savo_bench.results.findings import Findings
 from savo_bench.results.page import Note, Section, Text, code
 from savo_bench.results.words import count, listed, several
 
+MOST_DOUBTS = 4  # ours: a note is a line or two; the provenance has all
+
 
 def section(found: Findings) -> Section:
     """The opening, without a heading."""
@@ -28,7 +30,15 @@ def _overview(found: Findings) -> str:
 
 def notes(found: Findings) -> list[str]:
     """What readers must know before the numbers, a paragraph each."""
-    return [*_notes_on_scores(found), *_notes_on_runs(found)]
+    return [*_notes_on_mixtures(found), *_notes_on_scores(found), *_notes_on_runs(found)]
+
+
+def _notes_on_mixtures(found: Findings) -> list[str]:
+    if not found.doubtful:
+        return []
+    told = "; ".join(f"{code(cell)}: {code(phrase)}" for cell, phrase in found.doubtful[:MOST_DOUBTS])
+    more = f"; and {len(found.doubtful) - MOST_DOUBTS} more" if len(found.doubtful) > MOST_DOUBTS else ""
+    return [f"**Not of one kind:** {told}{more}; see [provenance](#provenance)."]
 
 
 def _notes_on_scores(found: Findings) -> list[str]:
