@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from savo_bench.bench.errors import UserError
+from savo_bench.results.files import beside
 
 Picture = NDArray[np.uint8]  # (height, width, 3)
 
@@ -66,17 +67,13 @@ def writing(path: Path, fps: float) -> Iterator[Callable[[Picture], None]]:
     Raises:
         UserError: it cannot be written.
     """
-    unfinished = path.with_name(f".{path.stem}.tmp{path.suffix}")
     try:
-        with (_gif if path.suffix == ".gif" else _mp4)(unfinished, fps) as add:
+        with beside(path) as unfinished, (_gif if path.suffix == ".gif" else _mp4)(unfinished, fps) as add:
             yield add
-        unfinished.replace(path)
     except OSError as error:
         raise UserError(
             f"--out {path}: cannot be written ({error.strerror or 'the encoder failed'})", exit_code=1
         ) from None
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -1,6 +1,8 @@
 """The run directory of a name: find it, write down what is asked for, refuse to mix configs in it."""
 
-from collections.abc import Iterable, Sequence
+import contextlib
+import stat
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,24 +10,39 @@ from savo_bench.bench import grammar
 from savo_bench.bench.errors import UserError
 from savo_bench.results import format as fmt
 from savo_bench.results.attempts import attempts_of, code_of
-from savo_bench.results.files import CorruptFile
-from savo_bench.results.format import OtherSchema, SeedFolder, cell_folder, spec_differences, text
+from savo_bench.results.files import CorruptFile, folders_in, naming, said
+from savo_bench.results.format import OtherSchema, cell_folder, seeds_in, spec_differences, text
 
 if TYPE_CHECKING:
     from savo_bench.bench.cells import Cell
+
+
+@contextlib.contextmanager
+def reading() -> Iterator[None]:
+    """Turn an OSError inside into one line: what cannot be read must not pass for what is not there.
+
+    Raises:
+        UserError: names the file and what the system says.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"cannot read {said(error)}") from None
 
 
 def find(runs: Path, name: str) -> Path:
     """The folder of a name that exists.
 
     Raises:
-        UserError: there is none; names the nearest.
+        UserError: there is none; names the nearest. Or nobody can say, and why.
     """
     folder = runs / grammar.name(name)
-    if not folder.is_dir():
-        there = [path.name for path in runs.iterdir() if path.is_dir()] if runs.is_dir() else []
-        raise UserError(f"there are no runs called {name!r} in {runs}: {grammar.nearest(name, there)}")
-    return folder
+    with reading():
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError), naming(folder):
+            if stat.S_ISDIR(folder.stat().st_mode):
+                return folder
+        there = [path.name for path in folders_in(runs)]
+    raise UserError(f"there are no runs called {name!r} in {runs}: {grammar.nearest(name, there)}")
 
 
 def ask(root: Path, cells: Iterable["Cell"], seeds: Sequence[int]) -> None:
@@ -38,14 +55,16 @@ def check_specs(root: Path, cells: Iterable["Cell"]) -> None:
     """Refuse to add to a cell that was trained with another config or budget.
 
     Raises:
-        UserError: naming the field, both values and what to do.
+        UserError: naming the field, both values and what to do; or the folder cannot be read.
     """
     for cell in cells:
         planned: dict[str, Any] | None = None
         folder = cell_folder(root, cell.env_label, cell.variant)
-        for path in sorted(folder.glob("seed-*")):
+        with reading():
+            seeds = seeds_in(folder)
+        for seed in seeds:
             try:
-                run = SeedFolder(path).read_run()
+                run = seed.read_run()
             except (CorruptFile, OtherSchema, OSError):
                 continue  # an unreadable seed, which is named and left alone
             if run is None:
@@ -60,6 +79,9 @@ def made_by_other_code(root: Path, cells: Iterable["Cell"]) -> str | None:
     """One line that names the cells with seeds of other code than this process has; None if there are none.
 
     Seeds of which nobody recorded the code are no sign of anything.
+
+    Raises:
+        UserError: the folder of a cell cannot be read.
     """
     from savo_bench.bench import provenance
 
@@ -67,8 +89,9 @@ def made_by_other_code(root: Path, cells: Iterable["Cell"]) -> str | None:
     packages: dict[str, None] = {}
     for cell in cells:
         now = provenance.code(cell)
-        for path in sorted(cell_folder(root, cell.env_label, cell.variant).glob("seed-*")):
-            folder = SeedFolder(path)
+        with reading():
+            seeds_of_cell = seeds_in(cell_folder(root, cell.env_label, cell.variant))
+        for folder in seeds_of_cell:
             try:
                 run = folder.read_run()
                 attempts = attempts_of(folder, run) if run else []

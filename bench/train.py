@@ -4,7 +4,6 @@ The training itself is in bench/training/; begin with loop.py.
 """
 
 import contextlib
-import os
 
 from savo_bench import envs
 from savo_bench.bench import run_directory
@@ -14,7 +13,7 @@ from savo_bench.bench.provenance import provenance
 from savo_bench.bench.training import checkpoint
 from savo_bench.bench.training.loop import Training
 from savo_bench.bench.training.signals import Interrupted, stop_on_signal
-from savo_bench.results.files import CorruptFile, reaches
+from savo_bench.results.files import CorruptFile, reaches, said
 from savo_bench.results.format import SeedFolder, state_steps
 from savo_bench.results.lock import acquire
 from savo_bench.results.state import state_of
@@ -35,7 +34,12 @@ def train_pack(pack: Pack) -> None:
     run_directory.check_specs(pack.root, [pack.cell])
     with contextlib.ExitStack() as locks, stop_on_signal() as stop:
         seeds = [seed for seed in pack.seeds if _take(pack, seed, locks)]
-        available = {seed: _usable_steps(SeedFolder(pack.folder(seed))) for seed in seeds}
+        available: dict[int, list[int]] = {}
+        for seed in seeds:
+            try:
+                available[seed] = _usable_steps(SeedFolder(pack.folder(seed)))
+            except OSError as error:
+                _leave(pack, seed, error)
         for step, group in checkpoint.common_steps(available):
             origin = provenance(pack.cell, device=pack.device, launcher=pack.launcher, pack=group, command=pack.command)
             Training(pack, group, step, stop, origin).run()
@@ -51,7 +55,7 @@ def _take(pack: Pack, seed: int, locks: contextlib.ExitStack) -> bool:
         raise UserError(f"{folder.path}: cannot be written ({error.strerror})") from None
     if lock is None:
         return False
-    locks.callback(os.close, lock)
+    locks.callback(lock.release)
     found = state_of(folder, asking={"launcher": pack.launcher, "job": pack.job})
     if found.trainable and found.run is None:
         record = provenance(
@@ -62,10 +66,21 @@ def _take(pack: Pack, seed: int, locks: contextlib.ExitStack) -> bool:
     return found.trainable
 
 
+def _leave(pack: Pack, seed: int, error: OSError) -> None:
+    """Record that a seed cannot be resumed now, and keep all that it has."""
+    folder = SeedFolder(pack.folder(seed))
+    reason = f"its checkpoint cannot be read, {said(error)}; the same command tries again"
+    status = folder.read_status() or {"step": 0, "steps": pack.cell.budget.steps}
+    folder.write_status({**status, "state": "failed", "reason": reason}, durable=True)
+
+
 def _usable_steps(folder: SeedFolder) -> list[int]:
     """Steps that a seed can resume from, newest first. Damaged checkpoints are left out and named on standard output.
 
     So are those that name more of a CSV file than is there.
+
+    Raises:
+        OSError: one cannot be read. It may be whole, so training from an earlier one would lose what it holds.
     """
     usable = []
     for step in state_steps(folder.checkpoint):

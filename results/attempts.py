@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from savo_bench.results.files import said
 from savo_bench.results.format import SeedFolder, seed_ranges, text
 from savo_bench.results.state import SeedState
 
@@ -116,9 +117,9 @@ def doubts(seeds: Mapping[int, Sequence[Attempt]]) -> list[str]:
     """
     mixed: dict[str, list[int]] = {}
     for seed, attempts in seeds.items():
-        if said := mixture(attempts):
-            mixed.setdefault(said, []).append(seed)
-    phrases = [f"{_seeds(members)} {said}" for said, members in mixed.items()]
+        if what := mixture(attempts):
+            mixed.setdefault(what, []).append(seed)
+    phrases = [f"{_seeds(members)} {what}" for what, members in mixed.items()]
     differing: dict[tuple[tuple[int, ...], ...], list[str]] = {}  # packages by the groups of seeds that they make
     for package in dict.fromkeys(name for attempts in seeds.values() for each in attempts for name in code_of(each)):
         groups: dict[str, list[int]] = {}
@@ -141,7 +142,7 @@ def doubts_of(seeds: Iterable[SeedState]) -> list[str]:
             try:
                 known[seed.seed] = attempts_of(seed.folder, seed.run)
             except OSError as error:
-                unread.append(f"seed {seed.seed}: {error.filename}: {error.strerror}")
+                unread.append(f"seed {seed.seed}: {said(error)}")
     return doubts(known) + unread
 
 

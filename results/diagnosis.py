@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from savo_bench.results.files import CorruptFile, read_csv
+from savo_bench.results.files import CorruptFile, naming, read_csv, said
 from savo_bench.results.format import SeedFolder
 from savo_bench.results.frame import Runs
 
@@ -50,14 +50,21 @@ def diagnose(root: Path, runs: Runs) -> pd.DataFrame:
     Columns: environment, variant, seed; `spread` (mean distance of the proposals in the last quarter of the lines, in
     units of the maximal action), `error_growth` (surrogate error over |q|, last quarter over second quarter),
     `top_share` (largest share of states that one actor wins in the last quarter), `recall` (share of the nearest items
-    that an approximate search found in the last quarter), `top` (which actor). NaN where not recorded.
+    that an approximate search found in the last quarter), `top` (which actor). NaN where not recorded. Its
+    `attrs["problems"]` has a line per train.csv that cannot be read.
     """
-    rows = [
-        {"environment": row["environment"], "variant": row["variant"], "seed": row["seed"], **signs}
-        for row in runs.runs[runs.runs["spec"].notna()].to_dict("records")
-        for signs in _signs(SeedFolder(Path(root) / row["path"]).train_csv)
-    ]
-    return pd.DataFrame(rows, columns=["environment", "variant", "seed", *(sign.column for sign in SIGNS), "top"])
+    rows, problems = [], []
+    for row in runs.runs[runs.runs["spec"].notna()].to_dict("records"):
+        try:
+            found = list(_signs(SeedFolder(Path(root) / row["path"]).train_csv))
+        except (OSError, CorruptFile) as error:
+            problem = said(error) if isinstance(error, OSError) else str(error)
+            problems.append(problem.replace(f"{root}/", ""))
+            continue
+        rows += [{name: row[name] for name in ("environment", "variant", "seed")} | signs for signs in found]
+    frame = pd.DataFrame(rows, columns=["environment", "variant", "seed", *(sign.column for sign in SIGNS), "top"])
+    frame.attrs["problems"] = problems
+    return frame
 
 
 def warnings(diagnoses: pd.DataFrame) -> pd.DataFrame:
@@ -81,16 +88,20 @@ def warnings(diagnoses: pd.DataFrame) -> pd.DataFrame:
 
 
 def _signs(path: Path) -> Iterator[dict[str, Any]]:
-    """The signs in one seed's train.csv; none where it has no column of either kind or cannot be read."""
+    """The signs in one seed's train.csv; none where there is no such file, or no column of either kind in it.
+
+    Raises:
+        CorruptFile, OSError: it cannot be read.
+    """
     try:
-        with path.open("rb") as file:
+        with naming(path), path.open("rb") as file:
             columns = file.readline().decode(errors="replace").strip().split(",")
-        wins = [name for name in columns if name.startswith("wins_")]
-        if not {"spread", "surrogate_error", "recall"} & set(columns) and len(wins) < 2:
-            return
-        table = read_csv(path)
-    except (OSError, CorruptFile):
-        return  # only a diagnosis: `load` names what is damaged
+    except FileNotFoundError:
+        return
+    wins = [name for name in columns if name.startswith("wins_")]
+    if not {"spread", "surrogate_error", "recall"} & set(columns) and len(wins) < 2:
+        return
+    table = read_csv(path)
     if len(table) < _ROWS:
         return
     second, last = (table.iloc[len(table) * i // 4 : len(table) * (i + 1) // 4] for i in (1, 3))

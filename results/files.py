@@ -1,15 +1,19 @@
 """Files that a reader can trust at any moment: replaced as a whole, or grown by whole lines.
 
 After a crash at any moment a replaced file is the old one or the new one, and a CSV file ends at worst in one torn
-line, which `read_csv` leaves out and names.
+line, which `read_csv` leaves out and names. An OSError that passes through here names its file, and a link that leads
+nowhere is no missing file: what it leads to may only be out of reach.
 """
 
 import contextlib
 import csv
+import errno
 import json
 import math
 import numbers
 import os
+import re
+import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
@@ -31,30 +35,147 @@ _NUMBERS: dict[str, Any] = {
 }
 
 
+_UNFINISHED = re.compile(r"\.bench-[0-9a-f]{8}\.tmp.*")  # names of files that are being written
+_ABANDONED = 3_600.0  # ours: seconds after which nobody writes an unfinished file any more
+
+
 class CorruptFile(ValueError):
     """A file of the run directory cannot be read; the message names it and says why."""
 
 
+class DanglingLink(OSError):
+    """A path leads through a symbolic link to something that is not there."""
+
+    def __init__(self, link: Path) -> None:
+        super().__init__(errno.ENOLINK, f"a link to {link.readlink()}, which is not there", str(link))
+
+
+def said(error: OSError) -> str:
+    """An error in words: the file and what the system says about it."""
+    reason = error.strerror or " ".join(str(error).split()) or type(error).__name__
+    return f"{error.filename}: {reason}" if error.filename is not None else reason
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let an OSError inside name a file where the system does not, as for reading from one that is open.
+
+    Raises:
+        DanglingLink: a file is not there because a link leads nowhere.
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        link = dangling(path)
+        if link is not None:
+            raise DanglingLink(link) from None
+        raise
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            error.filename = str(path)
+        raise
+
+
+def dangling(path: Path) -> Path | None:
+    """The link because of which nothing is at a path: itself or a folder above it; None if it is just not there."""
+    for each in (path, *path.parents):
+        if each.is_symlink():
+            return None if os.path.exists(each) else each  # noqa: PTH110 - which never raises
+        if os.path.lexists(each):
+            return None
+    return None
+
+
+@contextlib.contextmanager
+def beside(path: Path) -> Iterator[Path]:
+    """Give a path beside `path` to write to; on success what is there takes the place of `path` in one step.
+
+    Nobody else has that name, so there may be several writers of one file: the last one wins. On an error `path` stays
+    as it was. What killed writers left in the folder is deleted after an hour.
+    """
+    unfinished = path.with_name(f".bench-{secrets.token_hex(4)}.tmp{path.suffix}")
+    try:
+        with naming(path):
+            yield unfinished
+            written = unfinished.stat().st_mtime
+            unfinished.replace(path)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename == str(unfinished):
+            error.filename = str(path)
+        raise
+    _sweep(path.parent, written)
+
+
+def _sweep(folder: Path, now: float) -> None:
+    """Delete the unfinished files in a folder that are old, seen from `now`, a time by the file system's own clock."""
+    with contextlib.suppress(OSError), os.scandir(folder) as found:
+        for entry in found:
+            if _UNFINISHED.fullmatch(entry.name) and abs(now - entry.stat().st_mtime) > _ABANDONED:
+                Path(entry.path).unlink(missing_ok=True)
+
+
 @contextlib.contextmanager
 def replacing(path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
-    """Open a temporary file beside `path` for writing; on success it takes the place of `path` in one step.
+    """Open a file for writing; on success it takes the place of `path` in one step, as with `beside`.
 
-    On an error, a full disk for instance, `path` stays as it was. `durable` also survives a power cut. One writer at
-    a time.
+    On an error, a full disk for instance, `path` stays as it was. `durable` also survives a power cut.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            yield file
-            file.flush()
-            if durable:
-                os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with beside(path) as unfinished, unfinished.open("xb") as file:
+        yield file
+        file.flush()
+        if durable:
+            os.fsync(file.fileno())
     if durable:
         _sync_folder(path.parent)
+
+
+def read_bytes(path: Path) -> bytes:
+    """All of a file.
+
+    Raises:
+        FileNotFoundError: there is none.
+        DanglingLink: there is none because a link leads nowhere.
+        OSError: it cannot be read; its file is named.
+    """
+    with naming(path):
+        return path.read_bytes()
+
+
+def names_in(folder: Path) -> list[Path]:
+    """Everything in a folder, sorted; nothing if there is no such folder.
+
+    Raises:
+        OSError: the folder cannot be read, or a link to it leads nowhere.
+    """
+    try:
+        with naming(folder):
+            return sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def folders_in(folder: Path) -> list[Path]:
+    """The folders in a folder, sorted, but for hidden ones; nothing if there is no such folder.
+
+    A link counts if it leads to a folder, and also if nobody can say where it leads: who opens it learns why.
+
+    Raises:
+        OSError: as `names_in`.
+    """
+    try:
+        with naming(folder), os.scandir(folder) as found:
+            return sorted(Path(entry.path) for entry in found if entry.name[0] != "." and _may_be_folder(entry))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _may_be_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir() or (entry.is_symlink() and not os.path.exists(entry.path))  # noqa: PTH110 - never raises
+    except OSError:
+        return True
 
 
 def write_json(path: Path, value: Any, *, durable: bool = True) -> None:
@@ -70,9 +191,10 @@ def read_json(path: Path) -> Any:
     Raises:
         FileNotFoundError: there is none.
         CorruptFile: it is not JSON.
+        OSError: it cannot be read.
     """
     try:
-        return json.loads(path.read_bytes())
+        return json.loads(read_bytes(path))
     except ValueError as error:  # both bad JSON and bad UTF-8
         raise CorruptFile(f"{path}: not valid JSON ({error})") from None
 
@@ -80,8 +202,10 @@ def read_json(path: Path) -> Any:
 def append_json(path: Path, value: Any) -> None:
     """Append `value` as a line of JSON, durably, after the end of a line that a crash has torn."""
     line = json.dumps(_jsonable(value), allow_nan=False).encode() + b"\n"
-    with path.open("a+b") as file:
-        torn = file.seek(0, os.SEEK_END) > 0 and os.pread(file.fileno(), 1, file.tell() - 1) != b"\n"
+    with naming(path), path.open("a+b") as file:
+        end = file.seek(0, os.SEEK_END)
+        file.seek(max(0, end - 1))
+        torn = file.read(1) not in (b"", b"\n")
         file.write(b"\n" * torn + line)
         file.flush()
         os.fsync(file.fileno())
@@ -94,7 +218,7 @@ def read_json_lines(path: Path) -> list[Any]:
         OSError: it is there and cannot be read.
     """
     try:
-        lines = path.read_bytes().splitlines()
+        lines = read_bytes(path).splitlines()
     except (FileNotFoundError, NotADirectoryError):
         return []
     values = []
@@ -106,11 +230,14 @@ def read_json_lines(path: Path) -> list[Any]:
 
 def _sync_folder(folder: Path) -> None:
     """Make the names in `folder` durable, too."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    if os.name == "nt":  # Windows opens no folders
+        return
+    with naming(folder):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _jsonable(value: Any) -> Any:
@@ -146,14 +273,17 @@ def append_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]])
             raise ValueError(f"{path}: a row of {len(row)} values under a header of {len(header)}")
         lines.append(",".join(map(_cell, row)) + "\n")
     content = "".join(lines).encode()
-    with path.open("a+b", buffering=0) as file:  # unbuffered: nothing may be left to be written when the file is closed
+    # Unbuffered: nothing may be left to be written when the file is closed.
+    with naming(path), path.open("a+b", buffering=0) as file:
         length = file.seek(0, os.SEEK_END)
         if length == 0:
             content = first_line + content
         else:
-            if os.pread(file.fileno(), 1, length - 1) != b"\n":
+            file.seek(length - 1)
+            if file.read(1) != b"\n":
                 raise CorruptFile(f"{path}: ends in a torn line")
-            if os.pread(file.fileno(), len(first_line), 0) != first_line:
+            file.seek(0)
+            if file.read(len(first_line)) != first_line:
                 raise ValueError(f"{path}: its columns are not {','.join(header)}")
         try:
             rest = memoryview(content)
@@ -182,7 +312,10 @@ def reaches(path: Path, length: int) -> int:
     Raises:
         CorruptFile: the file is shorter than that.
     """
-    size = path.stat().st_size if path.exists() else 0
+    try:
+        size = path.stat().st_size
+    except FileNotFoundError:
+        size = 0
     if size < length:
         raise CorruptFile(f"{path}: {size} bytes long where the checkpoint names {length}")
     return size
@@ -197,10 +330,11 @@ def read_csv(path: Path) -> "pd.DataFrame":
     Raises:
         FileNotFoundError: there is none.
         CorruptFile: a line before the last does not fit the header or holds something that is no number.
+        OSError: it cannot be read.
     """
     import pandas as pd  # here, because the training processes need this module but not pandas
 
-    whole, _, rest = path.read_bytes().rpartition(b"\n")
+    whole, _, rest = read_bytes(path).rpartition(b"\n")
     lines = whole.split(b"\n") if whole else []
     width = lines[0].count(b",") if lines else 0
     if any(line.count(b",") != width for line in lines) or b"\0" in whole:  # pandas would read either without a word

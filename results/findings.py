@@ -85,6 +85,11 @@ class Findings:
         """See `diagnosis.diagnose`."""
         return diagnosis.diagnose(self.root, self.runs)
 
+    @property
+    def problems(self) -> list[str]:
+        """A line per file that is damaged, cannot be read or is out of place."""
+        return [*self.runs.problems, *self.diagnoses.attrs["problems"]]
+
     @cached_property
     def warnings(self) -> pd.DataFrame:
         """See `diagnosis.warnings`."""

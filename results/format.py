@@ -11,6 +11,7 @@
         policy.pt     the final networks, once done
         film.mp4      or film.gif, where one was asked for
         lock          locked by the process that trains the seed, see results.lock
+        lock.owners/  who has the lock, where the file system has none
         checkpoint/   what a resume needs, while the seed is not done
             state-000012345.pt     everything but the replay, at step 12345
             replay-000000000.bin   packed float32 records from that transition number on
@@ -30,7 +31,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, NotRequired, TypedDict
 
-from savo_bench.results.files import CorruptFile, append_json, read_json, read_json_lines, write_json
+from savo_bench.results.files import (
+    CorruptFile,
+    append_json,
+    folders_in,
+    names_in,
+    read_json,
+    read_json_lines,
+    write_json,
+)
 
 SCHEMA = 1
 ASKED = "asked.jsonl"
@@ -375,8 +384,12 @@ def state_file(checkpoint: Path, step: int) -> Path:
 
 
 def state_steps(checkpoint: Path) -> list[int]:
-    """The steps of the states in a checkpoint folder, newest first."""
-    return sorted((_number(path) for path in checkpoint.glob("state-*.pt")), reverse=True)
+    """The steps of the states in a checkpoint folder, newest first.
+
+    Raises:
+        OSError: the folder cannot be read, or a link to it leads nowhere.
+    """
+    return sorted(_numbered(checkpoint, r"state-\d+\.pt"), reverse=True)
 
 
 def replay_file(checkpoint: Path, first: int) -> Path:
@@ -385,8 +398,17 @@ def replay_file(checkpoint: Path, first: int) -> Path:
 
 
 def replay_files(checkpoint: Path) -> dict[int, Path]:
-    """The segments of the replay log that are there, by the number of their first transition."""
-    return {_number(path): path for path in checkpoint.glob("replay-*.bin")}
+    """The segments of the replay log that are there, by the number of their first transition.
+
+    Raises:
+        OSError: as `state_steps`.
+    """
+    return _numbered(checkpoint, r"replay-\d+\.bin")
+
+
+def _numbered(folder: Path, pattern: str) -> dict[int, Path]:
+    """The files in a folder whose names fit a pattern, by the numbers in them."""
+    return {_number(path): path for path in names_in(folder) if re.fullmatch(pattern, path.name)}
 
 
 def _number(path: Path) -> int:
@@ -413,7 +435,11 @@ def ask(root: Path, environment: str, variant: str, seeds: Iterable[int]) -> Non
 
 
 def read_asked(cell: Path) -> Asked | None:
-    """What was asked for in a cell's folder, None where nothing is written down; a damaged line counts for nothing."""
+    """What was asked for in a cell's folder, None where nothing is written down; a damaged line counts for nothing.
+
+    Raises:
+        OSError: it cannot be read.
+    """
     try:
         entries = read_json_lines(cell / ASKED)
     except IsADirectoryError:
@@ -427,18 +453,38 @@ def read_asked(cell: Path) -> Asked | None:
 
 
 def cells_asked(root: Path) -> Iterator[Asked]:
-    """What was asked for in every cell under runs/<name>, in order of folders, but for copied or renamed ones."""
-    for path in sorted(Path(root).glob(f"*/*/{ASKED}")):
-        asked = read_asked(path.parent)
-        if asked and cell_folder(root, asked.environment, asked.variant) == path.parent:
+    """What was asked for in every cell under runs/<name>, in order of folders, but for copied or renamed ones.
+
+    Raises:
+        OSError: a folder, or what was written down, cannot be read.
+    """
+    for path in _cell_folders(root):
+        asked = read_asked(path)
+        if asked and cell_folder(root, asked.environment, asked.variant) == path:
             yield asked
 
 
 def seed_folders(root: Path) -> Iterator[SeedFolder]:
-    """Every root/<environment>/<variant>/seed-<number>, in order of names and then of numbers."""
-    found = [
-        SeedFolder(path)
-        for path in Path(root).glob("*/*/seed-*")
-        if re.fullmatch(r"seed-\d+", path.name) and path.is_dir()
-    ]
-    yield from sorted(found, key=lambda folder: (folder.path.parent, folder.seed))
+    """Every root/<environment>/<variant>/seed-<number>, in order of names and then of numbers.
+
+    Raises:
+        OSError: the root, or a folder of an environment or a variant, cannot be read.
+    """
+    for cell in _cell_folders(root):
+        yield from seeds_in(cell)
+
+
+def seeds_in(cell: Path) -> list[SeedFolder]:
+    """The folders of seeds in a cell's folder, in order of their numbers.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    found = (SeedFolder(path) for path in folders_in(cell) if re.fullmatch(r"seed-\d+", path.name))
+    return sorted(found, key=lambda folder: folder.seed)
+
+
+def _cell_folders(root: Path) -> Iterator[Path]:
+    """Every root/*/*, whether a cell or not."""
+    for environment in folders_in(Path(root)):
+        yield from folders_in(environment)

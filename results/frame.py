@@ -15,7 +15,7 @@ import pandas as pd
 
 from savo_bench.results import metrics
 from savo_bench.results.attempts import Attempt, attempts_of
-from savo_bench.results.files import CorruptFile, read_csv
+from savo_bench.results.files import CorruptFile, names_in, read_csv, said
 from savo_bench.results.format import (
     ASKED,
     Metric,
@@ -26,7 +26,7 @@ from savo_bench.results.format import (
     spec_differences,
     text,
 )
-from savo_bench.results.state import SeedState, read_evals, survey
+from savo_bench.results.state import SeedState, gaps, read_evals, survey
 
 COSTS = ["peak_memory", "action_seconds", "parameters"]  # NaN where status.json does not have them
 RUN_COLUMNS = [
@@ -82,6 +82,7 @@ def load(root: Path, now: float | None = None) -> Runs:
 
     Raises:
         MixedRuns: a cell holds runs of different configs or budgets; the field is named.
+        OSError: the root, or a folder of an environment or a variant, cannot be read.
     """
     root = Path(root)
     rows: list[dict[str, Any]] = []
@@ -164,7 +165,7 @@ def _attempts(seed: SeedState) -> tuple[list[Attempt], list[str]]:
     try:
         return attempts_of(seed.folder, seed.run), []
     except OSError as error:
-        return [], [f"{error.filename}: {error.strerror}"]
+        return [], [said(error)]
 
 
 def _evaluations(seed: SeedState, read: Callable[[SeedFolder], pd.DataFrame]) -> tuple[pd.DataFrame, list[str]]:
@@ -185,15 +186,14 @@ def _evaluations(seed: SeedState, read: Callable[[SeedFolder], pd.DataFrame]) ->
     except CorruptFile as error:
         return none, [str(error)]
     except OSError as error:
-        return none, [f"{error.filename}: {error.strerror}"]
+        return none, [said(error)]
     problems = [rows.attrs["torn"]] if "torn" in rows.attrs else []
     if len(rows) == 0:
         return none, problems
+    if wrong := gaps(rows, seed.run["spec"]["budget"]):
+        problems.append(f"{path}: {wrong}")
     at, counts = np.unique(rows["step"].to_numpy(), return_counts=True)
     whole = counts == episodes
-    if not whole.all():
-        steps = ", ".join(map(str, at[~whole]))
-        problems.append(f"{path}: evaluations without all {episodes} episodes left out, at step {steps}")
     kept = rows.drop(columns=["step", "episode"]).to_numpy(dtype=float)[np.repeat(whole, counts)]
     means = kept.reshape(-1, episodes, kept.shape[1]).mean(axis=1)
     if not np.isfinite(means[:, 0]).all():
@@ -213,7 +213,7 @@ def _out_of_place(root: Path) -> list[str]:
     return [
         f"{path.relative_to(root).as_posix()}: not a seed's folder"
         for variant in sorted({path.parent for path in known})
-        for path in sorted(variant.iterdir())
+        for path in names_in(variant)
         if path not in known and path.name != ASKED and not path.name.startswith(".")
     ]
 

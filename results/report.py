@@ -22,7 +22,11 @@ from savo_bench.results.frame import Runs, load
 from savo_bench.results.page import Section
 from savo_bench.results.sections import answer, opening, scores
 
-__all__ = ["CURVES", "SUMMARIES", "Report", "write_report"]
+__all__ = ["CURVES", "SUMMARIES", "CannotWrite", "Report", "write_report"]
+
+
+class CannotWrite(OSError):
+    """The report cannot be written, for the reason of an OSError; its file is named."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,8 @@ def write_report(
 
     Raises:
         ValueError: There are no runs, or runs that must not be pooled (`MixedRuns`).
-        OSError: The folder cannot be written.
+        CannotWrite: The folder cannot be written.
+        OSError: The runs cannot be read.
     """
     root, out = Path(root), Path(out)
     runs = load(root, now)
@@ -85,11 +90,14 @@ def write_report(
     }
     for section in made:
         files |= _files(section)
-    for name, content in files.items():
-        path = out / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path, durable=False) as file:
-            file.write(content)
+    try:
+        for name, content in files.items():
+            path = out / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(path, durable=False) as file:
+                file.write(content)
+    except OSError as error:
+        raise CannotWrite(error.errno, error.strerror, error.filename) from None
     shown = scores.text_table(found)
     paths = [out / name for name in files]
     return Report(out, runs, found.scores, shown, opening.notes(found), answer.sentences(found), paths)

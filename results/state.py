@@ -2,24 +2,26 @@
 
 The evidence, in this order:
 
-1. run.json and status.json. A file that cannot be read, or that belongs to another seed, makes the seed unreadable.
-2. evals.csv, where status.json says done: it must be whole and end with the last step.
+1. run.json, status.json and the checkpoint's folder. What cannot be read, or belongs to another seed, makes the seed
+   unreadable: it is named, and nobody trains it, since that would begin again.
+2. evals.csv, where status.json says done: it must hold every evaluation up to the last step.
 3. The lock. Who trains a seed holds it, so on one host it decides.
 4. The heartbeat in status.json, where the lock cannot decide: for an owner on another host, and where there are no
-   locks. It may be ahead of this clock, but not much behind it.
+   locks. It may be a little ahead of this clock, or behind it.
 5. What a launcher's queue says of the task that has the seed, where the caller has asked a queue.
 """
 
 import contextlib
+import datetime
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from savo_bench.results.files import CorruptFile, read_csv
+from savo_bench.results.files import CorruptFile, read_csv, said
 from savo_bench.results.format import (
     OtherSchema,
     Owner,
@@ -31,7 +33,7 @@ from savo_bench.results.format import (
     seed_folders,
     state_steps,
 )
-from savo_bench.results.lock import held
+from savo_bench.results.lock import STALE_AFTER, held
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,7 +42,6 @@ State = Literal["done", "running", "queued", "failed", "unreadable", "interrupte
 STATES: tuple[State, ...] = ("done", "running", "queued", "failed", "unreadable", "interrupted", "missing")
 
 EPISODE_COLUMNS = ["step", "episode", "return", "length"]  # those every evals.csv begins with; metrics follow
-STALE_AFTER = 120.0  # seconds without a heartbeat, where one comes every ~2 s; leaves room for slow network disks
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ class SeedState:
     reason: str | None = None  # of a failure; why it is unreadable, waits or was lost
     run: dict[str, Any] | None = None  # run.json
     status: Status | None = None  # status.json
+    saved: int = 0  # the step of its newest checkpoint, which a resume starts from; 0 without one, and once it is done
     task: str | None = None  # of a launcher's queue, for as long as it has the seed
 
     @property
@@ -83,11 +85,6 @@ class SeedState:
     def steps(self) -> int:
         """The steps of its budget; 0 if it never began."""
         return self.run["spec"]["budget"]["steps"] if self.run else 0
-
-    @property
-    def saved(self) -> int:
-        """The step of its newest checkpoint, which a resume starts from; 0 without one."""
-        return next(iter(state_steps(self.folder.checkpoint)), 0)
 
     @property
     def owner(self) -> Owner:
@@ -127,6 +124,32 @@ def read_evals(folder: SeedFolder) -> "pd.DataFrame":
     return rows
 
 
+def gaps(rows: "pd.DataFrame", budget: Mapping[str, Any]) -> str | None:
+    """What is wrong with the steps of a seed's evaluations up to the last one there; None if nothing is.
+
+    Args:
+        rows: As `read_evals` gives them.
+        budget: The spec's: every `eval_every` steps, and after the last, there are `eval_episodes` episodes.
+    """
+    if not len(rows):
+        return None
+    there = dict(rows["step"].value_counts(sort=False).items())
+    last, every, episodes = max(there), max(1, budget["eval_every"]), budget["eval_episodes"]
+    due = {*range(every, last, every), last if last == budget["steps"] else last - last % every}
+    if lacking := sorted(due - there.keys()):
+        return f"lacks the evaluation at step {_first(lacking)}"
+    if more := sorted(there.keys() - due):
+        return f"has an evaluation at step {_first(more)}, where none is due"
+    if parts := sorted(step for step, number in there.items() if number != episodes):
+        return f"does not have {episodes} episodes at step {_first(parts)}"
+    return None
+
+
+def _first(steps: Sequence[int]) -> str:
+    """Some steps as text, of many the first few."""
+    return ", ".join(map(str, steps[:3])) + (f" and {len(steps) - 3} more" if len(steps) > 3 else "")
+
+
 def state_of(
     folder: SeedFolder,
     *,
@@ -160,10 +183,12 @@ def _by_files(
         seed = replace(seed, run=folder.read_run())
         seed = replace(seed, status=folder.read_status())
         unfinished = _unfinished(seed, evals)
+        if unfinished is not None:
+            seed = replace(seed, saved=next(iter(state_steps(folder.checkpoint)), 0))
     except (CorruptFile, OtherSchema, OSError) as error:
         if asking is None and held(folder.lock):  # its owner is alive and writes the file again
             return replace(seed, state="running")
-        problem = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
+        problem = said(error) if isinstance(error, OSError) else str(error)
         way_out = f"fix it, or delete {folder.path} to train this seed from the start"
         return replace(seed, state="unreadable", reason=f"{problem}; {way_out}")
     if unfinished is None:
@@ -179,7 +204,8 @@ def _by_files(
     if status["state"] == "done":
         return replace(seed, state="failed", reason=f"says done, but {unfinished}")
     here = status.get("owner", {}).get("host") == socket.gethostname()
-    if _beats(status, now, asking) and (locked is None or not here):
+    heartbeat_decides = locked is None or not here
+    if heartbeat_decides and _beats(status, now, asking):
         return replace(seed, state="running")
     with contextlib.suppress(CorruptFile, OSError):
         again = folder.read_status()
@@ -187,7 +213,7 @@ def _by_files(
             return _by_files(folder, now, asking, evals)
     if seed.run is None:  # nothing says which spec the rest belongs to
         return replace(seed, reason="has no run.json")
-    return replace(seed, state="interrupted")
+    return replace(seed, state="interrupted", reason=_ahead(status, now) if heartbeat_decides else None)
 
 
 def _unfinished(seed: SeedState, evals: Callable[[SeedFolder], "pd.DataFrame"]) -> str | None:
@@ -204,7 +230,10 @@ def _unfinished(seed: SeedState, evals: Callable[[SeedFolder], "pd.DataFrame"]) 
     with contextlib.suppress(FileNotFoundError):
         rows = evals(seed.folder)
         last = int(rows["step"].iloc[-1]) if len(rows) else 0
-    return None if last == seed.steps else f"evals.csv ends at step {last} of {seed.steps}"
+        if last == seed.steps:
+            wrong = gaps(rows, seed.run["spec"]["budget"])
+            return f"evals.csv {wrong}" if wrong else None
+    return f"evals.csv ends at step {last} of {seed.steps}"
 
 
 def _beats(status: Status, now: float, asking: Owner | None) -> bool:
@@ -213,7 +242,22 @@ def _beats(status: Status, now: float, asking: Owner | None) -> bool:
     job = (asking or {}).get("job")
     if job is not None and (owner.get("launcher"), owner.get("job")) == ((asking or {}).get("launcher"), job):
         return False
-    return now - status.get("heartbeat", 0.0) <= STALE_AFTER
+    return abs(now - status.get("heartbeat", 0.0)) <= STALE_AFTER
+
+
+def _ahead(status: Status, now: float) -> str | None:
+    """A sentence about a heartbeat that is too far ahead of this clock to be a sign of life; None if it is not."""
+    heartbeat = status.get("heartbeat", 0.0)
+    if heartbeat - now <= STALE_AFTER:
+        return None
+    try:
+        when = datetime.datetime.fromtimestamp(heartbeat, datetime.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    except (ValueError, OverflowError, OSError):  # beyond the year 9999
+        when = f"{heartbeat:g}"
+    units = (("year", 365.25 * 86_400), ("day", 86_400), ("hour", 3_600), ("minute", 60))
+    unit, length = next(unit for unit in units if heartbeat - now >= unit[1])
+    number = int((heartbeat - now) / length)
+    return f"its last heartbeat, {when}, is {number} {unit}{'s' * (number != 1)} ahead of this clock"
 
 
 def _by_queue(seed: SeedState, queue: QueueEntry) -> SeedState:
@@ -247,6 +291,9 @@ def survey(
     """Every cell under runs/<name>, with the seeds that are there and those that were asked for.
 
     `now` and `evals` as in `state_of`. A cell is called as it was asked for, else as in a run.json, else as its folder.
+
+    Raises:
+        OSError: the root, or a folder of an environment or a variant, or what was asked for, cannot be read.
     """
     asked = {cell_folder(root, each.environment, each.variant): each for each in cells_asked(root)}
     folders: dict[Path, dict[Path, SeedFolder]] = {}

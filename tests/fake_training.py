@@ -87,7 +87,7 @@ def train_seed(pack, folder: SeedFolder, stopped: list[int]) -> None:
     if lock is None:
         return
     if state_of(folder, asking={}).state == "done":
-        os.close(lock)
+        lock.release()
         return
     before = folder.read_status()
     begin = before["step"] if before else 0
@@ -127,11 +127,11 @@ def train_seed(pack, folder: SeedFolder, stopped: list[int]) -> None:
             time.sleep(0.01)
         if seed in config.failed:
             tell("failed", step, "the environment fell over")
-            os.close(lock)
+            lock.release()
             return
     append_csv(folder.evals_csv, ["step", "episode", "return", "length"], [[steps, 0, 1.0, 1]])
     tell("done", steps)
-    os.close(lock)
+    lock.release()
 
 
 def attempts(root: Path) -> list[tuple[str, int, int]]:

@@ -1,7 +1,6 @@
 """The lock of a seed: who holds it, and that looking does not disturb."""
 
 import builtins
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -36,13 +35,13 @@ def test_probing_a_lock_does_not_get_in_its_owners_way(tmp_path):
     path = tmp_path / "lock"
     path.touch()
     assert held(path) is False
-    descriptor = acquire(path)
-    assert descriptor is not None
+    lock = acquire(path)
+    assert lock is not None
     assert held(path) is True
     assert acquire(path) is None
     with holding(path) as mine:
         assert not mine
-    os.close(descriptor)
+    lock.release()
     assert held(path) is False
     with holding(path) as mine:
         assert mine
@@ -64,9 +63,9 @@ def test_a_lock_can_be_taken_while_others_keep_probing_it(tmp_path):
     prober = forever(path, "pass", "held(path)")
     try:
         for _ in range(50):
-            descriptor = acquire(path)
-            assert descriptor is not None
-            os.close(descriptor)
+            lock = acquire(path)
+            assert lock is not None
+            lock.release()
     finally:
         end(prober)
 

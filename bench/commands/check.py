@@ -7,6 +7,7 @@ from rich.text import Text
 
 from savo_bench.bench import show
 from savo_bench.bench.errors import UserError
+from savo_bench.bench.run_directory import reading
 from savo_bench.results import regression
 from savo_bench.results.files import replacing
 from savo_bench.results.frame import load
@@ -25,10 +26,11 @@ def update(root: Path, path: Path, console: Console) -> int:
     """Write a baseline of the runs in a folder, and print what cannot be checked with it.
 
     Raises:
-        UserError: seeds are not done (exit code 4), or the file cannot be written.
+        UserError: seeds are not done (exit code 4), the runs cannot be read, or the file cannot be written.
     """
     try:
-        runs = load(root)
+        with reading():
+            runs = load(root)
         table = regression.baseline_table(runs)
     except regression.NotMeasured as error:
         raise UserError(str(error), exit_code=regression.EXIT_CODES["not measured"]) from None
@@ -56,12 +58,15 @@ def check(
     """Compare the runs in a folder with a baseline; print and write the verdict; returns the exit code.
 
     Raises:
-        UserError: the baseline is no baseline, or a file cannot be written.
+        UserError: the baseline is no baseline, the runs cannot be read, or a file cannot be written.
     """
     if throughput is not None and not 0 < throughput <= 1:
         raise UserError(f"--throughput {throughput:g}: must be above 0 and at most 1, as 0.8")
     try:
-        found = regression.check(load(root), regression.read_baseline(against), throughput)
+        baseline = regression.read_baseline(against)
+        with reading():
+            runs = load(root)
+        found = regression.check(runs, baseline, throughput)
     except ValueError as error:
         raise UserError(str(error)) from None
     contents = {markdown: regression.markdown(found, root.name).encode(), junit: regression.junit(found, root.name)}

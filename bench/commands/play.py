@@ -8,6 +8,7 @@ more and drawn, so that drawing cannot change an episode.
 from __future__ import annotations
 
 import contextlib
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,10 +27,11 @@ from savo_bench.bench.errors import UserError
 from savo_bench.bench.evaluate import Evaluator
 from savo_bench.bench.film import Picture
 from savo_bench.bench.options import Options
+from savo_bench.bench.run_directory import reading
 from savo_bench.bench.spaces import spaces_of
 from savo_bench.envs.simulator import NoRenderer
 from savo_bench.envs.values import reason_of
-from savo_bench.results.files import read_csv
+from savo_bench.results.files import read_bytes, read_csv
 from savo_bench.results.format import SeedFolder, label, spec_hash, text
 from savo_bench.results.state import CellState, SeedState, survey
 
@@ -63,14 +65,16 @@ def play(
             raise UserError(f"{name} {value}: must be at least 1")
     if not 0 < fps < float("inf"):
         raise UserError(f"--fps {fps:g}: must be a number above 0")
-    chosen = _seed(_cell(root, env, algo), seed)
+    with reading():
+        chosen = _seed(_cell(root, env, algo), seed)
     assert chosen.run is not None  # or it would not be done
     spec = chosen.run["spec"]
     task = spec["environment"]
     if not envs.get(task["name"]).pictures:
         raise UserError(f"--env {env}: draws no pictures, so there is nothing to film; its returns are in bench report")
     path = out or chosen.folder.film(film.suffix())
-    film.check(path)
+    with reading():
+        film.check(path)
 
     torch.set_num_threads(1)  # both as in training, so that the same bits come out
     torch.set_flush_denormal(True)
@@ -82,7 +86,8 @@ def play(
                 camera.film(takes[:episodes], progress)
     except KeyboardInterrupt:
         raise UserError("stopped; no film was written", exit_code=130) from None
-    _tell(console, chosen, spec, takes[:episodes], path, compare=len(takes) == spec["budget"]["eval_episodes"])
+    with reading():
+        _tell(console, chosen, spec, takes[:episodes], path, compare=len(takes) == spec["budget"]["eval_episodes"])
 
 
 def _cell(root: Path, env: str, algo: str) -> CellState:
@@ -193,7 +198,7 @@ def _agent(folder: SeedFolder, spec: Mapping[str, Any], env: gym.Env) -> Agent:
     entry = algos.get(spec["algorithm"]["name"])
     types = resolving.field_types(entry.config)
     try:
-        policy = torch.load(folder.policy, map_location=CPU, weights_only=True)
+        policy = torch.load(io.BytesIO(read_bytes(folder.policy)), map_location=CPU, weights_only=True)
         if spec_hash(policy["spec"]) != spec_hash(spec):
             raise ValueError("it belongs to another run than run.json")
         fields = spec["algorithm"]["config"].items()

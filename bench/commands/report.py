@@ -7,8 +7,9 @@ from rich.console import Console
 from savo_bench.bench import show
 from savo_bench.bench.errors import UserError
 from savo_bench.bench.grammar import choose
+from savo_bench.results.files import said
 from savo_bench.results.page import plain
-from savo_bench.results.report import CURVES, SUMMARIES, write_report
+from savo_bench.results.report import CURVES, SUMMARIES, CannotWrite, write_report
 from savo_bench.results.tables import NAMES
 
 
@@ -16,13 +17,16 @@ def print_report(root: Path, out: Path, console: Console, *, summary: str, curve
     """Write the report of the runs in a folder; print its scores, its notes, and where it is.
 
     Raises:
-        UserError: there is nothing to report, an option has no such value, or the folder cannot be written.
+        UserError: there is nothing to report, an option has no such value, the runs cannot be read, or the folder
+            cannot be written.
     """
     summary, curves = choose(summary, SUMMARIES, "--summary:"), choose(curves, CURVES, "--curves:")
     try:
         report = write_report(root, out, summary=summary, statistic=curves, per_seed=per_seed)
+    except CannotWrite as error:
+        raise UserError(f"--out: cannot write to {said(error)}") from None
     except OSError as error:
-        raise UserError(f"--out: cannot write to {error.filename or out}: {error.strerror}") from None
+        raise UserError(f"cannot read {said(error)}") from None
     except ValueError as error:
         raise UserError(str(error)) from None
     scores = report.score_text

@@ -10,6 +10,7 @@ from savo_bench.bench.grid import Grid, announcement, nothing_to_do
 from savo_bench.bench.launch.launcher import Launcher
 from savo_bench.bench.launch.stop import Stopped
 from savo_bench.bench.options import Options
+from savo_bench.results.files import said
 
 
 def execute(options: Options, console: Console) -> int:
@@ -55,7 +56,9 @@ def run(grid: Grid, launcher: Launcher, console: Console) -> int:
     Raises:
         UserError: nothing can be written, from the start or any more; the launcher cannot do its work.
     """
-    if nothing_to_do(grid, grid.look(), console):
+    with run_directory.reading():
+        states = grid.look()
+    if nothing_to_do(grid, states, console):
         return grid.exit_code
     try:
         return launcher.launch(grid, console)
@@ -63,13 +66,13 @@ def run(grid: Grid, launcher: Launcher, console: Console) -> int:
         show.line(console, launcher.stopped(stopped), "yellow")
         return stopped.exit_code
     except OSError as error:  # a full disk
-        where = error.filename or grid.root
-        raise UserError(f"{where}: {error.strerror}; what was saved is safe", exit_code=1) from None
+        raise UserError(f"{said(error)}; what was saved is safe", exit_code=1) from None
 
 
 def dry_run(grid: Grid, console: Console) -> int:
     """Print what `run` would do; returns the exit code."""
-    states = grid.look()
+    with run_directory.reading():
+        states = grid.look()
     packs, lines = announcement(grid, states)
     for text, style in lines:
         show.line(console, text, style)

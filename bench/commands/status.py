@@ -4,7 +4,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from savo_bench.bench import launch, show
+from savo_bench.bench import launch, run_directory, show
 from savo_bench.results.state import survey
 
 
@@ -18,11 +18,15 @@ def print_status(root: Path, console: Console) -> int:
 
     Returns:
         The exit code: 1 if a seed has failed, else 0.
+
+    Raises:
+        UserError: a folder cannot be read.
     """
     queues = launch.queues(root).values()
-    cells = survey(root)
-    for queue in queues:
-        cells = queue.join(cells)
+    with run_directory.reading():
+        cells = survey(root)
+        for queue in queues:
+            cells = queue.join(cells)
     console.print(show.states_table(cells, {}, console.width))
     for queue in queues:
         for text in queue.notes():

@@ -37,7 +37,8 @@ class Attached(Launcher):
             UserError: nothing can be written; an environment cannot be made.
         """
         _, lines = announcement(grid, grid.look())
-        check_writable(grid.root)
+        if note := check_writable(grid.root):
+            lines.append((note, "yellow"))
         for text, style in lines:
             show.line(console, text, style)
         with Stop() as stop:

@@ -1,6 +1,5 @@
 """The interface of launchers: what one says about itself, and what it does."""
 
-import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +15,8 @@ from savo_bench.bench.grid import Grid, Queue
 from savo_bench.bench.launch.stop import Stopped
 from savo_bench.bench.options import Options
 from savo_bench.bench.progress import Board
+from savo_bench.results import lock
+from savo_bench.results.files import dangling
 from savo_bench.results.state import CellState
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")  # read when torch and numpy load
@@ -101,19 +102,25 @@ def board(grid: Grid, states: Sequence[CellState], packs: Sequence[Pack], worker
     )
 
 
-def check_writable(root: Path) -> None:
-    """Check, before anything trains, that results can be written.
+def check_writable(root: Path) -> str | None:
+    """Check, before anything trains, that results can be written; returns a line if there are no locks.
 
     Raises:
         UserError: the folder cannot be made or written to.
     """
     for folder in (root, *root.parents):
-        if folder.exists() and not folder.is_dir():
+        if folder.is_file():
             raise UserError(f"--runs: {folder} is a file, not a folder; choose another with --runs DIR")
+        if (link := dangling(folder)) is not None:
+            raise UserError(f"--runs: {link} is a link to {link.readlink()}, which is not there")
     try:
         root.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=root):
-            pass
+        reason = lock.why_none(root)
     except OSError as error:
         reason = error.strerror or error
         raise UserError(f"--runs: cannot write to {root}: {reason}; choose another with --runs DIR") from None
+    if reason is None:
+        return None
+    return (
+        f"note: the file system of {root} has no locks ({reason}); files with the owners' heartbeats take their place"
+    )

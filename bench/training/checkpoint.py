@@ -9,8 +9,11 @@ crash left beyond that is cut on resume. A pack first stages the states of all i
 renaming, so that they stand at the same step. A crash at any moment loses at most the time since the last checkpoint.
 """
 
+import contextlib
 import io
 import os
+import re
+import secrets
 import shutil
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -20,11 +23,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from savo_bench.results.files import CorruptFile, replacing
+from savo_bench.results.files import CorruptFile, names_in, naming, read_bytes, reaches, replacing
 from savo_bench.results.format import replay_file, replay_files, state_file, state_steps
 
 SEGMENT = 100_000  # ours: records per segment; some 10 MB, so that what the buffer no longer holds can be deleted
 FLOAT32 = 4  # bytes
+_PROCESS = secrets.token_hex(4)  # in the names of states that this process has staged
+_HALF_WRITTEN = re.compile(r"\.+(bench-|[0-9a-f]{8}-state-|state-)")  # names of files that do not count yet
 
 
 def stage(folder: Path, step: int, state: Mapping[str, Any]) -> None:
@@ -52,21 +57,22 @@ def load(folder: Path, step: int) -> dict[str, Any]:
 
     Raises:
         CorruptFile: the state is damaged, or the log does not hold what it names.
+        OSError: the state cannot be read, which says nothing about what it holds.
     """
     path = state_file(folder, step)
+    content = io.BytesIO(read_bytes(path))
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(content) as archive:
             damaged = archive.testzip()
-        state = None if damaged else torch.load(path, map_location="cpu", weights_only=True)
+        content.seek(0)
+        state = None if damaged else torch.load(content, map_location="cpu", weights_only=True)
     except Exception as error:  # torch and zipfile raise many kinds for damaged files
         raise CorruptFile(f"{path}: cannot be read ({' '.join(str(error).split())})") from None
     if state is None:
         raise CorruptFile(f"{path}: part {damaged} is damaged")
     log: dict[str, int] = state["replay"]
     for segment, _, end in _segments(folder, log["oldest"], log["added"]):
-        size = segment.stat().st_size if segment.exists() else 0
-        if size < end * log["width"] * FLOAT32:
-            raise CorruptFile(f"{segment}: {size} bytes long, shorter than {path.name} says")
+        reaches(segment, end * log["width"] * FLOAT32)
     return state
 
 
@@ -74,13 +80,26 @@ def discard_after(folder: Path, step: int) -> None:
     """Delete states newer than `step`, and files that a killed process left half-written."""
     for newer in (found for found in state_steps(folder) if found > step):
         state_file(folder, newer).unlink()
-    for path in folder.glob(".*"):
-        path.unlink()
+    for path in names_in(folder):
+        if _HALF_WRITTEN.match(path.name):
+            path.unlink()
 
 
 def remove(folder: Path) -> None:
-    """Delete the whole checkpoint. A finished seed no longer needs it."""
-    shutil.rmtree(folder, ignore_errors=True)
+    """Delete the whole checkpoint. A finished seed no longer needs it.
+
+    Where `folder` is a link, the files of a checkpoint are deleted in what it leads to, and then the link.
+    """
+    if not folder.is_symlink():
+        shutil.rmtree(folder, ignore_errors=True)
+        return
+    with contextlib.suppress(OSError):
+        target = folder.resolve()
+        discard_after(folder, -1)
+        for path in replay_files(folder).values():
+            path.unlink()
+        folder.unlink()
+        target.rmdir()  # unless it holds something else
 
 
 def save(path: Path, value: Any) -> None:
@@ -101,7 +120,7 @@ def append_records(folder: Path, start: int, rows: np.ndarray) -> None:
     """Make the log end with these records: rows (n, width) float32, the first of them transition number `start`."""
     for path, begin, end in _segments(folder, start, start + len(rows)):
         part, rows = rows[: end - begin], rows[end - begin :]
-        with path.open("r+b" if path.exists() else "w+b") as file:
+        with naming(path), path.open("r+b" if path.exists() else "w+b") as file:
             file.truncate(begin * rows.shape[1] * FLOAT32)  # what a crash left beyond the last checkpoint
             file.seek(0, io.SEEK_END)
             file.write(np.ascontiguousarray(part).data)
@@ -111,10 +130,10 @@ def append_records(folder: Path, start: int, rows: np.ndarray) -> None:
 
 def read_records(folder: Path, start: int, stop: int, width: int) -> np.ndarray:
     """Records start..stop - 1 of the log, (stop - start, width) float32. `load` has checked that they are there."""
-    parts = [
-        np.fromfile(path, np.float32, (end - begin) * width, offset=begin * width * FLOAT32)
-        for path, begin, end in _segments(folder, start, stop)
-    ]
+    parts = []
+    for path, begin, end in _segments(folder, start, stop):
+        with naming(path):
+            parts.append(np.fromfile(path, np.float32, (end - begin) * width, offset=begin * width * FLOAT32))
     return np.concatenate([np.empty(0, np.float32), *parts]).reshape(-1, width)
 
 
@@ -137,9 +156,9 @@ def common_steps(available: Mapping[int, Sequence[int]]) -> list[tuple[int, list
 
 
 def _staged(folder: Path, step: int) -> Path:
-    """Where a state waits until it counts. The name is hidden, so that no reader takes it for a state that does."""
+    """Where a state of this process waits until it counts. Its name is hidden, so that no reader takes it for one."""
     path = state_file(folder, step)
-    return path.with_name(f".{path.name}")
+    return path.with_name(f".{_PROCESS}-{path.name}")
 
 
 def _segments(folder: Path, start: int, stop: int) -> list[tuple[Path, int, int]]:

@@ -13,6 +13,7 @@ from savo_bench.algos.noise import ExplorationNoise
 from savo_bench.algos.replay import Replay
 from savo_bench.bench.training import checkpoint
 from savo_bench.bench.training.seed import SeedRun
+from savo_bench.results import lock
 from savo_bench.results.files import truncate
 
 
@@ -50,7 +51,7 @@ class Saver:
             RuntimeError: the environment cannot be resumed, see `SeedRun.load_state`.
         """
         run = self.runs[index]
-        before = run.folder.read_status() if run.folder.status_json.exists() else None
+        before = run.folder.read_status()
         run.attempt = before.get("attempt", 0) + 1 if before else 1
         run.folder.checkpoint.mkdir(exist_ok=True)
         checkpoint.discard_after(run.folder.checkpoint, step)
@@ -91,8 +92,14 @@ class Saver:
         """Write a checkpoint of every seed that has not failed; `evaluated` and metrics (S,) are the loop's part.
 
         First all logs and states are written and only then made to count, so that a pack stays together.
+
+        Raises:
+            LostLock: another process has taken a seed over.
+            OSError: they cannot be written.
         """
         active = [(index, run) for index, run in enumerate(self.runs) if run.failure is None]
+        for _, run in active:
+            lock.check(run.folder.lock)
         oldest = max(0, self.replay.added - self.replay.capacity)
         start = max(self.logged, oldest)
         for index, run in active:

@@ -14,6 +14,7 @@ from savo_bench.algos.agent import Agent
 from savo_bench.bench import memory
 from savo_bench.bench.cells import Pack
 from savo_bench.bench.training.seed import SeedRun
+from savo_bench.results import lock
 
 HEARTBEAT = 2.0  # seconds between two writes of status.json; ours: fresh enough to watch, cheap enough to forget
 
@@ -43,7 +44,13 @@ class StatusWriter:
                 self.write(run, "running", step)
 
     def write(self, run: SeedRun, state: Literal["running", "done", "failed"], step: int) -> None:
-        """Write one seed's status.json."""
+        """Write one seed's status.json.
+
+        Raises:
+            LostLock: another process has taken the seed over.
+            OSError: it cannot be written.
+        """
+        lock.check(run.folder.lock)
         run.folder.write_status(
             {
                 "state": state,

@@ -80,8 +80,8 @@ def _notes_on_runs(found: Findings) -> list[str]:
     if len(found.warnings):
         cells = found.warnings[["environment", "variant"]].drop_duplicates()
         notes.append(f"**Signs of trouble** in {count(len(cells), 'cell')}; see [warnings](#warnings-of-the-method).")
-    if found.runs.problems:
-        notes.append(f"**Damaged or foreign files:** {len(found.runs.problems)}; see [the list](#files-with-problems).")
+    if found.problems:
+        notes.append(f"**Damaged or foreign files:** {len(found.problems)}; see [the list](#files-with-problems).")
     return notes
 
 

@@ -20,5 +20,5 @@ def unfinished(found: Findings) -> Section:
 
 def problems(found: Findings) -> Section | None:
     """A line per file that is damaged or out of place; None if there is none."""
-    lines = [code(problem) for problem in found.runs.problems]
+    lines = [code(problem) for problem in found.problems]
     return Section("Files with problems", [Bullets(lines)]) if lines else None

@@ -58,7 +58,8 @@ class Slurm(Launcher):
             Stopped: a signal came, and the tasks are no longer followed.
             UserError: SLURM refuses, or cannot say what it has already; nothing can be written.
         """
-        check_writable(grid.root)
+        if note := check_writable(grid.root):
+            show.line(console, note, "yellow")
         queue = grid.queues[NAME]
         assert isinstance(queue, SlurmQueue)
         with Stop() as stop:

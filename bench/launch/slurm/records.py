@@ -9,7 +9,6 @@ job has. So even if the process dies between the two, nothing unknown is in the 
 """
 
 import contextlib
-import os
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +18,7 @@ from typing import NamedTuple
 
 from savo_bench.bench.cells import Pack
 from savo_bench.bench.errors import UserError
-from savo_bench.results.files import CorruptFile, read_json, write_json
+from savo_bench.results.files import CorruptFile, folders_in, read_json, write_json
 from savo_bench.results.format import SeedFolder, launcher_folder
 from savo_bench.results.lock import acquire
 
@@ -78,16 +77,20 @@ def submissions(root: Path) -> list[Submission]:
     """Everything that was submitted for a name, oldest first.
 
     Raises:
-        UserError: a record is unreadable, so that nobody can say which seeds a job has.
+        UserError: a record is damaged, so that nobody can say which seeds a job has.
+        OSError: it, or the folder of all, cannot be read.
     """
     found = []
-    for path in launcher_folder(root, NAME).glob("*/submission.json"):
+    for folder in folders_in(launcher_folder(root, NAME)):
+        path = folder / "submission.json"
         try:
             known = read_json(path)
             tasks = tuple(
                 Planned(task["environment"], task["variant"], tuple(task["seeds"])) for task in known["tasks"]
             )
             found.append((known["submitted"], Submission(path.parent, known["name"], known["job"], tasks)))
+        except FileNotFoundError:  # another process has made the folder just now
+            continue
         except (CorruptFile, KeyError, TypeError) as error:
             raise UserError(f"{path}: unreadable ({error}); once its job has ended, delete {path.parent}") from None
     return [submission for _, submission in sorted(found, key=lambda pair: pair[0])]
@@ -103,4 +106,4 @@ def submitting(root: Path, waiting: Callable[[], None]) -> Iterator[None]:
     try:
         yield
     finally:
-        os.close(lock)
+        lock.release()
