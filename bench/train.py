@@ -14,7 +14,7 @@ from savo_bench.bench.training import checkpoint
 from savo_bench.bench.training.loop import Training
 from savo_bench.bench.training.signals import Interrupted, stop_on_signal
 from savo_bench.results.files import CorruptFile, reaches, said
-from savo_bench.results.format import SeedFolder, state_steps
+from savo_bench.results.format import SeedFolder, Status, state_steps
 from savo_bench.results.lock import acquire
 from savo_bench.results.state import state_of
 
@@ -70,7 +70,7 @@ def _leave(pack: Pack, seed: int, error: OSError) -> None:
     """Record that a seed cannot be resumed now, and keep all that it has."""
     folder = SeedFolder(pack.folder(seed))
     reason = f"its checkpoint cannot be read, {said(error)}; the same command tries again"
-    status = folder.read_status() or {"step": 0, "steps": pack.cell.budget.steps}
+    status: Status = folder.read_status() or {"state": "failed", "step": 0, "steps": pack.cell.budget.steps}
     folder.write_status({**status, "state": "failed", "reason": reason}, durable=True)
 
 

@@ -28,7 +28,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from savo_bench.results.files import naming, read_bytes, write_json
+from savo_bench.results.files import names_in, naming, read_bytes, write_json
 
 STALE_AFTER = 120.0  # seconds without a heartbeat, where one comes every few; leaves room for slow network disks
 _BEAT = 10.0  # ours: seconds between two heartbeats of an owner file
@@ -215,12 +215,8 @@ def _newest(path: Path) -> tuple[int, bool] | None:
     Raises:
         OSError: the folder cannot be read.
     """
-    try:
-        names = os.listdir(_owners_folder(path))
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    found = [(int(match[1]), match[2] is not None) for name in names if (match := _OWNER.fullmatch(name))]
-    return max(found, default=None)
+    matches = [_OWNER.fullmatch(file.name) for file in names_in(_owners_folder(path))]
+    return max(((int(match[1]), match[2] is not None) for match in matches if match), default=None)
 
 
 def _owned(path: Path) -> bool | None:
@@ -240,9 +236,7 @@ def _owned(path: Path) -> bool | None:
     if owner.get("place") is not None and owner["place"] == _place():
         return _lives_here(owner)
     try:
-        heartbeat = owner.get(
-            "heartbeat", file.stat().st_mtime
-        )  # the file of an owner that is just writing it is empty
+        heartbeat = owner.get("heartbeat", file.stat().st_mtime)  # an owner that begins has written nothing yet
     except FileNotFoundError:  # just released
         return False
     return abs(time.time() - heartbeat) <= STALE_AFTER

@@ -133,7 +133,7 @@ def gaps(rows: "pd.DataFrame", budget: Mapping[str, Any]) -> str | None:
     """
     if not len(rows):
         return None
-    there = dict(rows["step"].value_counts(sort=False).items())
+    there = Counter(rows["step"].tolist())
     last, every, episodes = max(there), max(1, budget["eval_every"]), budget["eval_episodes"]
     due = {*range(every, last, every), last if last == budget["steps"] else last - last % every}
     if lacking := sorted(due - there.keys()):

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from savo_bench.results.files import CorruptFile, names_in, naming, read_bytes, reaches, replacing
+from savo_bench.results.files import CorruptFile, names_in, naming, reaches, read_bytes, replacing
 from savo_bench.results.format import replay_file, replay_files, state_file, state_steps
 
 SEGMENT = 100_000  # ours: records per segment; some 10 MB, so that what the buffer no longer holds can be deleted
