@@ -137,7 +137,7 @@ class Board:
         self._quit = threading.Event()
         self._thread: threading.Thread | None = None
         self._live: Live | None = None
-        if console.is_terminal and not console.is_dumb_terminal:
+        if console.is_interactive:
             self._live = Live(console=console, auto_refresh=False, transient=True)
 
     def __enter__(self) -> Self:
