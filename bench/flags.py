@@ -78,8 +78,10 @@ def option(annotation: Any, text: str, *, name: str | None = None, panel: str | 
     """
     names = [] if name is None else [name]
     wanted = _bare(annotation)
-    if wanted is bool or typing.get_origin(wanted) is list:
+    if wanted is bool:
         return typer.Option(*names, help=text, rich_help_panel=panel)
+    if typing.get_origin(wanted) is list:
+        return typer.Option(*names, help=text, rich_help_panel=panel, metavar="TEXT")
     metavar = {int: "INTEGER", float: "FLOAT", Path: "PATH"}.get(wanted, "TEXT")
     return typer.Option(*names, help=text, rich_help_panel=panel, metavar=metavar, parser=_parser(wanted))
 

@@ -137,6 +137,7 @@ def _read(
     path: Path, launchers: Mapping[str, type]
 ) -> tuple[dict[str, Any], dict[str, dict[str, Any]], tuple[Setting, ...]]:
     """A TOML file: the general options, those of every launcher, and the settings."""
+    content = ""
     try:
         content = path.read_text(encoding="utf-8-sig")  # Windows' editors begin a file with a byte order mark
         document = tomllib.loads(content)

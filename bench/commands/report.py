@@ -5,10 +5,11 @@ from pathlib import Path
 from rich.console import Console
 
 from savo_bench.bench import show
-from savo_bench.bench.errors import UserError
+from savo_bench.bench.errors import MACHINE, UserError, reason
 from savo_bench.bench.grammar import choose
+from savo_bench.results.frame import MixedRuns
 from savo_bench.results.page import plain
-from savo_bench.results.report import CURVES, SUMMARIES, write_report
+from savo_bench.results.report import CURVES, SUMMARIES, CannotWrite, NoRuns, write_report
 from savo_bench.results.tables import NAMES
 
 
@@ -21,9 +22,9 @@ def print_report(root: Path, out: Path, console: Console, *, summary: str, curve
     summary, curves = choose(summary, SUMMARIES, "--summary:"), choose(curves, CURVES, "--curves:")
     try:
         report = write_report(root, out, summary=summary, statistic=curves, per_seed=per_seed)
-    except OSError as error:
-        raise UserError(f"--out: cannot write to {error.filename or out}: {error.strerror}") from None
-    except ValueError as error:
+    except CannotWrite as error:
+        raise UserError(f"--out: cannot write to {error.filename}: {reason(error)}", exit_code=MACHINE) from None
+    except (NoRuns, MixedRuns) as error:
         raise UserError(str(error)) from None
     scores = report.score_text
     scores = scores[[name for name in map(str, scores) if "return" not in name or name.startswith(NAMES[summary])]]

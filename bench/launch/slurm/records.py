@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from savo_bench.bench.cells import Pack
-from savo_bench.bench.errors import UserError
+from savo_bench.bench.errors import MACHINE, UserError
 from savo_bench.results.files import CorruptFile, read_json, write_json
 from savo_bench.results.format import SeedFolder, launcher_folder
 from savo_bench.results.lock import acquire
@@ -89,7 +89,9 @@ def submissions(root: Path) -> list[Submission]:
             )
             found.append((known["submitted"], Submission(path.parent, known["name"], known["job"], tasks)))
         except (CorruptFile, KeyError, TypeError) as error:
-            raise UserError(f"{path}: unreadable ({error}); once its job has ended, delete {path.parent}") from None
+            raise UserError(
+                f"{path}: unreadable ({error}); once its job has ended, delete {path.parent}", exit_code=MACHINE
+            ) from None
     return [submission for _, submission in sorted(found, key=lambda pair: pair[0])]
 
 
