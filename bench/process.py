@@ -75,6 +75,9 @@ class Output(io.TextIOBase):
             except (OSError, ValueError) as error:
                 self._lost(error)
 
+    def close(self) -> None:
+        """Do nothing: the stream is the process's own, and Python closes what it drops."""
+
     def _lost(self, error: Exception) -> None:
         """Say once that output is dropped. A reader that left, as in `bench list | head`, knows it."""
         unread = isinstance(error, OSError) and error.errno in (errno.EPIPE, errno.ESHUTDOWN)

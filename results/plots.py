@@ -97,9 +97,9 @@ _RC: dict[str, Any] = {
 _STYLE: list[Any] = ["default", _RC]  # whatever a file of the user says
 
 
-def _canvas(size: tuple[float, float], layout: Literal["constrained"]) -> Figure:
+def _canvas(size: tuple[float, float]) -> Figure:
     """An empty figure of a size in inches that no window can show, whatever backend is chosen."""
-    figure = Figure(size, layout=layout)
+    figure = Figure(size, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
@@ -262,7 +262,7 @@ def curve_figure(
     labels, across, legend = _legend_size(WIDTH * columns, names)
     height = HEIGHT * rows + legend
     with matplotlib.style.context(_STYLE):
-        figure = _canvas((WIDTH * columns, height), layout="constrained")
+        figure = _canvas((WIDTH * columns, height))
         grid = list(figure.subplots(rows, columns, squeeze=False).flat)
         for axes, environment in zip(grid, environments, strict=False):
             here = curves[curves["environment"] == environment]
@@ -289,7 +289,7 @@ def aggregate_figure(aggregates: pd.DataFrame, style: Mapping[str, LineStyle], n
     labels = [_broken(names[variant], _NAME) for variant in variants]
     row = max(0.24, *(_LINE * (1 + label.count("\n")) for label in labels))
     with matplotlib.style.context(_STYLE):
-        figure = _canvas((2 * WIDTH, 0.75 + row * len(variants)), layout="constrained")
+        figure = _canvas((2 * WIDTH, 0.75 + row * len(variants)))
         grid = figure.subplots(1, len(panels), sharey=True)
         for axes, (name, title) in zip(grid, panels.items(), strict=True):
             palette = {variant: (style[variant].colour, _alpha(variant in _faded(names))) for variant in variants}
@@ -357,7 +357,7 @@ def _panel(
     """One panel with a line and a band for each variant, and a legend below."""
     labels, across, legend = _legend_size(WIDTH, {variant: names[variant] for variant in table["variant"]})
     with matplotlib.style.context(_STYLE):
-        figure = _canvas((WIDTH, HEIGHT + legend), layout="constrained")
+        figure = _canvas((WIDTH, HEIGHT + legend))
         axes = figure.subplots()
         lines(axes, table, x, y, ("low", "high"), style, _faded(names))
         _draw_legend(figure, style, labels, across)
@@ -390,7 +390,7 @@ def improvement_figure(improvements: pd.DataFrame) -> Figure:
     side = 0.62 * len(variants)
     margin = 0.25 + _LETTER * max(len(line) for label in labels for line in label.split("\n"))
     with matplotlib.style.context([*_STYLE, {"axes.grid": False}]):
-        figure = _canvas((side + margin + 0.2, side + (1.0 if broken else 0.75) * margin + 0.2), layout="constrained")
+        figure = _canvas((side + margin + 0.2, side + (1.0 if broken else 0.75) * margin + 0.2))
         axes = figure.subplots()
         axes.set_facecolor(_EMPTY)  # shows where two variants have no task in common
         sns.heatmap(

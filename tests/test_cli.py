@@ -353,7 +353,7 @@ def test_the_example_of_a_workflow_uses_commands_that_are_there(bench):
 
 
 def test_the_command_line_needs_no_torch_until_it_trains(run_python):
-    code = "import sys; from savo_bench.bench import cli, ledger, show; assert 'torch' not in sys.modules"
+    code = "import sys; from savo_bench.bench import cli, show, verbs; assert 'torch' not in sys.modules"
     assert run_python(code).returncode == 0
 
 
