@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from savo_bench.bench.errors import UserError
+from savo_bench.bench.errors import MACHINE, UserError
 from savo_bench.results.files import beside
 
 Picture = NDArray[np.uint8]  # (height, width, 3)
@@ -36,7 +36,7 @@ def check(path: Path) -> None:
         raise UserError(f"--out {path}: must end in .gif or .mp4")
     if path.suffix == ".mp4" and not importlib.util.find_spec(ENCODER):
         line = "pip install imageio-ffmpeg, or name a .gif"
-        raise UserError(f"--out {path}: MP4 needs the package imageio-ffmpeg: {line}", exit_code=1)
+        raise UserError(f"--out {path}: MP4 needs the package imageio-ffmpeg: {line}", exit_code=MACHINE)
     if not path.parent.is_dir():
         raise UserError(f"--out {path}: there is no folder {path.parent}")
     if path.is_dir():
@@ -71,9 +71,8 @@ def writing(path: Path, fps: float) -> Iterator[Callable[[Picture], None]]:
         with beside(path) as unfinished, (_gif if path.suffix == ".gif" else _mp4)(unfinished, fps) as add:
             yield add
     except OSError as error:
-        raise UserError(
-            f"--out {path}: cannot be written ({error.strerror or 'the encoder failed'})", exit_code=1
-        ) from None
+        why = error.strerror or "the encoder failed"
+        raise UserError(f"--out {path}: cannot be written ({why})", exit_code=MACHINE) from None
 
 
 @contextlib.contextmanager

@@ -55,16 +55,55 @@ def parameters(
     for name, flag in flags(options).items():
         switch = hints[name] is bool
         kind = hints[name] if switch else (list[str] if flag.repeatable else hints[name]) | types.NoneType
-        option = typer.Option(flag.name or written(name), help=texts.get(name, flag.help), rich_help_panel=panel)
+        text = texts.get(name, flag.help)
         made.append(
             inspect.Parameter(
                 name,
                 inspect.Parameter.KEYWORD_ONLY,
                 default=False if switch else None,
-                annotation=Annotated[kind, option],
+                annotation=Annotated[kind, option(kind, text, name=flag.name or written(name), panel=panel)],
             )
         )
     return made
+
+
+def option(annotation: Any, text: str, *, name: str | None = None, panel: str | None = None) -> Any:
+    """An option of the command line for Typer, which reads its value as a TOML file's is read.
+
+    Args:
+        annotation: the type of its value; bool is a switch, a list of texts may be given again and again
+        text: its help
+        name: as users write it; None: by the parameter's own name
+        panel: the heading of `--help` under which it stands
+    """
+    names = [] if name is None else [name]
+    wanted = _bare(annotation)
+    if wanted is bool:
+        return typer.Option(*names, help=text, rich_help_panel=panel)
+    if typing.get_origin(wanted) is list:
+        return typer.Option(*names, help=text, rich_help_panel=panel, metavar="TEXT")
+    metavar = {int: "INTEGER", float: "FLOAT", Path: "PATH"}.get(wanted, "TEXT")
+    return typer.Option(*names, help=text, rich_help_panel=panel, metavar=metavar, parser=_parser(wanted))
+
+
+def argument(text: str) -> Any:
+    """A word of the command line that is no option, for Typer."""
+    return typer.Argument(help=text, show_default=True, parser=_parser(str))
+
+
+def _parser(annotation: Any) -> Callable[[Any], Any]:
+    """What reads a text of the command line."""
+
+    def parse(value: Any) -> Any:
+        if not isinstance(value, str):  # a default
+            return value
+        try:
+            return _convert(value, annotation)
+        except ValueError as error:
+            shown = f"{value!r} " if value.strip() else ""
+            raise typer.BadParameter(f"{shown}{error}") from None
+
+    return parse
 
 
 def written(name: str) -> str:
@@ -82,6 +121,7 @@ def from_command_line(options: type, given: Mapping[str, Any]) -> dict[str, Any]
     for name, flag in flags(options).items():
         if name in given:
             try:
+                _refuse_blank(given[name])
                 found[name] = flag.read(given[name]) if flag.read else given[name]
             except ValueError as error:
                 raise UserError(f"{flag.name or written(name)} {error}") from None
@@ -112,6 +152,7 @@ def from_table(
             near = grammar.nearest(name, [*known, *tables])
             raise UserError(f"{where}key {prefix + key!r} is unknown: {near}")
         try:
+            _refuse_blank(value)
             read = known[name].read
             found[name] = read(value) if read else _convert(value, hints[name])
         except ValueError as error:
@@ -120,4 +161,26 @@ def from_table(
 
 
 def _convert(value: Any, annotation: Any) -> Any:
-    return Path(grammar.convert(value, str)) if annotation is Path else grammar.convert(value, annotation)
+    """A text or a TOML value as the type of a field.
+
+    Raises:
+        ValueError: it is empty, or cannot be one.
+    """
+    _refuse_blank(value)
+    if _bare(annotation) is Path:
+        return grammar.path(grammar.convert(value, str))
+    return grammar.convert(value, annotation)
+
+
+def _refuse_blank(value: Any) -> None:
+    """Refuse a text without a letter, which a script writes that forgot to set a variable."""
+    for each in value if isinstance(value, list) else [value]:
+        if isinstance(each, str) and not each.strip():
+            raise ValueError("must not be empty")
+
+
+def _bare(annotation: Any) -> Any:
+    """`X` for `X | None`."""
+    others = [each for each in typing.get_args(annotation) if each is not types.NoneType]
+    union = typing.get_origin(annotation) in (typing.Union, types.UnionType)
+    return others[0] if union and len(others) == 1 else annotation

@@ -3,6 +3,7 @@
     savo,td3:target_noise=0                two variants
     savo:extra_actors=5,target_noise=0     one variant with two fields: `field=value` continues the variant before it
     savo:extra_actors=1,3,5                three variants: a bare value is another variant with the last field changed
+    savo:summariser=lstm,transformer       two variants: so is a word that the field takes and that is no name
     restricted-hopper:balls=99,990         the same for environments and their keywords
     10 | 3-7 | 0,4 | 0,4-6                 seeds 0 to 9, 3 to 7, 0 and 4, 0 and 4 to 6
 
@@ -12,11 +13,13 @@ Nothing here knows an algorithm or an environment.
 import difflib
 import inspect
 import math
+import os
 import re
 import types
 import typing
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, Union
 
 from savo_bench.bench.errors import UserError
@@ -36,8 +39,8 @@ class Item:
     fields: dict[str, str]
 
 
-def items(text: str, option: str) -> list[Item]:
-    """Split the value of `--algos` or `--envs`.
+def items(text: str, option: str, takes: Callable[[Item, str], bool] = lambda *_: False) -> list[Item]:
+    """Split the value of `--algos` or `--envs`. `takes` says whether a word is a value of an item's last field.
 
     Raises:
         UserError: a part is empty, belongs to nothing, or gives a field twice.
@@ -56,7 +59,7 @@ def items(text: str, option: str) -> list[Item]:
             if not found:
                 raise UserError(f"{option} {part}: a field needs a name before it, as name:{part}")
             _add_field(found[-1], part, option, part)
-        elif _VALUE.fullmatch(part) and found and found[-1].fields:
+        elif found and found[-1].fields and (_VALUE.fullmatch(part) or takes(found[-1], part)):
             last = list(found[-1].fields)[-1]
             found.append(Item(found[-1].name, {**found[-1].fields, last: part}))
         else:
@@ -112,6 +115,24 @@ def name(text: str) -> str:
     return text
 
 
+def path(text: str) -> Path:
+    """A path, with ~ for a home folder and $NAME for an environment variable.
+
+    Raises:
+        ValueError: there is no such home folder or variable.
+    """
+    for match in re.finditer(r"\$(?:([A-Za-z_]\w*)|\{(\w+)\})", text):
+        variable = match[1] or match[2]
+        if variable not in os.environ and not Path(text).exists():
+            raise ValueError(f"holds ${variable}, an environment variable that is not set")
+    if "\0" in text:
+        raise ValueError("must not hold a NUL character")
+    try:
+        return Path(os.path.expandvars(text)).expanduser()
+    except RuntimeError:
+        raise ValueError("begins with the home folder of somebody who has none here") from None
+
+
 def setting(text: str) -> tuple[str, str]:
     """Split the value of `--set`.
 
@@ -127,10 +148,14 @@ def setting(text: str) -> tuple[str, str]:
 def nearest(word: str, choices: Iterable[str]) -> str:
     """The valid choices nearest to a word, or all where none is near, as the end of a message."""
     every = sorted(set(choices))
-    near = difflib.get_close_matches(word.lower(), every, n=3, cutoff=0.6)
-    if near:
+    if near := alike(word, every):
         return f"did you mean {' or '.join(near)}?"
     return f"choose from {', '.join(every)}" if every else "there is none"
+
+
+def alike(word: str, choices: Iterable[str]) -> list[str]:
+    """The choices that a word may be a slip of, nearest first."""
+    return difflib.get_close_matches(word.lower(), sorted(set(choices)), n=3, cutoff=0.6)
 
 
 def choose(word: str, choices: Iterable[str], what: str) -> str:
@@ -208,7 +233,7 @@ def _float(value: Any, demand: str = "must be a number") -> float:
     except (ValueError, OverflowError):
         raise ValueError(demand) from None
     if not math.isfinite(number):
-        raise ValueError(f"{demand}, not infinite")
+        raise ValueError(f"{demand}, not {'nan' if math.isnan(number) else 'infinite'}")
     return number
 
 

@@ -1,5 +1,6 @@
 """What a `bench run` was asked for: the command line over a TOML file over the defaults."""
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from savo_bench.bench import flags, grammar, profiles
-from savo_bench.bench.errors import UserError
+from savo_bench.bench.errors import MACHINE, UserError, reason
 from savo_bench.bench.flags import Flag
 from savo_bench.bench.grammar import choose
 
@@ -25,7 +26,8 @@ def _seeds(value: Any) -> str:
     """Seeds as text or a TOML value. [4] is seed 4, where 4 are seeds 0 to 3."""
     if isinstance(value, list):
         return ",".join(f"{number}-{number}" for number in (grammar.convert(item, int) for item in value))
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else grammar.convert(value, str)
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return str(grammar.convert(value, int)) if number else grammar.convert(value, str)
 
 
 def _settings(value: list[str]) -> tuple[Setting, ...]:
@@ -135,12 +137,18 @@ def _read(
     path: Path, launchers: Mapping[str, type]
 ) -> tuple[dict[str, Any], dict[str, dict[str, Any]], tuple[Setting, ...]]:
     """A TOML file: the general options, those of every launcher, and the settings."""
+    content = ""
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = path.read_text(encoding="utf-8-sig")  # Windows' editors begin a file with a byte order mark
+        document = tomllib.loads(content)
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+        raise UserError(f"--config {path}: cannot be read: {reason(error)}") from None
     except OSError as error:
-        raise UserError(f"--config {path}: cannot be read: {error.strerror}") from None
-    except ValueError as error:  # bad TOML, bad UTF-8
-        raise UserError(f"--config {path}: not a TOML file: {error}") from None
+        raise UserError(f"--config {path}: cannot be read: {reason(error)}", exit_code=MACHINE) from None
+    except UnicodeDecodeError:
+        raise UserError(f"--config {path}: not a TOML file: save it as UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"--config {path}: not a TOML file: {error}{_in_quotes(content, str(error))}") from None
     where = f"--config {path}: "
     settings = _table(document, "set", where)
     own = {
@@ -148,7 +156,15 @@ def _read(
         for launcher, options in launchers.items()
     }
     tables = ("set", *(name for name, options in launchers.items() if flags.flags(options)))
-    return flags.from_table(Options, document, where, tables=tables), own, tuple(_flatten(settings))
+    return flags.from_table(Options, document, where, tables=tables), own, tuple(_flatten(settings, where))
+
+
+def _in_quotes(content: str, error: str) -> str:
+    """What mends a line of a TOML file that has a text without quotes, as time = 24:00:00; empty for another fault."""
+    number = re.search(r"at line (\d+)", error)
+    line = content.splitlines()[int(number[1]) - 1] if number else ""
+    match = re.fullmatch(r"\s*([\w.-]+)\s*=\s*([^\s\"'\[\]{}#=]+)\s*(?:#.*)?", line)
+    return f'; write {match[1]} = "{match[2]}", with quotes' if match else ""
 
 
 def _table(document: dict[str, Any], name: str, where: str) -> dict[str, Any]:
@@ -159,9 +175,11 @@ def _table(document: dict[str, Any], name: str, where: str) -> dict[str, Any]:
     return table
 
 
-def _flatten(table: Mapping[str, Any], prefix: str = "") -> list[Setting]:
+def _flatten(table: Mapping[str, Any], where: str, prefix: str = "") -> list[Setting]:
     """[set] with its tables [set.savo] and [set.env] as ("savo.extra_actors", 5)."""
     flat: list[Setting] = []
     for key, value in table.items():
-        flat += _flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else [(prefix + key, value)]
+        if isinstance(value, str) and not value.strip():
+            raise UserError(f"{where}set.{prefix}{key} = {value!r}: must not be empty")
+        flat += _flatten(value, where, f"{prefix}{key}.") if isinstance(value, dict) else [(prefix + key, value)]
     return flat

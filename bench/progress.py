@@ -3,18 +3,20 @@
 All numbers come from the seeds' status files, so every launcher shows the same.
 """
 
+import functools
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from savo_bench.bench import show
+from savo_bench.bench import process, show
 from savo_bench.bench.cells import Pack, seed_folder
 from savo_bench.results.files import CorruptFile
 from savo_bench.results.format import SeedFolder, Status
@@ -100,6 +102,23 @@ def _key(queued: Pack) -> Key:
     return queued.cell.env_label, queued.cell.variant, queued.seeds
 
 
+def _harmless(method: Callable[..., Any]) -> Callable[..., Any]:
+    """A method of the board whose own errors do not reach the training; the first is said on standard error."""
+
+    @functools.wraps(method)
+    def guarded(board: "Board", *given: Any, **named: Any) -> Any:
+        try:
+            return method(board, *given, **named)
+        except Exception as error:
+            if not board.faulty:
+                board.faulty = True
+                what = " ".join(f"{type(error).__name__}: {error}".split())
+                print(f"note: the progress cannot be shown ({what}); training continues", file=sys.stderr, flush=True)
+        return None
+
+    return guarded
+
+
 class Board:
     """The progress of a grid. Launchers call `started` and `ended`; as a context manager it shows itself.
 
@@ -136,26 +155,38 @@ class Board:
         self._lock = threading.Lock()
         self._quit = threading.Event()
         self._thread: threading.Thread | None = None
+        self.faulty = False  # whether an error of the display was told
         self._live: Live | None = None
-        if console.is_terminal and not console.is_dumb_terminal:
+        if console.is_interactive:
             self._live = Live(console=console, auto_refresh=False, transient=True)
 
     def __enter__(self) -> Self:
         """Start showing."""
-        if self._live:
-            self._live.start()
+        process.Output.working = "training continues"
+        self._show()
+        return self
+
+    @_harmless
+    def _show(self) -> None:
         self._thread = threading.Thread(target=self._watch, name="progress", daemon=True)
         self._thread.start()
-        return self
+        if self._live:
+            self._live.start()
 
     def __exit__(self, *_: object) -> None:
         """Take the live table away; lines stay."""
         self._quit.set()
         if self._thread:
             self._thread.join()
+        self._hide()
+        process.Output.working = ""
+
+    @_harmless
+    def _hide(self) -> None:
         if self._live:
             self._live.stop()
 
+    @_harmless
     def started(self, queued: Pack, pack: Pack, since: float | None = None) -> None:
         """A worker started a queued pack; `pack` holds the seeds of it that still need training.
 
@@ -170,11 +201,13 @@ class Board:
         if not self._live:
             self._line(f"started {_name(pack)}")
 
+    @_harmless
     def dropped(self, queued: Pack) -> None:
         """A queued pack needs no training any more."""
         with self._lock:
             self._queue.pop(_key(queued), None)
 
+    @_harmless
     def ended(self, queued: Pack, problem: str | None = None) -> None:
         """A worker ended its work on a queued pack; `problem` says why it ended too early."""
         with self._lock:
@@ -194,6 +227,7 @@ class Board:
         style = "red" if failed or problem else "green"
         self._line(f"ended {_name(running.pack)} after {took}: {', '.join(parts)}{outcome}", style)
 
+    @_harmless
     def note(self, text: str, style: str = "") -> None:
         """Print a line above the table."""
         self._line(text, style)
@@ -205,6 +239,7 @@ class Board:
         while not self._quit.wait(REFRESH):
             self.refresh()
 
+    @_harmless
     def refresh(self) -> None:
         """Read the status files and show what they say."""
         with self._lock:

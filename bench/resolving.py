@@ -52,7 +52,7 @@ def _variants(options: Options) -> list[Variant]:
     if not options.algos:
         raise UserError(f"--algos: say what to train, for instance --algos {','.join(algos.names()[:2])}")
     variants = []
-    for item in grammar.items(options.algos, "--algos"):
+    for item in grammar.items(options.algos, "--algos", _algorithm_takes):
         entry = algos.get(grammar.choose(item.name, algos.names(), "algorithm"))
         known = field_types(entry.config)
         for key, value in item.fields.items():
@@ -60,6 +60,32 @@ def _variants(options: Options) -> list[Variant]:
         layers = [_for_algorithm(source, entry.name, known) for source in (options.file_settings, options.settings)]
         variants.append((entry, {**layers[0], **layers[1], **item.fields}))
     return variants
+
+
+def _algorithm_takes(item: grammar.Item, word: str) -> bool:
+    """Whether a word among the algorithms is a value of the last field of the one before it."""
+    names = algos.names()
+    return item.name in names and _takes(word, names, field_types(algos.get(item.name).config), item)
+
+
+def _environment_takes(item: grammar.Item, word: str) -> bool:
+    """Whether a word among the environments is a value of the last keyword of the one before it."""
+    names = ["all", *envs.tags(), *envs.names()]
+    members = _members(item.name) if item.name in names else []
+    types = {key: grammar.parameter_type(value) for each in members for key, value in each.keywords.items()}
+    return _takes(word, names, types, item)
+
+
+def _takes(word: str, names: Sequence[str], types: Mapping[str, object], item: grammar.Item) -> bool:
+    """Whether a word is a value of an item's last field, and no name nor, where every text is a value, like one."""
+    annotation = types.get(list(item.fields)[-1])
+    if annotation is None or word in names or (annotation is str and grammar.alike(word, names)):
+        return False
+    try:
+        grammar.convert(word, annotation)
+    except ValueError:
+        return False
+    return True
 
 
 def _for_algorithm(settings: Iterable[Setting], name: str, known: Iterable[str]) -> dict[str, object]:
@@ -80,7 +106,7 @@ def _tasks(options: Options) -> tuple[list[Task], list[str]]:
     choices = ["all", *envs.tags(), *envs.names()]
     tasks: list[Task] = []
     left_out: list[str] = []
-    for item in grammar.items(options.envs, "--envs"):
+    for item in grammar.items(options.envs, "--envs", _environment_takes):
         grammar.choose(item.name, choices, "environment or tag")
         for environment in _members(item.name):
             for key, value in item.fields.items():

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from savo_bench.bench import grammar
-from savo_bench.bench.errors import UserError
+from savo_bench.bench.errors import MACHINE, UserError
 from savo_bench.results import format as fmt
 from savo_bench.results.attempts import attempts_of, code_of
 from savo_bench.results.files import CorruptFile, folders_in, naming, said
@@ -27,7 +27,7 @@ def reading() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UserError(f"cannot read {said(error)}") from None
+        raise UserError(f"cannot read {said(error)}", exit_code=MACHINE) from None
 
 
 def find(runs: Path, name: str) -> Path:

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -26,26 +27,52 @@ STYLES: dict[State, str] = {
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A console for standard output or standard error, as wide as the terminal; WIDE columns for a file or a pipe."""
+    """A console for standard output or standard error, as wide as the terminal; WIDE columns for a file or a pipe.
+
+    Nothing that it prints is read as markup or as the name of an emoji, and only a terminal gets a live display,
+    whatever FORCE_COLOR says.
+    """
     stream = sys.stderr if stderr else sys.stdout
-    width = None if stream.isatty() or "COLUMNS" in os.environ else WIDE
-    return Console(stderr=stderr, width=width, highlight=False)
+    terminal = stream is not None and stream.isatty()
+    width = None if terminal or "COLUMNS" in os.environ else WIDE
+    interactive = None if terminal else False
+    return Console(file=stream, width=width, force_interactive=interactive, markup=False, emoji=False, highlight=False)
+
+
+def printable(text: str) -> str:
+    """A text with what is no letter replaced, so that no name and no message steers the terminal."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
 def line(to: Console, text: str, style: str = "") -> None:
-    """Print a text as one line, without markup. Only the terminal may break it."""
-    to.print(text, style=style or None, markup=False, highlight=False, soft_wrap=True)
+    """Print a text as one line. Only the terminal may break it."""
+    to.print(Text(printable(text), style=style), soft_wrap=True)
+
+
+def paragraph(to: Console, text: str) -> None:
+    """Print a text, broken between words where the console ends."""
+    to.print(Text(printable(text)))
+
+
+class PlainTable(Table):
+    """A table whose cells are what they are, without markup."""
+
+    def add_row(self, *cells: Any, **given: Any) -> None:
+        """Add a row of texts."""
+        plain = [Text(printable(cell)) if isinstance(cell, str) else cell for cell in cells]
+        super().add_row(*plain, **given)
 
 
 def table(*columns: str, numbers: Iterable[str] = (), title: str | None = None) -> Table:
     """An empty table with these columns. Those in `numbers` are right-aligned, and their cells stay on one line."""
-    made = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
+    heading = None if title is None else Text(printable(title), style="bold")
+    made = PlainTable(box=box.SIMPLE_HEAD, title=heading, title_justify="left", pad_edge=False)
     right = set(numbers)
     for column in columns:
         if column in right:
-            made.add_column(column, justify="right", no_wrap=True)
+            made.add_column(Text(printable(column)), justify="right", no_wrap=True)
         else:
-            made.add_column(column, overflow="fold")
+            made.add_column(Text(printable(column)), overflow="fold")
     return made
 
 

@@ -11,6 +11,7 @@ import sys
 import traceback
 from typing import TYPE_CHECKING, NoReturn
 
+from savo_bench.bench import process
 from savo_bench.bench.errors import UserError
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def _nothing_to_save(*_: object) -> NoReturn:
 
 def main() -> int:
     """Read a pack and train it; returns the exit code."""
+    process.settle()
     for number in STOPS:
         signal.signal(number, _nothing_to_save)  # until the training installs its own handlers, which save first
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)  # the launcher blocked them until there was a handler

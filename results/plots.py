@@ -14,11 +14,15 @@ import zlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from savo_bench.results import figure_settings  # noqa: F401  # before matplotlib, which reads settings as it loads
+
+# isort: split
 import matplotlib.style
 import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -88,7 +92,16 @@ _RC: dict[str, Any] = {
     "savefig.dpi": 300,
     "svg.hashsalt": "savo-bench",  # otherwise the ids in an SVG file are random
     "svg.fonttype": "path",
+    "text.parse_math": False,  # a name with two $ is no formula
 }
+_STYLE: list[Any] = ["default", _RC]  # whatever a file of the user says
+
+
+def _canvas(size: tuple[float, float]) -> Figure:
+    """An empty figure of a size in inches that no window can show, whatever backend is chosen."""
+    figure = Figure(size, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
 
 
 def styles(variants: Iterable[str]) -> dict[str, LineStyle]:
@@ -119,7 +132,7 @@ def rendered(name: str, alt: str, figure: Figure) -> page.Figure:
     contents = []
     for kind, metadata in (("svg", {"Date": None}), ("png", {"Software": None})):
         content = io.BytesIO()
-        with matplotlib.style.context(["default", _RC]):
+        with matplotlib.style.context(_STYLE):
             figure.savefig(content, format=kind, metadata=metadata)
         contents.append(content.getvalue())
     return page.Figure(name, alt, contents[0].decode(), contents[1])
@@ -248,8 +261,8 @@ def curve_figure(
     names = {str(variant): _name_with_seeds(cells) for variant, cells in shown.groupby("variant", sort=True)}
     labels, across, legend = _legend_size(WIDTH * columns, names)
     height = HEIGHT * rows + legend
-    with matplotlib.style.context(["default", _RC]):
-        figure = Figure((WIDTH * columns, height), layout="constrained")
+    with matplotlib.style.context(_STYLE):
+        figure = _canvas((WIDTH * columns, height))
         grid = list(figure.subplots(rows, columns, squeeze=False).flat)
         for axes, environment in zip(grid, environments, strict=False):
             here = curves[curves["environment"] == environment]
@@ -275,8 +288,8 @@ def aggregate_figure(aggregates: pd.DataFrame, style: Mapping[str, LineStyle], n
     variants = list(aggregates["variant"])
     labels = [_broken(names[variant], _NAME) for variant in variants]
     row = max(0.24, *(_LINE * (1 + label.count("\n")) for label in labels))
-    with matplotlib.style.context(["default", _RC]):
-        figure = Figure((2 * WIDTH, 0.75 + row * len(variants)), layout="constrained")
+    with matplotlib.style.context(_STYLE):
+        figure = _canvas((2 * WIDTH, 0.75 + row * len(variants)))
         grid = figure.subplots(1, len(panels), sharey=True)
         for axes, (name, title) in zip(grid, panels.items(), strict=True):
             palette = {variant: (style[variant].colour, _alpha(variant in _faded(names))) for variant in variants}
@@ -343,8 +356,8 @@ def _panel(
 ) -> tuple[Figure, Axes]:
     """One panel with a line and a band for each variant, and a legend below."""
     labels, across, legend = _legend_size(WIDTH, {variant: names[variant] for variant in table["variant"]})
-    with matplotlib.style.context(["default", _RC]):
-        figure = Figure((WIDTH, HEIGHT + legend), layout="constrained")
+    with matplotlib.style.context(_STYLE):
+        figure = _canvas((WIDTH, HEIGHT + legend))
         axes = figure.subplots()
         lines(axes, table, x, y, ("low", "high"), style, _faded(names))
         _draw_legend(figure, style, labels, across)
@@ -376,8 +389,8 @@ def improvement_figure(improvements: pd.DataFrame) -> Figure:
     broken = labels != variants
     side = 0.62 * len(variants)
     margin = 0.25 + _LETTER * max(len(line) for label in labels for line in label.split("\n"))
-    with matplotlib.style.context(["default", _RC, {"axes.grid": False}]):
-        figure = Figure((side + margin + 0.2, side + (1.0 if broken else 0.75) * margin + 0.2), layout="constrained")
+    with matplotlib.style.context([*_STYLE, {"axes.grid": False}]):
+        figure = _canvas((side + margin + 0.2, side + (1.0 if broken else 0.75) * margin + 0.2))
         axes = figure.subplots()
         axes.set_facecolor(_EMPTY)  # shows where two variants have no task in common
         sns.heatmap(

@@ -182,12 +182,13 @@ def read_baseline(path: Path) -> pd.DataFrame:
 
     Raises:
         ValueError: There is none, or it is damaged; one line names the file and what is wrong.
+        OSError: It cannot be read.
     """
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
     except FileNotFoundError:
         raise ValueError(f"{path}: there is no such file; `--update {path}` writes one") from None
-    except (ValueError, OSError) as error:  # pandas' parser errors and bad UTF-8 are ValueErrors
+    except (ValueError, IsADirectoryError) as error:  # pandas' parser errors and bad UTF-8 are ValueErrors
         raise ValueError(f"{path}: not a baseline ({' '.join(str(error).split())})") from None
     missing = [name for name in COLUMNS if name not in table]
     if missing:

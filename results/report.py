@@ -22,7 +22,11 @@ from savo_bench.results.frame import Runs, load
 from savo_bench.results.page import Section
 from savo_bench.results.sections import answer, opening, scores
 
-__all__ = ["CURVES", "SUMMARIES", "CannotWrite", "Report", "write_report"]
+__all__ = ["CURVES", "SUMMARIES", "CannotWrite", "NoRuns", "Report", "write_report"]
+
+
+class NoRuns(ValueError):
+    """There is nothing to report."""
 
 
 class CannotWrite(OSError):
@@ -72,14 +76,15 @@ def write_report(
         per_seed: Whether learning curves have a thin line per seed.
 
     Raises:
-        ValueError: There are no runs, or runs that must not be pooled (`MixedRuns`).
+        NoRuns: There are no runs.
+        MixedRuns: There are runs that must not be pooled.
         CannotWrite: The folder cannot be written.
         OSError: The runs cannot be read.
     """
     root, out = Path(root), Path(out)
     runs = load(root, now)
     if len(runs.runs) == 0:
-        raise ValueError(f"{root}: holds no runs")
+        raise NoRuns(f"{root}: holds no runs")
     found = Findings(root, runs, Options(summary, statistic, per_seed))
     made = [section for make in sections.SECTIONS if (section := make(found)) is not None]
     title = root.resolve().name
@@ -90,14 +95,14 @@ def write_report(
     }
     for section in made:
         files |= _files(section)
-    try:
-        for name, content in files.items():
-            path = out / name
+    for name, content in files.items():
+        path = out / name
+        try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with replacing(path, durable=False) as file:
                 file.write(content)
-    except OSError as error:
-        raise CannotWrite(error.errno, error.strerror, error.filename) from None
+        except OSError as error:
+            raise CannotWrite(error.errno, error.strerror, error.filename or str(path)) from error
     shown = scores.text_table(found)
     paths = [out / name for name in files]
     return Report(out, runs, found.scores, shown, opening.notes(found), answer.sentences(found), paths)

@@ -99,7 +99,8 @@ class SeedState:
     @property
     def who(self) -> str:
         """Who trains it, in words."""
-        process = f"host {self.owner.get('host', '?')}, pid {self.owner.get('pid', '?')}"
+        known = {"host": self.owner.get("host"), "pid": self.owner.get("pid")}
+        process = ", ".join(f"{name} {value}" for name, value in known.items() if value) or "an unknown process"
         if self.task is None:
             return process
         return f"job {self.task}, {process}" if self.state == "running" and self.owner else f"job {self.task}"

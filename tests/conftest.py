@@ -9,11 +9,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
 
+Bench = Callable[..., tuple[int, str, str]]
 RunPython = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -77,3 +79,41 @@ def example_plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
     subprocess.run([*pip, "--target", target, source], check=True, timeout=120)
     return target
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Bench:
+    """`bench(*arguments)` runs the command in an empty folder, with a stand-in for the training."""
+    import fake_training
+
+    from savo_bench.bench import cli
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setitem(sys.modules, "savo_bench.bench.train", fake_training)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["bench", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        printed = capsys.readouterr()
+        return int(ended.value.code or 0), printed.out, printed.err
+
+    return run
+
+
+@pytest.fixture
+def real_train(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command line with the stand-in's config in the place of TD3's, so that it trains in no time."""
+    import fake_training
+
+    from savo_bench import algos
+    from savo_bench.algos.td3 import TD3, TD3Config
+
+    def agent(config: Any, *given: Any) -> TD3:
+        return TD3(TD3Config(hidden=config.hidden, batch_size=config.batch_size), *given)
+
+    entry = algos.Entry("td3", fake_training.FakeConfig, agent, "a stand-in")
+    monkeypatch.setattr(algos, "names", lambda: ["td3"])
+    monkeypatch.setattr(algos, "get", lambda _: entry)
+    monkeypatch.setattr(fake_training, "spec_of", lambda pack, seed: pack.cell.spec(seed))

@@ -1,16 +1,18 @@
 """`bench check`: compares runs with a baseline, or writes them as one."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
 from savo_bench.bench import show
-from savo_bench.bench.errors import UserError
+from savo_bench.bench.errors import MACHINE, UserError, reason
 from savo_bench.bench.run_directory import reading
 from savo_bench.results import regression
 from savo_bench.results.files import replacing
-from savo_bench.results.frame import load
+from savo_bench.results.frame import MixedRuns, Runs, load
 
 _STYLES = {
     "pass": "green",
@@ -28,24 +30,18 @@ def update(root: Path, path: Path, console: Console) -> int:
     Raises:
         UserError: seeds are not done (exit code 4), the runs cannot be read, or the file cannot be written.
     """
+    runs = _load(root)
     try:
-        with reading():
-            runs = load(root)
         table = regression.baseline_table(runs)
     except regression.NotMeasured as error:
         raise UserError(str(error), exit_code=regression.EXIT_CODES["not measured"]) from None
-    except ValueError as error:
-        raise UserError(str(error)) from None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with _writing("--update", path):
         regression.write_baseline(table, path)
-    except OSError as error:
-        raise UserError(f"--update: cannot write to {error.filename or path}: {error.strerror}") from None
     for cell in table.drop_duplicates(["environment", "variant"]).to_dict("records"):
         margins = f"δ {cell['delta_last10']:.2f} of the score, {cell['delta_area']:.2f} of the curve"
         show.line(console, f"{cell['variant']} on {cell['environment']}: {margins} (bounds: {cell['bounds']})")
-    for reason in regression.ungateable(table):
-        show.line(console, f"ungateable: {reason}", "yellow")
+    for text in regression.ungateable(table):
+        show.line(console, f"ungateable: {text}", "yellow")
     for text in regression.mixtures(runs):
         show.line(console, text, "yellow")
     show.line(console, f"written: {path}, {show.count(len(table), 'seed')}")
@@ -64,26 +60,42 @@ def check(
         raise UserError(f"--throughput {throughput:g}: must be above 0 and at most 1, as 0.8")
     try:
         baseline = regression.read_baseline(against)
-        with reading():
-            runs = load(root)
-        found = regression.check(runs, baseline, throughput)
     except ValueError as error:
         raise UserError(str(error)) from None
-    contents = {markdown: regression.markdown(found, root.name).encode(), junit: regression.junit(found, root.name)}
-    for path, content in contents.items():
+    found = regression.check(_load(root), baseline, throughput)
+    for option, path, content in (
+        ("--markdown", markdown, regression.markdown(found, root.name).encode()),
+        ("--junit", junit, regression.junit(found, root.name)),
+    ):
         if path is not None:
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                with replacing(path, durable=False) as file:
-                    file.write(content)
-            except OSError as error:
-                raise UserError(f"cannot write to {error.filename or path}: {error.strerror}") from None
+            with _writing(option, path), replacing(path, durable=False) as file:
+                file.write(content)
     table = regression.text(found)
     rows = [
         (row[0], row[1], [row[2], Text(row[3], style=_STYLES[row[3]]), *row[4:]]) for row in table.to_numpy().tolist()
     ]
     console.print(show.cell_table(list(table.columns[2:]), rows, console.width, wrap=True))
-    for reason in regression.reasons(found):
-        show.line(console, reason, "yellow")
+    for text in regression.reasons(found):
+        show.line(console, text, "yellow")
     show.line(console, regression.verdict_line(found), _STYLES[found.verdict])
     return found.code
+
+
+def _load(root: Path) -> Runs:
+    """The runs in a folder."""
+    try:
+        with reading():
+            return load(root)
+    except MixedRuns as error:
+        raise UserError(str(error)) from None
+
+
+@contextlib.contextmanager
+def _writing(option: str, path: Path) -> Iterator[None]:
+    """A context manager for writing the file that an option names: makes its folder, and names what fails."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        where = error.filename or path
+        raise UserError(f"{option}: cannot write to {where}: {reason(error)}", exit_code=MACHINE) from None

@@ -12,14 +12,14 @@ from savo_bench.results.format import text
 SUBJECTS = ("algos", "envs", "profiles")
 
 
-def print_lists(what: str, console: Console) -> None:
-    """Print one of the subjects, or all of them.
+def print_lists(what: str | None, console: Console) -> None:
+    """Print one of the subjects, or all of them if `what` is None.
 
     Raises:
         UserError: there is no such subject.
     """
     printers = {"algos": _algorithms, "envs": _environments, "profiles": _profiles}
-    for subject in (choose(what, SUBJECTS, "bench list:"),) if what else SUBJECTS:
+    for subject in (choose(what, SUBJECTS, "bench list:"),) if what is not None else SUBJECTS:
         printers[subject](console)
 
 
@@ -49,7 +49,7 @@ def _fields(config: type) -> dict[str, str]:
 
 
 def _print_fields(console: Console, title: str, fields: Mapping[str, str]) -> None:
-    console.print(f"{title}: {' '.join(f'{key}={value}' for key, value in fields.items())}", markup=False)
+    show.paragraph(console, f"{title}: {' '.join(f'{key}={value}' for key, value in fields.items())}")
 
 
 def _environments(console: Console) -> None:
@@ -72,7 +72,7 @@ def _environments(console: Console) -> None:
         show.line(console, f"not available here: {lacks}", "yellow")
     for keywords, names in takers.items():
         if keywords:
-            console.print(f"keywords of {', '.join(names)}: {keywords}", markup=False)
+            show.paragraph(console, f"keywords of {', '.join(names)}: {keywords}")
 
 
 def _profiles(console: Console) -> None:

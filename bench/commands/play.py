@@ -17,13 +17,13 @@ import gymnasium as gym
 import numpy as np
 import torch
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from savo_bench import algos, envs
 from savo_bench.algos.agent import Agent, load_policy_state
 from savo_bench.algos.noise import Streams
 from savo_bench.bench import film, grammar, resolving, show
-from savo_bench.bench.errors import UserError
+from savo_bench.bench.errors import INTERNAL, INTERRUPTED, MACHINE, NEGATIVE, UserError
 from savo_bench.bench.evaluate import Evaluator
 from savo_bench.bench.film import Picture
 from savo_bench.bench.options import Options
@@ -82,10 +82,11 @@ def play(
         with contextlib.closing(Camera(task, path, fps, steps)) as camera:
             takes = perform(chosen.folder, spec, episodes)
             terminal = show.console(stderr=True)
-            with Progress(console=terminal, transient=True, disable=not terminal.is_terminal) as progress:
+            columns = TextColumn("{task.description}", markup=False), BarColumn(), TimeRemainingColumn()
+            with Progress(*columns, console=terminal, transient=True, disable=not terminal.is_interactive) as progress:
                 camera.film(takes[:episodes], progress)
     except KeyboardInterrupt:
-        raise UserError("stopped; no film was written", exit_code=130) from None
+        raise UserError("stopped; no film was written", exit_code=INTERRUPTED) from None
     with reading():
         _tell(console, chosen, spec, takes[:episodes], path, compare=len(takes) == spec["budget"]["eval_episodes"])
 
@@ -131,7 +132,7 @@ def _seed(cell: CellState, wanted: int | None) -> SeedState:
     if wanted is None:
         if not done:
             states = ", ".join(f"{number} {state}" for state, number in cell.count().items())
-            raise UserError(f"{what}: no seed is done ({states}); the same `bench run` resumes it", exit_code=1)
+            raise UserError(f"{what}: no seed is done ({states}); the same `bench run` resumes it", exit_code=NEGATIVE)
         return min(done, key=lambda seed: seed.seed)
     for seed in done:
         if seed.seed == wanted:
@@ -141,7 +142,7 @@ def _seed(cell: CellState, wanted: int | None) -> SeedState:
         if seed.seed == wanted:
             at = f" at step {seed.step} of {seed.steps}" if seed.steps else ""
             advice = "the policy is written at the end; the same `bench run` resumes it"
-            raise UserError(f"--seed {wanted}: {what} is {seed.state}{at} ({there}); {advice}", exit_code=1)
+            raise UserError(f"--seed {wanted}: {what} is {seed.state}{at} ({there}); {advice}", exit_code=NEGATIVE)
     raise UserError(f"--seed {wanted}: {what} has no such seed ({there})")
 
 
@@ -186,7 +187,7 @@ def perform(folder: SeedFolder, spec: Mapping[str, Any], episodes: int) -> list[
     assert outcome is not None  # nothing stopped it
     (rows,) = outcome
     if isinstance(rows, str):
-        raise UserError(rows, exit_code=1)
+        raise UserError(rows, exit_code=INTERNAL)
     assert rows is not None  # the seed was active
     for take, row in zip(takes, rows, strict=True):
         take.row = row
@@ -208,7 +209,7 @@ def _agent(folder: SeedFolder, spec: Mapping[str, Any], env: gym.Env) -> Agent:
     except UserError:
         raise
     except Exception as error:  # whatever torch and pickle raise for damaged files, and another version's fields
-        raise UserError(f"{folder.policy}: cannot be played: {reason_of(error)}", exit_code=1) from None
+        raise UserError(f"{folder.policy}: cannot be played: {reason_of(error)}", exit_code=MACHINE) from None
     return agent
 
 
@@ -235,7 +236,7 @@ class Camera:
         try:
             seen = self.env.render()
         except NoRenderer as error:
-            raise UserError(str(error), exit_code=1) from None
+            raise UserError(str(error), exit_code=MACHINE) from None
         if not (isinstance(seen, np.ndarray) and seen.dtype == np.uint8 and seen.ndim == 3 and seen.shape[2] == 3):
             raise UserError(f"{self.env}: its pictures must be uint8 arrays (height, width, 3)")
         return seen
@@ -272,7 +273,7 @@ class Camera:
             raise UserError(
                 f"{self.env}: the same seed and actions give the return {total} and not {recorded}: this environment "
                 "draws from elsewhere than its np_random or is not fully reset by reset, so it cannot be filmed",
-                exit_code=1,
+                exit_code=NEGATIVE,
             )
 
     def close(self) -> None:

@@ -5,11 +5,12 @@ from pathlib import Path
 from rich.console import Console
 
 from savo_bench.bench import show
-from savo_bench.bench.errors import UserError
+from savo_bench.bench.errors import MACHINE, UserError
 from savo_bench.bench.grammar import choose
 from savo_bench.results.files import said
+from savo_bench.results.frame import MixedRuns
 from savo_bench.results.page import plain
-from savo_bench.results.report import CURVES, SUMMARIES, CannotWrite, write_report
+from savo_bench.results.report import CURVES, SUMMARIES, CannotWrite, NoRuns, write_report
 from savo_bench.results.tables import NAMES
 
 
@@ -24,10 +25,10 @@ def print_report(root: Path, out: Path, console: Console, *, summary: str, curve
     try:
         report = write_report(root, out, summary=summary, statistic=curves, per_seed=per_seed)
     except CannotWrite as error:
-        raise UserError(f"--out: cannot write to {said(error)}") from None
+        raise UserError(f"--out: cannot write to {said(error)}", exit_code=MACHINE) from None
     except OSError as error:
-        raise UserError(f"cannot read {said(error)}") from None
-    except ValueError as error:
+        raise UserError(f"cannot read {said(error)}", exit_code=MACHINE) from None
+    except (NoRuns, MixedRuns) as error:
         raise UserError(str(error)) from None
     scores = report.score_text
     scores = scores[[name for name in map(str, scores) if "return" not in name or name.startswith(NAMES[summary])]]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from savo_bench.bench import cost, grammar, launch, run_directory, show
-from savo_bench.bench.errors import UserError
+from savo_bench.bench.errors import MACHINE, UserError
 from savo_bench.bench.grid import Grid, announcement, nothing_to_do
 from savo_bench.bench.launch.launcher import Launcher
 from savo_bench.bench.launch.stop import Stopped
@@ -66,7 +66,7 @@ def run(grid: Grid, launcher: Launcher, console: Console) -> int:
         show.line(console, launcher.stopped(stopped), "yellow")
         return stopped.exit_code
     except OSError as error:  # a full disk
-        raise UserError(f"{said(error)}; what was saved is safe", exit_code=1) from None
+        raise UserError(f"{said(error)}; what was saved is safe", exit_code=MACHINE) from None
 
 
 def dry_run(grid: Grid, console: Console) -> int:

@@ -1,4 +1,4 @@
-"""The launcher `inline`: in this process, for debugging. An error of the harness shows its traceback."""
+"""The launcher `inline`: in this process, for debugging. BENCH_DEBUG=1 prints the traceback of an error."""
 
 import signal
 from collections.abc import Sequence

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from savo_bench.bench import cost
 from savo_bench.bench.cells import Pack
-from savo_bench.bench.errors import UserError
+from savo_bench.bench.errors import MACHINE, UserError
 from savo_bench.bench.grid import Grid, Queue
 from savo_bench.bench.launch.stop import Stopped
 from savo_bench.bench.options import Options
@@ -118,7 +118,8 @@ def check_writable(root: Path) -> str | None:
         reason = lock.why_none(root)
     except OSError as error:
         reason = error.strerror or error
-        raise UserError(f"--runs: cannot write to {root}: {reason}; choose another with --runs DIR") from None
+        line = f"--runs: cannot write to {root}: {reason}; choose another with --runs DIR"
+        raise UserError(line, exit_code=MACHINE) from None
     if reason is None:
         return None
     return (

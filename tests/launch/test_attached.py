@@ -94,4 +94,4 @@ def test_a_disk_that_fills_up_under_the_grid_is_one_line(root, monkeypatch):
     monkeypatch.setattr(run_directory, "ask", full)
     with pytest.raises(UserError, match="somewhere: No space left on device") as caught:
         run(grid_of(root))
-    assert caught.value.exit_code == 1
+    assert caught.value.exit_code == 74

@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from savo_bench.bench import run_directory, show
-from savo_bench.bench.errors import UserError
+from savo_bench.bench.errors import MACHINE, UserError
 from savo_bench.bench.grid import Grid, announcement, conclude, nothing_to_do
 from savo_bench.bench.launch.launcher import Launcher, check_writable
 from savo_bench.bench.launch.slurm.follow import follow
@@ -86,7 +86,7 @@ class Slurm(Launcher):
                 return grid.exit_code
             if unknown := queue.unknown():
                 what = f"job {', '.join(unknown)} may still have seeds; nothing was submitted, try again"
-                raise UserError(f"{queue.problem}: {what}", exit_code=1)
+                raise UserError(f"{queue.problem}: {what}", exit_code=MACHINE)
             packs, lines = announcement(grid, states)
             for text, style in lines:
                 show.line(console, text, style)

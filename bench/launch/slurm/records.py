@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from savo_bench.bench.cells import Pack
-from savo_bench.bench.errors import UserError
+from savo_bench.bench.errors import MACHINE, UserError
 from savo_bench.results.files import CorruptFile, folders_in, read_json, write_json
 from savo_bench.results.format import SeedFolder, launcher_folder
 from savo_bench.results.lock import acquire
@@ -92,7 +92,9 @@ def submissions(root: Path) -> list[Submission]:
         except FileNotFoundError:  # another process has made the folder just now
             continue
         except (CorruptFile, KeyError, TypeError) as error:
-            raise UserError(f"{path}: unreadable ({error}); once its job has ended, delete {path.parent}") from None
+            raise UserError(
+                f"{path}: unreadable ({error}); once its job has ended, delete {path.parent}", exit_code=MACHINE
+            ) from None
     return [submission for _, submission in sorted(found, key=lambda pair: pair[0])]
 
 

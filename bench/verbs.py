@@ -1,0 +1,181 @@
+"""The verbs of the command line and their arguments, as Typer reads them."""
+
+import inspect
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from savo_bench.bench import flags, launch, options, run_directory, show
+from savo_bench.bench.errors import USAGE, UserError
+
+UsageError: Any = typer.BadParameter.__base__  # click's or, since typer brings its own parser, typer's
+
+Name = Annotated[str, flags.argument("A set of cells: the folder under --runs.")]
+Runs = Annotated[Path, flags.option(Path, "The folder of all runs.")]
+
+
+def list_(
+    what: Annotated[str | None, flags.argument("algos, envs or profiles. Without it all three.")] = None,
+) -> None:
+    """List algorithms, environments and profiles."""
+    from savo_bench.bench.commands.list import print_lists
+
+    print_lists(what, show.console())
+
+
+def run(context: typer.Context, **_: Any) -> int:
+    """Train what is asked for and not done yet. The same command again resumes where it was stopped."""
+    from savo_bench.bench.commands import run as verb
+
+    given = {
+        name: value
+        for name, value in context.params.items()
+        if (source := context.get_parameter_source(name)) and source.name == "COMMANDLINE"
+    }
+    return verb.execute(options.make(given, launch.options_types(), command_line()), show.console())
+
+
+def status(name: Name = "default", runs: Runs = Path("runs")) -> int:
+    """Say what is done, running, queued, failed, interrupted and missing, and why. Exit code 1 if a seed failed."""
+    from savo_bench.bench.commands.status import print_status
+
+    return print_status(run_directory.find(runs, name), show.console())
+
+
+def report(
+    name: Name = "default",
+    runs: Runs = Path("runs"),
+    out: Annotated[Path | None, flags.option(Path, "Where to. Without it the folder report of the name.")] = None,
+    summary: Annotated[str, flags.option(str, "What a seed's score is: last10, final or best.")] = "last10",
+    curves: Annotated[str, flags.option(str, "What a learning curve is over seeds: mean or iqm.")] = "mean",
+    per_seed: Annotated[bool, typer.Option("--per-seed", help="Draw a thin line per seed, too.")] = False,
+) -> None:
+    """Write a web page, Markdown, LaTeX, tables and figures, and print the scores."""
+    from savo_bench.bench.commands.report import print_report
+
+    root = run_directory.find(runs, name)
+    options = {"summary": summary, "curves": curves, "per_seed": per_seed}
+    print_report(root, out or root / "report", show.console(), **options)
+
+
+def check(
+    name: Name = "default",
+    runs: Runs = Path("runs"),
+    against: Annotated[Path | None, flags.option(Path, "The baseline to judge by.")] = None,
+    update: Annotated[Path | None, flags.option(Path, "Write these runs as a baseline instead.")] = None,
+    throughput: Annotated[
+        float | None, flags.option(float, "Judge the speed, too: the smallest ratio to the baseline's that passes.")
+    ] = None,
+    markdown: Annotated[Path | None, flags.option(Path, "Where to write the verdict as Markdown.")] = None,
+    junit: Annotated[Path | None, flags.option(Path, "Where to write it as JUnit XML.")] = None,
+) -> int:
+    """Judge runs by a baseline. Exit codes: 0 pass, 1 regression, 3 cannot tell, 4 not measured; others are errors."""
+    from savo_bench.bench.commands import check as verdict
+
+    if (against is None) == (update is None):
+        raise UserError("bench check: give either --against FILE or --update FILE")
+    root = run_directory.find(runs, name)
+    if update is not None:
+        return verdict.update(root, update, show.console())
+    assert against is not None
+    return verdict.check(root, against, show.console(), markdown=markdown, junit=junit, throughput=throughput)
+
+
+def play(
+    env: Annotated[str, flags.option(str, "The environment, as bench run takes it.")],
+    algo: Annotated[str, flags.option(str, "The algorithm or variant, as bench run takes it.")],
+    name: Name = "default",
+    seed: Annotated[int | None, flags.option(int, "The seed. Without it the lowest that is done.")] = None,
+    runs: Runs = Path("runs"),
+    episodes: Annotated[int, flags.option(int, "How many episodes the film shows.")] = 1,
+    steps: Annotated[int | None, flags.option(int, "Most steps of an episode that it shows.")] = None,
+    fps: Annotated[
+        float, flags.option(float, "Most pictures per second; the film keeps the task's own time.")
+    ] = 25.0,  # ours: smooth, and a fifth of what Hopper's 125 steps per second would cost to draw
+    out: Annotated[
+        Path | None, flags.option(Path, "A .gif or .mp4. Without it film.mp4 or .gif with the policy.")
+    ] = None,
+) -> None:
+    """Film the policy of a finished seed, and print the returns of its episodes. Exit code 1 if there is none."""
+    from savo_bench.bench.commands.play import play
+
+    root = run_directory.find(runs, name)
+    play(root, env, algo, seed, show.console(), episodes=episodes, steps=steps, fps=fps, out=out)
+
+
+def app() -> typer.Typer:
+    """The verbs, and for `run` the options of every launcher, plug-ins included."""
+    made = typer.Typer(
+        name="bench",
+        help="Train and compare off-policy reinforcement learning algorithms.",
+        rich_markup_mode=None,  # help is text: rich would make an emoji of H:M:S
+        pretty_exceptions_enable=False,
+        add_completion=False,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
+    )
+    for name, verb in (
+        ("list", list_),
+        ("run", _with_options(run)),
+        ("status", status),
+        ("report", report),
+        ("check", check),
+        ("play", play),
+    ):
+        made.command(name, cls=Command)(verb)
+    return made
+
+
+class Command(TyperCommand):
+    """A verb whose help has a section for the options of each launcher."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the sections of the arguments and options."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is not None:
+                usual = "Arguments" if param.param_type_name == "argument" else "Options"
+                sections.setdefault(getattr(param, "rich_help_panel", None) or usual, []).append(record)
+        for title, records in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(records)
+
+
+def execute(arguments: Sequence[str]) -> int:
+    """Do what a command line asks for; returns the exit code.
+
+    Raises:
+        UserError: the command line makes no sense, or as the verb.
+    """
+    command = typer.main.get_command(app())
+    try:
+        # without Typer's own main, which ends a process with exit code 1 for a closed pipe
+        with command.make_context("bench", list(arguments) or ["--help"]) as context:
+            code = command.invoke(context)
+    except typer.Exit as done:  # after --help
+        return done.exit_code if arguments else USAGE
+    except UsageError as error:
+        raise UserError(error.format_message()) from None
+    return code if isinstance(code, int) else 0
+
+
+def _with_options(verb: Callable[..., int]) -> Callable[..., int]:
+    """`run` with a signature that names its options, as Typer reads it."""
+    launchers = {name: launch.get(name) for name in launch.names()}
+    on = "; ".join(f"{name}: {launcher.summary}" for name, launcher in launchers.items())
+    context = next(iter(inspect.signature(verb).parameters.values()))
+    declared = flags.parameters(options.Options, texts={"on": f"{on}."})
+    for name, launcher in launchers.items():
+        declared += flags.parameters(launcher.options_type, panel=f"With --on {name}")
+    verb.__signature__ = inspect.Signature([context, *declared])  # type: ignore[attr-defined]
+    return verb
+
+
+def command_line() -> str:
+    """The command as it was typed, for the provenance of the runs it starts."""
+    return shlex.join(["bench", *sys.argv[1:]])

@@ -1,0 +1,157 @@
+"""Exit codes: a verdict's code only after a verdict, whatever goes wrong in whichever command."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+from conftest import ROOT, Bench, RunPython
+
+from savo_bench.bench import errors, verbs
+from savo_bench.results import regression
+from savo_bench.results.files import CorruptFile
+
+TASK = ("--envs", "restricted-inverted-pendulum")
+RUN = ("run", "--algos", "td3", *TASK, "--profile", "ci", "--eval-episodes", "1", "--steps", "3", "--on", "inline")
+PLAY = ("play", "--env", "restricted-inverted-pendulum", "--algo", "td3")
+
+# each command, and a function deep inside it
+COMMANDS = [
+    (("list", "algos"), "savo_bench.bench.show.table"),
+    ((*RUN, "--seeds", "2"), "savo_bench.bench.cost.pack_seconds"),
+    ((*RUN, "--seeds", "2"), "savo_bench.bench.worker.train"),
+    ((*RUN, "--dry-run", "--seeds", "2"), "savo_bench.bench.grid.estimate"),
+    (("status",), "savo_bench.results.state.state_of"),
+    (("report", "--out", "page"), "savo_bench.results.sections.scores.text_table"),
+    (("check", "--against", "base.csv"), "savo_bench.results.regression.check"),
+    (("check", "--against", "base.csv"), "savo_bench.results.regression.verdict_line"),
+    (("check", "--update", "new.csv"), "savo_bench.results.regression.baseline_table"),
+    (PLAY, "savo_bench.bench.commands.play.survey"),
+]
+
+
+@pytest.fixture
+def trained(bench: Bench, real_train: None) -> Bench:  # noqa: ARG001
+    """`bench` in a folder with a done seed and a baseline of it."""
+    assert bench(*RUN)[0] == 0
+    assert bench("check", "--update", "base.csv")[0] == 0
+    return bench
+
+
+def test_the_guide_has_every_exit_code():
+    guide = (ROOT / "docs" / "guide.md").read_text()
+    listed = {int(code) for line in re.findall(r"^\| ([\d, ]+) \|", guide, re.MULTILINE) for code in line.split(",")}
+    own = {value for name, value in vars(errors).items() if name.isupper() and isinstance(value, int)}
+    assert listed == {0, 143} | own | set(regression.EXIT_CODES.values())
+
+
+@pytest.mark.parametrize(("command", "place"), COMMANDS)
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (ValueError("deep\ninside"), 70, "internal error in .*: ValueError: deep inside; the traceback is in "),
+        (SystemExit(1), 70, "something ended the command with exit code 1"),
+        (SystemExit(0), 70, "something ended the command with exit code 0"),
+        (PermissionError(13, "Permission denied", "some/status.json"), 74, "some/status.json: Permission denied"),
+        (BrokenPipeError(32, "Broken pipe"), 74, "Broken pipe"),
+        (CorruptFile("some/run.json: not valid JSON"), 74, "some/run.json: not valid JSON"),
+        (MemoryError(), 74, "memory"),
+        (KeyboardInterrupt(), 130, "stopped"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else None,
+)
+def test_an_error_anywhere_is_one_line_and_no_verdict(
+    trained: Bench, monkeypatch, tmp_path, command, place, error, code, said
+):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setattr(place, fail)
+    ended, _, err = trained(*command)
+    assert ended == code
+    assert err.count("\n") == 1
+    assert err.startswith("error: ")
+    assert re.search(said, err)
+    if "the traceback is in" in said:
+        named = re.search(r"the traceback is in (\S+),", err)
+        assert named is not None
+        assert "Traceback" in Path(named[1]).read_text()
+
+
+def test_a_traceback_is_printed_where_it_is_asked_for(trained: Bench, monkeypatch):
+    def fail(*_, **__):
+        raise ValueError("deep")
+
+    monkeypatch.setenv("BENCH_DEBUG", "1")
+    monkeypatch.setattr("savo_bench.results.state.state_of", fail)
+    code, _, err = trained("status")
+    assert (code, "Traceback" in err) == (70, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("check", "--against", "base.csv", "--junit", "base.csv/x"), "--junit: cannot write to base.csv"),
+        (("check", "--against", "base.csv", "--markdown", "base.csv/x"), "--markdown: cannot write to base.csv"),
+        (("check", "--update", "base.csv/x"), "--update: cannot write to base.csv"),
+        (("check", "--against", "loop"), "loop: Too many levels of symbolic links"),
+        (("report", "--out", "base.csv"), "--out: cannot write to base.csv"),
+        (("run", "--config", "loop"), "--config loop: cannot be read"),
+        ((*RUN, "--runs", "/proc/runs"), "--runs: cannot write to /proc/runs"),
+    ],
+)
+def test_a_file_that_cannot_be_read_or_written_is_no_verdict(trained: Bench, arguments, named):
+    Path("loop").symlink_to("loop")
+    code, _, err = trained(*arguments)
+    assert (code, err.count("\n")) == (74, 1)
+    assert named in err
+
+
+def options() -> list[tuple[str, str]]:
+    """Every option of every command that takes a value, those of the launchers included."""
+    commands = typer.main.get_command(verbs.app()).commands  # type: ignore[attr-defined]
+    return [
+        (verb, option.opts[0])
+        for verb, command in commands.items()
+        for option in command.params
+        if option.param_type_name == "option" and not option.is_flag
+    ]
+
+
+@pytest.mark.parametrize("value", ["", " "])
+def test_an_empty_value_is_refused_with_the_name_of_its_option(bench: Bench, value):
+    found = options()
+    assert {("check", "--junit"), ("run", "--runs"), ("run", "--partition"), ("report", "--out")} <= set(found)
+    for verb, option in found:
+        code, _, err = bench(verb, option, value)
+        assert (code, err.count("\n")) == (2, 1)
+        assert option in err
+        assert "must not be empty" in err
+    for verb in ("status", "report", "check", "list"):
+        assert bench(verb, value)[0] == 2
+
+
+def test_a_broken_installation_is_no_verdict(run_python: RunPython):
+    code = "import sys; sys.argv = ['bench', 'check', '--against', 'b.csv']; sys.modules['rich'] = None\n"
+    done = run_python(f"{code}from savo_bench.bench import cli; cli.main()")
+    assert (done.returncode, done.stderr.count("\n")) == (70, 1)
+    assert "internal error" in done.stderr
+
+
+def test_ctrl_c_in_a_real_report_says_a_word(tmp_path):
+    code = f"""
+import os, signal, sys, threading
+sys.argv = ["bench", "report", "--runs", {str(tmp_path)!r}]
+os.mkdir({str(tmp_path / "default")!r})
+from savo_bench.bench import cli, run_directory
+run_directory.find = lambda *_: os.kill(os.getpid(), signal.SIGINT)
+cli.main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env={"PYTHONPATH": str(ROOT / "src")}
+    )
+    assert (done.returncode, done.stderr) == (130, "error: stopped by Ctrl-C; nothing more is written\n")
