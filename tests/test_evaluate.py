@@ -125,7 +125,9 @@ def test_a_seed_that_fails_harms_no_seed_that_shares_its_environments(monkeypatc
     tested = cell("td3", FAULTY)
     agent = algos.get("td3").agent(tested.config, spaces_of(made[0]), [Streams(s).init for s in (0, 1)], CPU)
     made[0].unwrapped.fault = "raises"
-    failed, played = evaluator.run(agent, 10, CPU, [True, True], lambda: False) or ()
+    outcome = evaluator.run(agent, 10, CPU, [True, True], lambda: False)
+    assert outcome is not None
+    failed, played = outcome
     assert "the simulator fell over" in str(failed)
     assert isinstance(played, list)
     assert [row[1] for row in played] == [0, 1]
