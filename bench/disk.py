@@ -32,7 +32,19 @@ class Disk:
     """Bytes that one seed writes."""
 
     kept: int  # by a seed that is done: policy.pt, evals.csv, train.csv, run.json, status.json
-    checkpoint: int  # beside them, at most, until it is done: the replay log and two states
+    log: int  # until it is done, beside them: the replay log, at most
+    state: int  # the same: one of the two states of its checkpoint
+    record: int  # of a transition in the log
+
+    @property
+    def checkpoint(self) -> int:
+        """What it writes, at most, and deletes when it is done."""
+        return self.log + 2 * self.state
+
+    @property
+    def largest_file(self) -> int:
+        """No file of a seed is larger."""
+        return max(self.kept, self.state, min(self.log, self.record * checkpoint.SEGMENT))
 
 
 def estimate(cell: Cell, spaces: Spaces) -> Disk:
@@ -53,7 +65,9 @@ def estimate(cell: Cell, spaces: Spaces) -> Disk:
     csv = _evals_csv(cell) + _train_csv(cell, metrics)
     return Disk(
         kept=policy + csv + len(json.dumps(spec)) + PROVENANCE + STATUS,
-        checkpoint=_replay_log(cell, layout) + 2 * _state(cell, spaces, agent),
+        log=_replay_log(cell, layout),
+        state=_state(cell, spaces, agent),
+        record=layout.width * checkpoint.FLOAT32,
     )
 
 

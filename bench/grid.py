@@ -6,10 +6,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from savo_bench.bench import cost, packing, run_directory, show
+from savo_bench.bench import estimate, packing, run_directory, show
 from savo_bench.bench.cells import Cell, Pack, seed_folder
 from savo_bench.bench.options import Options
 from savo_bench.bench.packing import Todo
+from savo_bench.bench.room import Memory
 from savo_bench.results.state import STATES, CellState, SeedState, state_of
 
 Problems = dict[Path, str]  # a seed's folder -> why its attempt ended early, where its files cannot say it
@@ -36,6 +37,7 @@ class Grid:
     seeds: tuple[int, ...]
     device: str  # "cpu" or "cuda"
     workers: int  # packs that are trained at a time
+    memory: Memory | None = None  # what they may take
     split: bool = True  # whether packs are made smaller where workers would be idle otherwise
     queues: Mapping[str, Queue] = field(default_factory=dict)  # of the launchers, by their names
     left_out: tuple[str, ...] = ()  # why environments that a tag stands for are not among the cells
@@ -128,14 +130,14 @@ def announcement(grid: Grid, states: Sequence[CellState]) -> tuple[list[Pack], l
         The packs, and lines with their styles: how the seeds stand, what was perhaps not meant, what it costs.
 
     Raises:
-        UserError: an environment cannot be made, or a config does not fit it.
+        UserError: an environment cannot be made, a config does not fit it, or the disk is too small.
     """
     packs = grid.packs(states)
     remarks = [*notes(grid), *(note for queue in grid.queues.values() for note in queue.notes())]
     lines = [(standing(grid, states), ""), *((f"note: {text}", "yellow") for text in remarks), *_left_out(grid)]
     lines += _other_code(grid)
     if packs:
-        lines.append((estimate(grid, packs, grid.todo(states)), ""))
+        lines += estimate.lines(grid, packs, grid.todo(states))
     return packs, lines
 
 
@@ -158,31 +160,6 @@ def nothing_to_do(grid: Grid, states: Sequence[CellState], console: Console) -> 
         for text, style in [*_other_code(grid), *_left_out(grid)]:
             show.line(console, text, style)
     return done
-
-
-def estimate(grid: Grid, packs: Sequence[Pack], todo: Sequence[Todo]) -> str:
-    """One line: how many core-hours, how much time and how much disk the packs will take."""
-    from savo_bench.bench import disk  # needs torch
-    from savo_bench.bench.spaces import check_fit, probe
-
-    written: dict[tuple[str, str], disk.Disk] = {}
-    for cell in {item.cell.key: item.cell for item in todo}.values():
-        spaces = probe(cell)  # also checks the keywords, before anything trains
-        check_fit(cell, spaces)
-        written[cell.key] = disk.estimate(cell, spaces)
-    step = {(item.cell.key, item.seed): item.step for item in todo}
-    times = [cost.pack_seconds(pack, step[pack.cell.key, pack.seeds[0]]) for pack in packs]
-    workers = min(grid.workers, len(packs))
-    unit = "core-" if grid.device == "cpu" else "GPU-"
-    kept = sum(written[item.cell.key].kept for item in todo)
-    checkpoints = sorted((len(pack.seeds) * written[pack.cell.key].checkpoint for pack in packs), reverse=True)
-    peak = kept + sum(checkpoints[:workers])
-    wall = cost.makespan(times, workers)
-    rough = " (rough: nothing was measured on a GPU yet)" if grid.device == "cuda" else ""
-    return (
-        f"estimate: {show.span(sum(times), unit)}, {show.span(wall)} with {show.count(workers, 'worker')}{rough}; "
-        f"disk {show.size(peak)} at peak, {show.size(kept)} kept"
-    )
 
 
 def conclude(grid: Grid, problems: Problems, console: Console) -> int:

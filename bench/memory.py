@@ -1,15 +1,88 @@
-"""What a training takes of memory: of the process, and of the networks that a seed acts with."""
+"""What a training takes of memory: what it took, in all and of networks that act, and an estimate before it begins."""
 
+import contextlib
 import re
 import resource
 import sys
+import time
 from pathlib import Path
 
 import torch
 
+from savo_bench import algos, envs
 from savo_bench.algos.agent import Agent
+from savo_bench.bench.cells import Cell, Pack
+from savo_bench.bench.disk import Disk
+from savo_bench.bench.evaluate import at_once
 
 STATUS = Path("/proc/self/status")
+
+# ours: measured on trainings of several algorithms and environments, tests/test_memory.py
+GRADIENTS = 0.3  # of a checkpoint's state, which has networks, targets and two moments: the gradients
+ACTIVATIONS = 9  # float32 tensors of batch and width that an update like TD3's holds at a time, of each layer
+ENVIRONMENT = 8_000_000  # bytes of an environment that cannot be measured: an Adroit hand, the heaviest of ours
+ENVIRONMENTS_TRIED = 3  # the first one loads libraries as well
+LONG = 2.0  # seconds after which no further one is made to be measured
+
+# a guess, until measured: what CUDA keeps in the memory of the host
+GPU_PROCESS = 2_000_000_000
+
+_environments: dict[str, int] = {}  # bytes of one, by the environment's label
+
+
+def held() -> tuple[int, int]:
+    """Bytes of memory that this process holds, and how many of them it shares with others like it: its libraries."""
+    if not STATUS.exists():
+        return int(peak_memory(torch.device("cpu"))), 0
+    lines = re.findall(r"^(\w+):\s+(\d+) kB$", STATUS.read_text(encoding="ascii", errors="replace"), re.MULTILINE)
+    found = {name: 1024 * int(number) for name, number in lines}
+    return found["VmRSS"], found.get("RssFile", 0) + found.get("RssShmem", 0)
+
+
+def environment_bytes(cell: Cell) -> int:
+    """Bytes of one environment of a cell, which is made some times and measured, once in a process."""
+    if cell.env_label not in _environments:
+        began, made, growth = time.monotonic(), [], []
+        with contextlib.suppress(Exception):  # a plug-in's may raise anything; in the training, its seed says so
+            while len(made) < ENVIRONMENTS_TRIED and time.monotonic() - began < LONG:
+                before, _ = held()
+                made.append(envs.make(cell.environment, evaluation=True, **cell.env_keywords))
+                made[-1].reset(seed=0)
+                growth.append(held()[0] - before)
+        for env in made:
+            with contextlib.suppress(Exception):
+                env.close()
+        later = growth[1:]
+        _environments[cell.env_label] = max(0, sum(later) // len(later)) if later else ENVIRONMENT
+    return _environments[cell.env_label]
+
+
+def estimate(pack: Pack, step: int, written: Disk, process: int) -> int:
+    """Bytes that the process of a pack holds at most, roughly.
+
+    Args:
+        pack: The seeds, and where they are trained; what lies on a GPU is not counted.
+        step: They go on from it.
+        written: What one of the seeds writes.
+        process: Bytes of a process that has loaded everything and trains nothing.
+    """
+    cell, seeds = pack.cell, len(pack.seeds)
+    evaluated, episodes = at_once(seeds, cell.budget.eval_episodes)
+    process += (seeds + evaluated * episodes) * environment_bytes(cell)
+    if pack.device == "cuda":
+        return process + GPU_PROCESS
+    capacity = min(cell.budget.steps, cell.config.buffer_size)
+    # One seed after the other resumes, from a copy of its part of the buffer.
+    replay = written.record * max(seeds * capacity, (seeds + 2) * min(step, capacity))
+    saving = 2 * written.state  # one seed's, and its file, before it is written
+    return process + replay + saving + round(seeds * ((1 + GRADIENTS) * written.state + _activations(cell)))
+
+
+def _activations(cell: Cell) -> float:
+    """Bytes of one seed's intermediate results in an update."""
+    hidden = getattr(cell.config, "hidden", (256, 256))  # a plug-in's config need not have it
+    relative = algos.get(cell.algorithm).cost.relative(cell.config)
+    return 4 * ACTIVATIONS * cell.config.batch_size * sum(hidden) * relative
 
 
 def policy_weights(agent: Agent) -> int:

@@ -52,11 +52,11 @@ def install() -> None:
 
 def estimate_nothing(replace: Callable[[Any, str, Any], None] = setattr) -> None:
     """Replace what estimates time and disk: the stand-in is not in the registry of algorithms."""
-    from savo_bench.bench import cost, grid
+    from savo_bench.bench import cost, estimate
 
     replace(cost, "seconds", lambda *_: 1.0)
     replace(cost, "pack_seconds", lambda *_: 1.0)
-    replace(grid, "estimate", lambda *_: "estimate: none")
+    replace(estimate, "lines", lambda *_: [("estimate: none", "")])
 
 
 def spec_of(pack, seed: int) -> dict:

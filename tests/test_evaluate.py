@@ -7,7 +7,7 @@ from small_runs import cell, one_thread, pack, status
 
 from savo_bench import algos, envs
 from savo_bench.algos.noise import Streams
-from savo_bench.bench import train
+from savo_bench.bench import evaluate, packing, profiles, train
 from savo_bench.bench.evaluate import Episode, Evaluator
 from savo_bench.bench.spaces import spaces_of
 
@@ -74,3 +74,61 @@ def test_a_fault_in_an_evaluation_fails_its_seed_alone(tmp_path, at_step):
     assert (hit.folder(1) / "evals.csv").read_text().splitlines()[-1].startswith("150,1,")
     assert played[0].unwrapped.steps == 7  # where it fell over
     assert played[1].unwrapped.steps == 6  # its seed has failed: not played further
+
+
+def test_waves_give_the_bits_of_one_go(monkeypatch):
+    tested = cell("cem")  # its noise is drawn at each step of an evaluation
+    seeds, episodes = (3, 7, 1, 4, 8), 5
+
+    def scores(most_episodes: int, most_environments: int):
+        monkeypatch.setattr(evaluate, "EPISODES_AT_ONCE", most_episodes)
+        monkeypatch.setattr(evaluate, "ENVIRONMENTS", most_environments)
+        made = []
+
+        def make():
+            made.append(envs.make(tested.environment, evaluation=True))
+            return made[-1]
+
+        evaluator = Evaluator(make, envs.get(tested.environment), seeds, episodes)
+        inits = [Streams(seed).init for seed in seeds]
+        agent = algos.get("cem").agent(tested.config, spaces_of(made[0]), inits, CPU)
+        return evaluator.run(agent, 150, CPU, [True, True, False, True, True], lambda: False), len(made)
+
+    in_one_go, made = scores(5, 25)
+    assert made == 25
+    assert in_one_go is not None
+    assert in_one_go[2] is None
+    assert [row[1] for row in in_one_go[0] or ()] == [0, 1, 2, 3, 4]
+    for most, expected in (((5, 10), 10), ((2, 25), 10), ((2, 4), 4), ((3, 1), 3)):
+        assert scores(*most) == (in_one_go, expected)
+
+
+def test_the_usual_sizes_are_one_wave_and_larger_ones_are_bounded():
+    usual = max(profile.eval_episodes for profile in profiles.PROFILES.values())
+    assert evaluate.at_once(packing.LARGEST_PACK, usual) == (packing.LARGEST_PACK, usual)
+    assert evaluate.at_once(1, 40) == (1, 10)
+    assert evaluate.at_once(10, 100) == (10, 10)
+    assert evaluate.at_once(60, 100) == (10, 10)
+    assert evaluate.at_once(60, 3) == (33, 3)
+
+
+def test_a_seed_that_fails_harms_no_seed_that_shares_its_environments(monkeypatch):
+    monkeypatch.setattr(evaluate, "ENVIRONMENTS", 1)
+    monkeypatch.setattr(evaluate, "EPISODES_AT_ONCE", 1)
+    made = []
+
+    def make():
+        made.append(envs.make(FAULTY, evaluation=True))
+        return made[-1]
+
+    evaluator = Evaluator(make, envs.get(FAULTY), [0, 1], 2)
+    tested = cell("td3", FAULTY)
+    agent = algos.get("td3").agent(tested.config, spaces_of(made[0]), [Streams(s).init for s in (0, 1)], CPU)
+    made[0].unwrapped.fault = "raises"
+    outcome = evaluator.run(agent, 10, CPU, [True, True], lambda: False)
+    assert outcome is not None
+    failed, played = outcome
+    assert "the simulator fell over" in str(failed)
+    assert isinstance(played, list)
+    assert [row[1] for row in played] == [0, 1]
+    assert len(made) == 2

@@ -156,7 +156,10 @@ def test_a_real_run_trains_every_cell_whatever_becomes_of_its_output(tmp_path, t
 
 
 def test_a_descriptor_that_was_closed_is_not_given_to_a_file(tmp_path):
-    code = "from savo_bench.bench import process; process.settle(); print(open('a', 'w').fileno() > 2, file=open('b', 'w'))"
+    code = (
+        "from savo_bench.bench import process; process.settle(); "
+        "print(open('a', 'w').fileno() > 2, file=open('b', 'w'))"
+    )
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     line = f'{sys.executable} -c "{code}" >&- 2>&-'
     subprocess.run(["bash", "-c", line], cwd=tmp_path, env=environment, check=True)

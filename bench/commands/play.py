@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -146,23 +147,32 @@ def _seed(cell: CellState, wanted: int | None) -> SeedState:
     raise UserError(f"--seed {wanted}: {what} has no such seed ({there})")
 
 
-class Take(gym.Wrapper):
-    """Records an episode: the seed of its reset, its actions, and at its end its row of evals.csv."""
+@dataclass
+class Take:
+    """An episode: the seed of its reset, its actions, and at its end its row of evals.csv."""
 
-    def __init__(self, env: gym.Env) -> None:
+    seed: int | None
+    actions: list[Any] = field(default_factory=list)
+    row: Sequence[float] = ()
+
+
+class Recorder(gym.Wrapper):
+    """Appends a take of each episode to a list."""
+
+    def __init__(self, env: gym.Env, takes: list[Take]) -> None:
         super().__init__(env)
-        self.seed: int | None = None
-        self.actions: list[Any] = []
-        self.row: Sequence[float] = ()
+        self.takes = takes
+        self.take = Take(None)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Begin an episode."""
-        self.seed, self.actions = seed, []
+        self.take = Take(seed)
+        self.takes.append(self.take)
         return self.env.reset(seed=seed, options=options)
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         """Take an action."""
-        self.actions.append(action.copy())
+        self.take.actions.append(action.copy())
         return self.env.step(action)
 
 
@@ -175,13 +185,12 @@ def perform(folder: SeedFolder, spec: Mapping[str, Any], episodes: int) -> list[
     task, budget = spec["environment"], spec["budget"]
     takes: list[Take] = []
 
-    def make() -> Take:
-        takes.append(Take(envs.make(task["name"], evaluation=True, **task["keywords"])))
-        return takes[-1]
+    def make() -> Recorder:
+        return Recorder(envs.make(task["name"], evaluation=True, **task["keywords"]), takes)
 
     evaluator = Evaluator(make, envs.get(task["name"]), [folder.seed], max(episodes, budget["eval_episodes"]))
     try:
-        outcome = evaluator.run(_agent(folder, spec, takes[0]), budget["steps"], CPU, [True], lambda: False)
+        outcome = evaluator.run(_agent(folder, spec, evaluator.envs[0][0]), budget["steps"], CPU, [True], lambda: False)
     finally:
         evaluator.close()
     assert outcome is not None  # nothing stopped it

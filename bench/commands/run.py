@@ -41,6 +41,7 @@ def prepare(options: Options, launcher: Launcher) -> Grid:
         seeds=grammar.seeds(options.seeds),
         device=device,
         workers=launcher.workers(device),
+        memory=launcher.memory(),
         split=launcher.splits,
         queues=launch.queues(options.root),
         left_out=tuple(resolving.unavailable(options)),

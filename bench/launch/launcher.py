@@ -8,13 +8,14 @@ from typing import Any, ClassVar
 
 from rich.console import Console
 
-from savo_bench.bench import cost
+from savo_bench.bench import cost, room
 from savo_bench.bench.cells import Pack
 from savo_bench.bench.errors import MACHINE, UserError
 from savo_bench.bench.grid import Grid, Queue
 from savo_bench.bench.launch.stop import Stopped
 from savo_bench.bench.options import Options
 from savo_bench.bench.progress import Board
+from savo_bench.bench.room import Memory
 from savo_bench.results import lock
 from savo_bench.results.files import dangling
 from savo_bench.results.state import CellState
@@ -69,6 +70,10 @@ class Launcher(ABC):
     def workers(self, device: str) -> int:  # noqa: ARG002
         """How many packs it trains at a time, for the estimate of `--dry-run`. By default 1."""
         return 1
+
+    def memory(self) -> Memory | None:
+        """The memory that what it trains may take, for a warning; None if nobody knows. By default this machine's."""
+        return room.free_memory()
 
     @classmethod
     def queue(cls, root: Path) -> Queue:  # noqa: ARG003

@@ -17,6 +17,7 @@ from savo_bench.bench.launch.slurm.records import submitting
 from savo_bench.bench.launch.slurm.submit import cancel_line, submit
 from savo_bench.bench.launch.stop import Stop, Stopped
 from savo_bench.bench.options import Options
+from savo_bench.bench.room import Memory
 
 
 class Slurm(Launcher):
@@ -42,6 +43,10 @@ class Slurm(Launcher):
     def workers(self, device: str) -> int:  # noqa: ARG002
         """The largest number of tasks that run at a time."""
         return self.own.array_parallelism
+
+    def memory(self) -> Memory | None:
+        """What a task gets, if it is asked for."""
+        return None if self.own.memory is None else Memory(self.own.memory, f"--mem {self.own.mem}", each=True)
 
     @classmethod
     def queue(cls, root: Path) -> SlurmQueue:

@@ -87,6 +87,14 @@ class SlurmOptions:
         return _minutes(self.time) if self.time else None
 
     @property
+    def memory(self) -> int | None:
+        """Bytes of memory of a task, where `mem` says it as sbatch takes it; 0 would be all of a node's."""
+        match = re.fullmatch(r"(\d+)([KMGT]?)B?", self.mem or "", re.ASCII | re.IGNORECASE)
+        if match is None or int(match[1]) == 0:
+            return None
+        return int(match[1]) * 1024 ** (1 + "KMGT".index(match[2].upper() or "M"))
+
+    @property
     def wants_gpu(self) -> bool:
         """Whether a GPU is asked for."""
         return "gpu" in (self.gres or "") or any(key.startswith("gpus") for key, _ in self.extra)

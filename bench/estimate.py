@@ -1,0 +1,159 @@
+"""What a grid will take of time, memory and disk, in lines for people, and whether there is enough of it.
+
+The figures of one cell come from cost.py, memory.py and disk.py, what there is from room.py.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from savo_bench.bench import cost, room, show
+from savo_bench.bench.cells import Pack, seed_folder
+from savo_bench.bench.errors import UserError
+from savo_bench.bench.packing import Todo
+
+if TYPE_CHECKING:
+    from savo_bench.bench.disk import Disk
+    from savo_bench.bench.grid import Grid
+
+FULL = 0.8  # ours: of what is free, from which on there is a warning
+CANNOT_FIT = 1.1  # ours: of what is free, from which on nothing is trained; estimates of disk are that good
+
+Written = Mapping[tuple[str, str], "Disk"]  # what one seed writes, by the cell
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What the packs take."""
+
+    seconds: float  # of all workers together
+    wall: float  # seconds until the end
+    workers: int
+    memory: int  # bytes, of all workers
+    largest: int  # bytes of memory, of the largest pack
+    peak: int  # bytes of disk at a time
+    kept: int  # bytes of disk in the end
+    missing: int  # bytes of disk at a time that are not there yet
+    largest_file: int  # bytes
+
+
+def lines(grid: "Grid", packs: Sequence[Pack], todo: Sequence[Todo]) -> list[tuple[str, str]]:
+    """Lines with their styles: what the packs will take, and of what there may not be enough.
+
+    Raises:
+        UserError: an environment cannot be made, or a config does not fit it. Unless it is a dry run: the disk is too
+            small.
+    """
+    needs = _needs(grid, packs, todo)
+    unit = "core-" if grid.device == "cpu" else "GPU-"
+    rough = " (rough: nothing was measured on a GPU yet)" if grid.device == "cuda" else ""
+    workers = show.count(needs.workers, "worker")
+    each = grid.memory is not None and grid.memory.each
+    memory = f"{show.size(needs.largest)} a task" if each else f"{show.size(needs.memory)} with {workers}"
+    text = (
+        f"estimate: {show.span(needs.seconds, unit)}, {show.span(needs.wall)} with {workers}{rough}; "
+        f"memory {memory}; disk {show.size(needs.peak)} at peak, {show.size(needs.kept)} kept"
+    )
+    warnings = [each for each in (_memory(grid, needs), _disk(grid, needs)) if each]
+    return [(text, ""), *((f"warning: {each}", "yellow") for each in warnings)]
+
+
+def _needs(grid: "Grid", packs: Sequence[Pack], todo: Sequence[Todo]) -> Needs:
+    from savo_bench.bench import disk, memory  # need torch
+    from savo_bench.bench.spaces import check_fit, probe
+
+    written: dict[tuple[str, str], disk.Disk] = {}
+    for cell in {item.cell.key: item.cell for item in todo}.values():
+        spaces = probe(cell)  # also checks the keywords, before anything trains
+        check_fit(cell, spaces)
+        written[cell.key] = disk.estimate(cell, spaces)
+        memory.environment_bytes(cell)  # made here, so that what is held includes its libraries
+    held, shared = memory.held()
+    step = {(item.cell.key, item.seed): item.step for item in todo}
+    first = [step[pack.cell.key, pack.seeds[0]] for pack in packs]
+    times = [cost.pack_seconds(pack, start) for pack, start in zip(packs, first, strict=True)]
+    taken = [memory.estimate(pack, at, written[pack.cell.key], held) for pack, at in zip(packs, first, strict=True)]
+    workers = min(grid.workers, len(packs))
+    kept = sum(written[item.cell.key].kept for item in todo)
+    return Needs(
+        seconds=sum(times),
+        wall=cost.makespan(times, workers),
+        workers=workers,
+        memory=shared + sum(sorted((each - shared for each in taken), reverse=True)[:workers]),
+        largest=max(taken),
+        peak=kept + _largest(workers, [len(pack.seeds) * written[pack.cell.key].checkpoint for pack in packs]),
+        kept=kept,
+        missing=_missing(grid.root, packs, written, workers),
+        largest_file=max(each.largest_file for each in written.values()),
+    )
+
+
+def _largest(count: int, numbers: Sequence[int]) -> int:
+    return sum(sorted(numbers, reverse=True)[:count])
+
+
+def _missing(root: Path, packs: Sequence[Pack], written: Written, workers: int) -> int:
+    """Bytes to write at peak beyond what the seeds have written: a resumed seed fills up what it has."""
+    kept, checkpoints = 0, []
+    for pack in packs:
+        one, checkpoint = written[pack.cell.key], 0
+        for seed in pack.seeds:
+            folder = seed_folder(root, pack.cell, seed)
+            saved, files = _bytes_in(folder.checkpoint), _bytes_in(folder.path)
+            kept += max(0, one.kept - (files - saved))
+            checkpoint += max(0, one.checkpoint - saved)
+        checkpoints.append(checkpoint)
+    return kept + _largest(workers, checkpoints)
+
+
+def _bytes_in(folder: Path) -> int:
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            total += path.stat().st_size if path.is_file() else 0
+        except OSError:  # deleted since, or unreadable: then it is counted as missing
+            continue
+    return total
+
+
+def _memory(grid: "Grid", needs: Needs) -> str | None:
+    """A warning where there is too little memory."""
+    there = grid.memory
+    if there is None:
+        return None
+    if there.each:
+        if needs.largest <= there.bytes:
+            return None
+        mends = "ask for more, or take fewer seeds in a pack with --pack"
+        return f"a task needs about {show.size(needs.largest)} of memory, but {there.what}: {mends}"
+    if needs.memory <= there.bytes:
+        return None
+    mends = f"{'fewer --workers, or ' if needs.workers > 1 else ''}fewer seeds in a pack with --pack"
+    about = f"about {show.size(needs.memory)} of memory is needed with {show.count(needs.workers, 'worker')}"
+    return f"{about}, {show.size(there.bytes)} {there.what}: take {mends}"
+
+
+def _disk(grid: "Grid", needs: Needs) -> str | None:
+    """A warning where the disk may become full.
+
+    Raises:
+        UserError: it will, and this is no dry run.
+    """
+    largest, there = room.largest_file(), room.free_disk(grid.root)
+    if largest is not None and needs.largest_file > CANNOT_FIT * largest:
+        text = f"a file of {show.size(needs.largest_file)} is needed, but this shell allows {show.size(largest)}"
+        return _refused(grid, f"{text}: raise the limit with `ulimit -f unlimited`")
+    if there is None or needs.missing <= FULL * there.bytes:
+        return None
+    text = f"about {show.size(needs.missing)} of disk is needed at peak, {show.size(there.bytes)} {there.what}"
+    if needs.missing <= CANNOT_FIT * there.bytes:
+        return f"{text}: it may become full"
+    fewer = ", or take fewer --workers, whose checkpoints are deleted when they are done" if needs.workers > 1 else ""
+    return _refused(grid, f"{text}: free some, choose another disk with --runs DIR{fewer}, or train less at a time")
+
+
+def _refused(grid: "Grid", text: str) -> str:
+    if grid.options.dry_run:
+        return text
+    raise UserError(f"{text}; nothing was trained")
