@@ -14,7 +14,7 @@ PREFIXES = (
 )  # fmt: skip
 # How to reach the cluster that was meant.
 REACH = ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_CLUSTERS", "SLURM_JWT")
-# What users set for all their jobs, in a profile for instance, by the option that wins over it. SLURM sets none of them.
+# What users set for all their jobs, and SLURM never sets, by the option of sbatch that wins over it.
 OF_USERS = {
     "SBATCH_ACCOUNT": "account",
     "SBATCH_CLUSTERS": "clusters",

@@ -10,8 +10,9 @@ The batch script writes it (batch.py):
 import json
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from savo_bench.bench import worker
 from savo_bench.bench.launch.slurm.batch import BAD_NODE, COME_BACK, FAILURES, OF_THE_NODE
@@ -23,7 +24,8 @@ ENDED_BY_SIGNAL = (129, 130, 143)  # SIGHUP, SIGINT, SIGTERM: somebody wanted it
 FINE = (worker.TRAINED, worker.INTERRUPTED, COME_BACK)
 
 
-class Attempt(NamedTuple):
+@dataclass(frozen=True)
+class Attempt:
     """How a task ended on a node."""
 
     node: str
@@ -31,6 +33,11 @@ class Attempt(NamedTuple):
     index: int
     seconds: float
     code: int
+
+    @property
+    def task(self) -> tuple[str, int]:
+        """The folder of its submission, and its index in the array."""
+        return self.submission, self.index
 
     @property
     def certain(self) -> bool:
@@ -58,7 +65,7 @@ def attempts(root: Path) -> list[Attempt]:
     for line in lines:
         try:
             noted: Mapping[str, Any] = json.loads(line)
-            found.append(Attempt(*(noted[field] for field in Attempt._fields)))
+            found.append(Attempt(*(noted[field.name] for field in fields(Attempt))))
         except (ValueError, KeyError, TypeError):
             continue
     return found
@@ -79,11 +86,11 @@ def failing(root: Path) -> dict[str, str]:
     where: dict[object, set[str]] = defaultdict(set)
     for attempt in noted:
         if attempt.quick and not attempt.certain:
-            where[cells.get(attempt[1:3], attempt[1:3])].add(attempt.node)
+            where[cells.get(attempt.task, attempt.task)].add(attempt.node)
     in_a_row: dict[str, list[Attempt]] = defaultdict(list)
     for attempt in noted:
         if attempt.quick:
-            if attempt.certain or len(where[cells.get(attempt[1:3], attempt[1:3])]) == 1:
+            if attempt.certain or len(where[cells.get(attempt.task, attempt.task)]) == 1:
                 in_a_row[attempt.node].append(attempt)
         elif attempt.code in FINE:
             in_a_row[attempt.node].clear()
@@ -104,4 +111,6 @@ def _why(failed: list[Attempt]) -> str:
 
 def notes(root: Path) -> list[str]:
     """A line for every node that is left out."""
-    return [f"node {node} is left out: {why}; to use it again, delete {path(root)}" for node, why in failing(root).items()]
+    return [
+        f"node {node} is left out: {why}; to use it again, delete {path(root)}" for node, why in failing(root).items()
+    ]

@@ -9,7 +9,6 @@ import signal
 import socket
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +18,8 @@ from savo_bench.bench import worker
 from savo_bench.bench.cells import Pack, seed_folder
 from savo_bench.bench.launch.problems import record
 from savo_bench.bench.launch.slurm.batch import BAD_NODE, COME_BACK
-from savo_bench.results.state import SeedState, state_of
+from savo_bench.results.lock import held
+from savo_bench.results.state import state_of
 
 PATIENCE = 50  # seconds until a first computation counts as hung; ours: a GPU's driver may take ten to start
 
@@ -45,7 +45,8 @@ class Share:
     def order(self, process: int) -> list[Pack]:
         """The packs in the order in which a process of this task, counted from 0, goes through them."""
         begin = self.first + process
-        return [pack for turn in range(self.processes) for pack in self.packs[(begin + turn) % self.processes :: self.processes]]
+        deals = [self.packs[(begin + turn) % self.processes :: self.processes] for turn in range(self.processes)]
+        return [pack for deal in deals for pack in deal]
 
 
 class Train:
@@ -68,7 +69,7 @@ class Train:
         failed: Exception | None = None
         for pack in self._left(share):
             try:
-                worker.train(replace(pack, job=os.environ["SLURM_JOB_ID"]))
+                worker.train(pack)
             except worker.interrupted() as error:
                 came = getattr(error, "signals", ())
                 self._leave(signal.SIGUSR2 if signal.SIGUSR2 in came else signal.SIGTERM)
@@ -80,14 +81,54 @@ class Train:
 
     def _left(self, share: Share) -> Iterator[Pack]:
         """The packs that nobody else has in hand when it is their turn, each once."""
-        for pack in share.order(int(os.environ.get("SLURM_PROCID", "0"))):
-            states = (state_of(seed_folder(pack.root, pack.cell, seed), asking=_former_life(pack)) for seed in pack.seeds)
-            seeds = tuple(state.seed for state in states if state.trainable and not _failed_since(state, share.submitted))
+        number, job = int(os.environ.get("SLURM_PROCID", "0")), os.environ["SLURM_JOB_ID"]
+        for pack in share.order(number):
+            # Of two processes of a job neither is the other's former life.
+            mine = replace(pack, job=job if share.own == 1 else f"{job}/{number}")
+            seeds = tuple(seed for seed in pack.seeds if _free(mine, seed, share.submitted))
             if seeds:
-                yield pack.with_seeds(seeds)
+                yield mine.with_seeds(seeds)
 
     def _leave(self, number: int, *_: object) -> NoReturn:
         """End this attempt; after the warning before a time limit, ask for another one."""
         for each in (signal.SIGTERM, signal.SIGUSR2):
             signal.signal(each, signal.SIG_IGN)  # SLURM repeats its signals, and requeueing sends SIGTERM
         raise SystemExit(COME_BACK if number == signal.SIGUSR2 else worker.INTERRUPTED)
+
+
+def _free(pack: Pack, seed: int, since: float) -> bool:
+    """Whether a seed wants training, nobody else trains it, and it has not failed since the submission."""
+    folder = seed_folder(pack.root, pack.cell, seed)
+    if held(folder.lock):
+        return False
+    found = state_of(folder, asking={"launcher": pack.launcher, "job": pack.job})
+    failed_since = found.state == "failed" and found.status is not None and found.status.get("heartbeat", 0.0) > since
+    return found.trainable and not failed_since
+
+
+def check_node(root: Path, device: str) -> None:
+    """Compute a little and write a little before anything is trained. A GPU that hangs ends the process by SIGALRM.
+
+    Raises:
+        BadNode: the result is wrong, or something failed.
+    """
+    try:
+        import numpy as np
+        import torch
+
+        signal.alarm(PATIENCE)
+        numbers = np.arange(16, dtype=np.float32).reshape(4, 4)
+        squared = numbers @ numbers
+        there = torch.from_numpy(numbers).to(device)
+        if not np.array_equal((there @ there).cpu().numpy(), squared) or squared[3, 3] != 506:
+            raise BadNode(f"it multiplies wrongly on {device}")
+        with tempfile.TemporaryFile(dir=root) as file:
+            file.write(b"x")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise BadNode(f"{root} cannot be written to ({error.strerror or error})") from None
+    except (ImportError, RuntimeError, AssertionError) as error:  # what torch raises of a GPU
+        raise BadNode(f"{type(error).__name__}: {' '.join(str(error).split())}") from None
+    finally:
+        signal.alarm(0)

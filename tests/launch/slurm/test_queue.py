@@ -41,7 +41,7 @@ def test_a_submission_that_never_came_to_be_leaves_no_trace_in_the_states(comman
     root = tmp_path / "name"
     each = planned(root, 1)
     run_directory.ask(root, each.cells, each.seeds)
-    records.record(root, grid.announcement(each, each.look())[0])
+    records.record(root, grid.announcement(each, each.look())[0], [(0,)])
     assert commands.is_dir()
     assert joined(root) == [("missing", None)]
     assert "submitted 1 task" in run(planned(root, 1))[1]

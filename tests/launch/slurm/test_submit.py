@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 from small_grids import run
-from stand_ins import planned, say
+from stand_ins import CELL, planned, say
 
+from savo_bench.bench.cells import Pack
 from savo_bench.bench.errors import UserError
 from savo_bench.bench.launch.slurm import records, submit
 from savo_bench.bench.launch.slurm.options import SlurmOptions
@@ -44,15 +45,21 @@ def test_every_option_reaches_the_script(commands, tmp_path):
     assert " --cpus-per-task=4 " in text[text.index("\nsrun ") :]
 
 
-def test_on_a_gpu_a_task_asks_for_one_and_keeps_its_threads():
-    asked = submit.parameters("name", "cuda", SlurmOptions())
-    assert (asked["gres"], asked["setup"]) == ("gpu:1", [])
-    assert submit.parameters("name", "cuda", SlurmOptions(extra=(("gpus-per-task", "1"),)))["gres"] is None
+@pytest.fixture
+def recorded(tmp_path) -> records.Submission:
+    """An array of one task, not submitted."""
+    return records.record(tmp_path / "name", [Pack(CELL, (0,), tmp_path / "name", "cpu", 300.0, "slurm")], [(0,)])
 
 
-def test_the_warning_before_a_short_limit_comes_late_in_it():
-    assert submit.parameters("name", "cpu", SlurmOptions(time="2"))["signal_delay_s"] == 30
-    assert submit.parameters("name", "cpu", SlurmOptions(time="60"))["signal_delay_s"] == 90
+def test_on_a_gpu_a_task_asks_for_one_and_keeps_its_threads(recorded):
+    asked = submit.parameters(recorded, "cuda", SlurmOptions())
+    assert (asked["gres"], "OMP_NUM_THREADS" in "".join(asked["setup"])) == ("gpu:1", False)
+    assert submit.parameters(recorded, "cuda", SlurmOptions(extra=(("gpus-per-task", "1"),)))["gres"] is None
+
+
+def test_the_warning_before_a_short_limit_comes_late_in_it(recorded):
+    assert submit.parameters(recorded, "cpu", SlurmOptions(time="2"))["signal_delay_s"] == 30
+    assert submit.parameters(recorded, "cpu", SlurmOptions(time="60"))["signal_delay_s"] == 90
 
 
 @pytest.mark.usefixtures("commands")
@@ -60,7 +67,7 @@ def test_a_large_grid_is_several_arrays_one_after_the_other(tmp_path):
     root = tmp_path / "name"
     _, output = run(planned(root, 7))
     assert "submitted 7 tasks as job 1, 2, 3; `scancel 1 2 3` cancels" in output
-    assert [len(each.tasks) for each in records.submissions(root)] == [3, 3, 1]
+    assert [len(each.shares) for each in records.submissions(root)] == [3, 3, 1]
     (second,) = (root / "slurm").glob("*/2_submission.sh")
     assert "#SBATCH --dependency=afterany:1\n" in second.read_text()
 
