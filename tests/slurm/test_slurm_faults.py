@@ -16,16 +16,20 @@ ON_SECOND = '[ "$SLURMD_NODENAME" = second ]'
 # On the node that is bad, torch cannot take a tensor to its device.
 BAD_GPU = """
 import builtins, os, sys
-import_ = builtins.__import__
+import_, depth = builtins.__import__, 0
 
 def broken(*_):
     raise RuntimeError("CUDA error: uncorrectable ECC error encountered")
 
-def importing(name, *arguments, **more):
-    module = import_(name, *arguments, **more)
-    if name == "torch" and os.environ.get("SLURMD_NODENAME") == "second":
-        sys.modules["torch"].from_numpy = broken
-    return module
+def importing(*arguments, **more):
+    global depth
+    depth += 1
+    try:
+        return import_(*arguments, **more)
+    finally:
+        depth -= 1
+        if depth == 0 and "torch" in sys.modules and os.environ.get("SLURMD_NODENAME") == "second":
+            sys.modules["torch"].from_numpy = broken
 
 builtins.__import__ = importing
 """

@@ -1,6 +1,9 @@
 """What a task does on its node."""
 
+import errno
+import os
 import signal
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -113,3 +116,11 @@ def test_on_a_node_that_cannot_compute_or_write_nothing_is_trained(monkeypatch, 
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: node ")
     assert {"gpu": "CUDA", "arithmetic": "multiplies wrongly", "disk": "cannot be written to"}[fault] in line
+
+
+def test_a_full_disk_is_not_the_fault_of_a_node(monkeypatch, tmp_path):
+    def full(**_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", full)
+    task.check_node(tmp_path, "cpu")
