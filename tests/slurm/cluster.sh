@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# A real SLURM of one node on this machine, for the tests: its files, keys and ports are its own, so that it gets in the
+# A real SLURM of two nodes on this machine, for the tests: its files, keys and ports are its own, so that it gets in the
 # way of no other SLURM, and it forgets everything when it is stopped.
 #
-#   cluster.sh start FOLDER    install what is missing, start, wait until the node is idle
+#   cluster.sh start FOLDER    install what is missing, start, wait until the nodes are idle
 #   cluster.sh stop FOLDER     stop the daemons of that folder
 #   . FOLDER/env               afterwards sbatch, squeue and scontrol of this shell speak to it
 #
-# Needs root and, where SLURM is not installed, apt-get (Debian, Ubuntu: packages slurm-wlm and munge). Its node claims
-# four CPUs and two GPUs (/dev/null and /dev/zero); it keeps no accounting and takes arrays of at most 5 tasks.
+# Needs root and, where SLURM is not installed, apt-get (Debian, Ubuntu: packages slurm-wlm and munge). A node claims four
+# CPUs and two GPUs (/dev/null and /dev/zero). The default partition, test, has the first node; the partition both has
+# the other, called second, as well and prefers it. It keeps no accounting and takes arrays of at most 5 tasks.
 # Exit codes: 0 it runs, 77 it cannot on this machine (one line says why), 1 it should but did not.
 set -euo pipefail
 
@@ -51,11 +52,11 @@ AuthType=auth/munge
 # A requeued job waits until the credential of its former life has expired; no launch may take longer than that.
 AuthInfo=socket=$folder/munge.socket,cred_expire=10
 StateSaveLocation=$folder/state
-SlurmdSpoolDir=$folder/spool
+SlurmdSpoolDir=$folder/spool-%n
 SlurmctldPidFile=$folder/slurmctld.pid
-SlurmdPidFile=$folder/slurmd.pid
+SlurmdPidFile=$folder/slurmd-%n.pid
 SlurmctldLogFile=$folder/slurmctld.log
-SlurmdLogFile=$folder/slurmd.log
+SlurmdLogFile=$folder/slurmd-%n.log
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 SelectType=select/cons_tres
@@ -71,8 +72,10 @@ KillWait=20
 SchedulerParameters=sched_interval=2,batch_sched_delay=0
 # believe the line below, on whatever machine this is
 SlurmdParameters=config_overrides
-NodeName=$host NodeAddr=127.0.0.1 CPUs=4 RealMemory=1000 Gres=gpu:2
+NodeName=$host NodeAddr=127.0.0.1 CPUs=4 RealMemory=1000 Gres=gpu:2 Weight=2
+NodeName=second NodeHostname=$host NodeAddr=127.0.0.1 Port=16819 CPUs=4 RealMemory=1000 Gres=gpu:2
 PartitionName=test Nodes=$host Default=YES State=UP
+PartitionName=both Nodes=$host,second State=UP
 CONF
     printf 'Name=gpu File=/dev/null\nName=gpu File=/dev/zero\n' > "$folder/gres.conf"
     printf 'export SLURM_CONF=%q\n' "$folder/slurm.conf" > "$folder/env"
@@ -80,7 +83,7 @@ CONF
 
 start() {
     [ "$(id -u)" = 0 ] || cannot "starting its daemons takes root"
-    mkdir -p "$folder"/{state,spool}
+    mkdir -p "$folder"/state
     install
     configure
     . "$folder/env"
@@ -91,11 +94,12 @@ start() {
         --log-file="$folder/munged.log" --seed-file="$folder/munged.seed" || failed "munged ended"
     slurmctld -f "$folder/slurm.conf" || failed "slurmctld ended"
     slurmd -f "$folder/slurm.conf" -N "$(hostname -s)" || failed "slurmd ended"
+    slurmd -f "$folder/slurm.conf" -N second || failed "the second slurmd ended"
     for _ in $(seq 60); do
-        [ "$(sinfo --noheader --format=%t 2> "$folder/sinfo.log")" = idle ] && return
+        [ "$(sinfo --noheader --partition=both --format=%D%t 2> "$folder/sinfo.log")" = 2idle ] && return
         sleep 0.5
     done
-    failed "its node is not idle after 30 seconds"
+    failed "its nodes are not idle after 30 seconds"
 }
 
 stop() {
@@ -104,7 +108,7 @@ stop() {
         SLURM_CONF=$folder/slurm.conf timeout 10 scancel --full --signal=KILL --user=root 2> /dev/null || true
         SLURM_CONF=$folder/slurm.conf timeout 10 scancel --user=root 2> /dev/null || true
     fi
-    for daemon in slurmd slurmctld munged; do
+    for daemon in "slurmd-$(hostname -s)" slurmd-second slurmctld munged; do
         pid=$(cat "$folder/$daemon.pid" 2> /dev/null) || continue
         kill "$pid" 2> /dev/null || continue
         for _ in $(seq 50); do

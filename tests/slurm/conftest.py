@@ -1,4 +1,4 @@
-"""A real SLURM of one node, for the tests of this folder."""
+"""A real SLURM of two nodes, for the tests of this folder."""
 
 import os
 import signal
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from on_slurm import ONE, ROOT, SLOW, bench
 
 SCRIPT = Path(__file__).parent / "cluster.sh"
 CANNOT = 77  # the script's code for a machine on which it cannot work
@@ -34,6 +35,22 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     finally:
         subprocess.run([SCRIPT, "stop", folder], check=True)
         signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture(scope="session")
+def slow(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Environment variables with which trainings are slow."""
+    folder = tmp_path_factory.mktemp("slow")
+    (folder / "sitecustomize.py").write_text(SLOW)
+    return {"PYTHONPATH": f"{folder}{os.pathsep}{ROOT / 'src'}"}
+
+
+@pytest.fixture(scope="session")
+def calm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Seeds 0 and 1 of ONE, trained here and undisturbed."""
+    runs = tmp_path_factory.mktemp("calm")
+    assert bench("run", *ONE, "--seeds", "2", "--pack", "2", "--on", "inline", "--runs", runs)[0] == 0
+    return runs
 
 
 def _terminated(*_: object) -> NoReturn:

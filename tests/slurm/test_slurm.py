@@ -1,128 +1,35 @@
-"""`bench run --on slurm` on a real SLURM of one node: what it submits, and what comes back after every fault."""
+"""`bench run --on slurm` on a real SLURM of two nodes: what it submits, and what comes back after every fault."""
 
-import contextlib
-import json
 import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from on_slurm import (
+    LONG,
+    ON_SLURM,
+    ONE,
+    ROOT,
+    TINY,
+    assert_ended_like,
+    bench,
+    jobs,
+    of,
+    saved,
+    seed,
+    slurm,
+    started,
+    steps,
+    tasks,
+    until,
+)  # fmt: skip
 from small_runs import assert_same_run
 
-from savo_bench.results.format import SeedFolder, seed_folders, state_steps
+from savo_bench.results.format import seed_folders
 
 pytestmark = [pytest.mark.slurm, pytest.mark.usefixtures("cluster")]
-
-ROOT = Path(__file__).parent.parent.parent
-TINY = ("--set", "warmup_steps=60", "--set", "hidden=24-17", "--set", "batch_size=19", "--eval-episodes", "1")
-VARIANT = "hidden=24-17,batch_size=19,warmup_steps=60"
-ONE = ("--algos", "td3", "--envs", "restricted-hopper", *TINY, "--steps", "500", "--eval-every", "150", "--pack", "1")
-LONG = ("--steps", "3500", "--eval-every", "1500")
-ON_SLURM = ("--on", "slurm", "--checkpoint-every", "1")
-# A step takes 30 ms, so that a fault finds a small training at work without keeping a processor busy.
-SLOW = """
-import builtins, sys, time
-import_ = builtins.__import__
-
-def importing(name, *arguments, **more):
-    module = import_(name, *arguments, **more)
-    training = getattr(sys.modules.get("savo_bench.bench.training.loop"), "Training", None)
-    if training and "slow" not in training.__dict__:
-        training.slow, advance = True, training.advance
-        training.advance = lambda self: (time.sleep(0.03), advance(self))[1]
-    return module
-
-builtins.__import__ = importing
-"""
-
-
-@pytest.fixture(scope="session")
-def slow(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Environment variables with which trainings are slow."""
-    folder = tmp_path_factory.mktemp("slow")
-    (folder / "sitecustomize.py").write_text(SLOW)
-    return {"PYTHONPATH": f"{folder}{os.pathsep}{ROOT / 'src'}"}
-
-
-@pytest.fixture(scope="session")
-def calm(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Seeds 0 and 1 of ONE, trained here and undisturbed."""
-    runs = tmp_path_factory.mktemp("calm")
-    assert bench("run", *ONE, "--seeds", "2", "--pack", "2", "--on", "inline", "--runs", runs)[0] == 0
-    return runs
-
-
-def bench(*arguments: str | Path, **environment: str) -> tuple[int, str]:
-    """Exit code and output of the command line."""
-    done = started(*arguments, **environment)
-    output, _ = done.communicate(timeout=600)
-    return done.returncode, output
-
-
-def started(*arguments: str | Path, **environment: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "savo_bench.bench.cli", *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1", **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def slurm(*command: str) -> str:
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
-
-
-def until(holds: Callable[[], object], seconds: float = 300.0) -> None:
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, slurm("squeue", "--states=all")
-        time.sleep(0.2)
-
-
-def seed(runs: Path, number: int) -> SeedFolder:
-    return SeedFolder.of(runs / "default", "restricted-hopper", f"td3:{VARIANT}", number)
-
-
-def saved(folder: SeedFolder) -> bool:
-    """Whether there is a checkpoint, after the first evaluation."""
-    return max(state_steps(folder.checkpoint), default=0) > 150
-
-
-def of(folder: SeedFolder) -> dict:
-    """What status.json says."""
-    return dict(folder.read_status() or {})
-
-
-def jobs(runs: Path) -> list[str]:
-    """Numbers of the jobs submitted for a folder, oldest first."""
-    found = [json.loads(path.read_text()) for path in (runs / "default" / "slurm").glob("*/submission.json")]
-    return [each["job"] for each in sorted(found, key=lambda each: each["submitted"])]
-
-
-def tasks(runs: Path) -> int:
-    found = [json.loads(path.read_text()) for path in (runs / "default" / "slurm").glob("*/submission.json")]
-    return sum(len(each["tasks"]) for each in found)
-
-
-def steps() -> list[Path]:
-    """The daemons of SLURM on this machine that look after a step of a job."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/comm"):
-        with contextlib.suppress(OSError):
-            found += [path] if path.read_text() == "slurmstepd\n" else []
-    return found
-
-
-def assert_ended_like(calm: Path, runs: Path, *seeds: int) -> None:
-    for number in seeds:
-        assert of(seed(runs, number))["state"] == "done"
-        assert of(seed(runs, number))["resumed_from"] > 150
-        assert_same_run(seed(calm, number).path, seed(runs, number).path)
 
 
 @pytest.fixture(scope="session")
@@ -262,7 +169,7 @@ def test_tasks_of_a_node_that_fails_come_back_when_there_is_a_node_again(slow, c
     bench(*command, **slow)
     (job,) = jobs(tmp_path)
     until(lambda: all(saved(seed(tmp_path, number)) for number in (0, 1)))
-    (node,) = slurm("sinfo", "--noheader", "--format=%n").split()
+    (node,) = slurm("sinfo", "--noheader", "--partition=test", "--format=%n").split()
     slurm("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
     try:
         until(lambda: set(slurm("squeue", "--noheader", f"--jobs={job}", "--format=%T").split()) == {"PENDING"})

@@ -1,8 +1,11 @@
 """Calling the commands of SLURM."""
 
+import os
 import re
 import subprocess
 from typing import Any
+
+from savo_bench.bench.launch.slurm import environment
 
 PATIENCE = 30.0  # seconds until a command of SLURM counts as hung; ours
 
@@ -19,7 +22,13 @@ def call(*command: str) -> str:
     """
     try:
         done: Any = subprocess.run(
-            command, capture_output=True, text=True, timeout=PATIENCE, check=False, stdin=subprocess.DEVNULL
+            command,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            env=environment.of_commands(os.environ),
         )
     except FileNotFoundError:
         raise SlurmProblem(f"{command[0]} is not installed here") from None

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from rich.console import Console
 
@@ -10,6 +11,7 @@ from savo_bench.bench.cells import Pack, seed_folder
 from savo_bench.bench.grid import Grid
 from savo_bench.bench.launch.launcher import board
 from savo_bench.bench.launch.slurm.queue import NAME, POLL, SlurmQueue, Task
+from savo_bench.bench.launch.slurm.records import Planned
 from savo_bench.bench.launch.stop import Stop
 from savo_bench.bench.progress import Board
 from savo_bench.results.state import CellState, state_of
@@ -17,9 +19,10 @@ from savo_bench.results.state import CellState, state_of
 
 @dataclass
 class _Followed:
-    """A task on the board."""
+    """A pack on the board."""
 
     pack: Pack
+    tasks: tuple[str, ...]  # those that may train it
     running: bool = False
     ended: bool = False
 
@@ -29,36 +32,49 @@ class _Follower:
     """Shows on a board what the queue says."""
 
     board: Board
-    tasks: dict[str, _Followed]
+    packs: list[_Followed]
     looked: float = field(default_factory=time.time)  # when the queue was asked last
 
     def tell(self, tasks: Sequence[Task]) -> None:
         """Start and end packs on the board. If a task is not among those given, all seeds of its array are done."""
         found = {task.id: task for task in tasks}
-        for name, followed in self.tasks.items():
+        for followed in self.packs:
             if followed.ended:
                 continue
-            task = found.get(name)
-            active = task is not None and task.active
-            runs = active and not (task and task.waits)
+            mine = [found[name] for name in followed.tasks if name in found]
+            active = any(task.active for task in mine)
+            runs = any(_trains(task, followed.pack) for task in mine)
             if not followed.running and (runs or not active):
                 self.board.started(followed.pack, followed.pack, since=self.looked)
                 followed.running = True
             if followed.running and not runs:
-                self.board.ended(followed.pack, _problem(task, followed.pack))
+                self.board.ended(followed.pack, _problem(mine, followed.pack))
                 followed.running = False
                 followed.ended = not active
         self.looked = time.time()
 
 
-def _problem(task: Task | None, pack: Pack) -> str | None:
-    """Why a task does not run any more, unless it has nothing left to do."""
-    if task is None:
+def _trains(task: Task, pack: Pack) -> bool:
+    """Whether a task trains a pack."""
+    if not task.active or task.waits:
+        return False
+    return not task.shared or "running" in _states(pack)
+
+
+def _states(pack: Pack) -> set[str]:
+    return {state_of(seed_folder(pack.root, pack.cell, seed)).state for seed in pack.seeds}
+
+
+def _problem(tasks: Sequence[Task], pack: Pack) -> str | None:
+    """Why no task trains a pack any more, unless it has nothing left to do."""
+    if not tasks:
         return None
-    if task.active:
+    task = next((task for task in tasks if task.active), tasks[0])
+    if task.active and not task.shared:
         return f"job {task.id} is queued again"
-    states = {state_of(seed_folder(pack.root, pack.cell, seed)).state for seed in pack.seeds}
-    return task.verdict if states & {"missing", "interrupted"} else None
+    if not _states(pack) & {"missing", "interrupted"}:
+        return None
+    return f"job {task.id} left it" if task.active else task.verdict
 
 
 def follow(grid: Grid, queue: SlurmQueue, console: Console, stop: Stop) -> None:
@@ -68,10 +84,10 @@ def follow(grid: Grid, queue: SlurmQueue, console: Console, stop: Stop) -> None:
         Stopped: a signal came.
     """
     states = grid.look()
-    packs = {task.id: pack for task in queue.tasks if task.active and (pack := _pack(grid, states, task))}
-    workers = min(grid.workers, max(1, len(packs)))
-    shown = board(grid, states, list(packs.values()), workers, console)
-    follower = _Follower(shown, {task: _Followed(pack) for task, pack in packs.items()})
+    followed = _followed(grid, states, queue)
+    workers = min(grid.workers, max(1, len(followed)))
+    shown = board(grid, states, [each.pack for each in followed], workers, console)
+    follower = _Follower(shown, followed)
     with shown:
         while any(seed.state in ("running", "queued") for cell in states for seed in cell.seeds):
             if not queue.problem:
@@ -81,9 +97,19 @@ def follow(grid: Grid, queue: SlurmQueue, console: Console, stop: Stop) -> None:
         follower.tell(queue.tasks)
 
 
-def _pack(grid: Grid, states: Sequence[CellState], task: Task) -> Pack | None:
-    """The seeds of a task that belong to the grid and are not done."""
-    environment, variant, seeds = task.planned
+def _followed(grid: Grid, states: Sequence[CellState], queue: SlurmQueue) -> list[_Followed]:
+    """The packs of active tasks, as far as they belong to the grid and are not done."""
+    tasks: dict[tuple[Path, Planned], list[str]] = {}
+    for task in queue.tasks:
+        for planned in task.planned if task.active else ():
+            tasks.setdefault((task.submission.folder, planned), []).append(task.id)
+    found = ((_pack(grid, states, planned), tuple(ids)) for (_, planned), ids in tasks.items())
+    return [_Followed(pack, ids) for pack, ids in found if pack is not None]
+
+
+def _pack(grid: Grid, states: Sequence[CellState], planned: Planned) -> Pack | None:
+    """The seeds of a pack that belong to the grid and are not done."""
+    environment, variant, seeds = planned
     for cell, state in zip(grid.cells, states, strict=True):
         if (cell.env_label, cell.variant) == (environment, variant):
             left = tuple(seed.seed for seed in state.seeds if seed.seed in seeds and seed.state != "done")

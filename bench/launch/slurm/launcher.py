@@ -1,19 +1,20 @@
 """What `bench run --on slurm` does: submit what nobody has in hand, and follow it if asked."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 
 from savo_bench.bench import run_directory, show
+from savo_bench.bench.cells import Pack
 from savo_bench.bench.errors import MACHINE, UserError
 from savo_bench.bench.grid import Grid, announcement, conclude, nothing_to_do
 from savo_bench.bench.launch.launcher import Launcher, check_writable
 from savo_bench.bench.launch.slurm.follow import follow
 from savo_bench.bench.launch.slurm.options import SlurmOptions
 from savo_bench.bench.launch.slurm.queue import NAME, SlurmQueue
-from savo_bench.bench.launch.slurm.records import submitting
+from savo_bench.bench.launch.slurm.records import Submission, submitting
 from savo_bench.bench.launch.slurm.submit import cancel_line, submit
 from savo_bench.bench.launch.stop import Stop, Stopped
 from savo_bench.bench.options import Options
@@ -41,8 +42,8 @@ class Slurm(Launcher):
         return "cuda" if asked == "cuda" or (asked == "auto" and self.own.wants_gpu) else "cpu"
 
     def workers(self, device: str) -> int:  # noqa: ARG002
-        """The largest number of tasks that run at a time."""
-        return self.own.array_parallelism
+        """The largest number of packs that are trained at a time."""
+        return self.own.array_parallelism * self.own.packs_per_task
 
     def memory(self) -> Memory | None:
         """What a task gets, if it is asked for."""
@@ -96,11 +97,11 @@ class Slurm(Launcher):
             for text, style in lines:
                 show.line(console, text, style)
             run_directory.ask(grid.root, grid.cells, grid.seeds)
-            submitted = submit(grid.root, packs, self.own) if packs else []
+            submitted, refused = submit(grid.root, packs, self.own) if packs else ([], [])
         if submitted:
-            numbers = ", ".join(str(each.job) for each in submitted)
-            tasks = show.count(len(packs), "task")
-            show.line(console, f"submitted {tasks} as job {numbers}; `{cancel_line(submitted)}` cancels", "green")
+            show.line(console, _submitted(submitted), "green")
+            for text in _remarks(submitted, refused):
+                show.line(console, text, "yellow")
         else:
             show.line(console, "nothing to submit: what can be trained is done, queued or running")
         if self.options.wait:
@@ -111,4 +112,22 @@ class Slurm(Launcher):
         for text, style in show.reasons(unreadable):
             show.line(console, text, style)
         show.line(console, "`bench status` says how they stand; --wait follows them")
-        return 1 if any(cell.seeds for cell in unreadable) else grid.exit_code
+        return 1 if refused or any(cell.seeds for cell in unreadable) else grid.exit_code
+
+
+def _submitted(submitted: Sequence[Submission]) -> str:
+    numbers = ", ".join(str(each.job) for each in submitted)
+    tasks, packs = (sum(map(len, found)) for found in zip(*((s.shares, s.packs) for s in submitted), strict=True))
+    of = "" if tasks == packs else f" for {show.count(packs, 'pack')}"
+    return f"submitted {show.count(tasks, 'task')}{of} as job {numbers}; `{cancel_line(submitted)}` cancels"
+
+
+def _remarks(submitted: Sequence[Submission], refused: Sequence[Pack]) -> list[str]:
+    """What the user may not expect of the tasks."""
+    found = []
+    if any(len(share) > each.processes for each in submitted for share in each.shares):
+        found.append("SLURM takes no more tasks of yours: each trains one pack after the other")
+    if refused:
+        left = show.count(len(refused), "pack")
+        found.append(f"SLURM takes no more tasks of yours: {left} not submitted; the same command does it later")
+    return found

@@ -12,7 +12,18 @@ from savo_bench.bench.options import at_least_one
 
 # sbatch's options that have one here, and those that resuming and `bench status` rely on
 HAVE_ONE = ("partition", "account", "qos", "time", "gres", "cpus-per-task", "mem", "constraint")
-OURS = ("job-name", "array", "output", "error", "open-mode", "signal", "requeue", "no-requeue")
+OURS = (
+    "job-name",
+    "array",
+    "output",
+    "error",
+    "open-mode",
+    "signal",
+    "requeue",
+    "no-requeue",
+    "ntasks",
+    "ntasks-per-node",
+)
 
 
 def _text(value: Any) -> str:
@@ -63,9 +74,11 @@ class SlurmOptions:
     qos: Annotated[str | None, Flag("Quality of service.")] = None
     time: Annotated[str | None, Flag("Limit of a task: minutes, H:M:S, D-H. At it it is requeued.", read=_text)] = None
     gres: Annotated[str | None, Flag("For each task, as gpu:1.")] = None
-    cpus: Annotated[int, Flag("CPUs of a task.")] = 1  # ours: a pack trains on one thread
+    cpus: Annotated[int, Flag("CPUs of a pack.")] = 1  # ours: a pack trains on one thread
     mem: Annotated[str | None, Flag("Memory of a task, as 4G.", read=_text)] = None
     constraint: Annotated[str | None, Flag("Features that nodes must have.")] = None
+    packs_per_task: Annotated[int, Flag("Packs that a task trains at once, on one GPU or node.")] = 1
+    container: Annotated[str | None, Flag("An image to train in: a file.sif, or what Pyxis takes.")] = None
     setup: Annotated[
         tuple[str, ...], Flag("A shell line to run first: module load cuda. Repeatable.", repeatable=True, read=_lines)
     ] = ()
@@ -77,6 +90,7 @@ class SlurmOptions:
 
     def __post_init__(self) -> None:
         at_least_one("cpus", self.cpus)
+        at_least_one("packs_per_task", self.packs_per_task)
         at_least_one("array_parallelism", self.array_parallelism)
         if self.time is not None:
             _minutes(self.time)
@@ -93,6 +107,12 @@ class SlurmOptions:
         if match is None or int(match[1]) == 0:
             return None
         return int(match[1]) * 1024 ** (1 + "KMGT".index(match[2].upper() or "M"))
+
+    @property
+    def given(self) -> set[str]:
+        """The long names of sbatch's options that are given."""
+        own = (name for name in HAVE_ONE if getattr(self, name, None) is not None)
+        return {*own, *(key for key, _ in self.extra)}
 
     @property
     def wants_gpu(self) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from savo_bench.bench import grid
+from savo_bench.bench.launch.slurm import nodes
 from savo_bench.bench.launch.slurm.commands import SlurmProblem, call
 from savo_bench.bench.launch.slurm.records import NAME, Planned, Submission, submissions
 from savo_bench.results.format import launcher_folder
@@ -46,15 +47,20 @@ class Task:
     reason: str = ""  # why it waits
 
     @property
-    def planned(self) -> Planned:
-        """Its seeds."""
-        return self.submission.tasks[self.index]
+    def planned(self) -> list[Planned]:
+        """The packs that it may train."""
+        return [self.submission.packs[index] for index in self.submission.shares[self.index]]
+
+    @property
+    def shared(self) -> bool:
+        """Whether it trains some of its packs after others."""
+        return len(self.submission.shares[self.index]) > self.submission.processes
 
     @property
     def id(self) -> str:
         """Its number as scancel takes it: 12_3, or 12 for an array of one."""
         job = self.job or "?"
-        return f"{job}_{self.index}" if len(self.submission.tasks) > 1 else job
+        return f"{job}_{self.index}" if len(self.submission.shares) > 1 else job
 
     @property
     def active(self) -> bool:
@@ -80,6 +86,8 @@ class Task:
             return QueueEntry(NAME, self.id, "ended", self.verdict)
         if self.waits:
             return QueueEntry(NAME, self.id, "waiting", f"job {self.job}: {self.reason}")
+        if self.shared and self.state == "RUNNING":
+            return QueueEntry(NAME, self.id, "waiting", f"job {self.id} trains other seeds first")
         doing = "starting" if self.state == "RUNNING" else self.state.lower()
         return QueueEntry(NAME, self.id, "active", f"job {self.id} is {doing}")
 
@@ -109,7 +117,7 @@ class SlurmQueue(grid.Queue):
         for task in self.tasks:
             if task.job is None:  # whoever wanted to submit it died before it did
                 continue
-            for folder in task.planned.folders(self.root):
+            for folder in (folder for planned in task.planned for folder in planned.folders(self.root)):
                 if folder not in latest or not latest[folder].active:
                     latest[folder] = task
         if self.problem:
@@ -121,9 +129,10 @@ class SlurmQueue(grid.Queue):
         return sorted({task.submission.job or task.submission.name for task in self.tasks}) if self.problem else []
 
     def notes(self) -> list[str]:
-        """A line if SLURM could not be asked."""
+        """Lines about a SLURM that could not be asked, and about nodes that failed."""
         jobs = self.unknown()
-        return [f"{self.problem}; what became of job {', '.join(jobs)} is not known"] if jobs else []
+        unknown = [f"{self.problem}; what became of job {', '.join(jobs)} is not known"] if jobs else []
+        return unknown + nodes.notes(self.root)
 
     def _look(self, submitted: Sequence[Submission]) -> None:
         """Ask SLURM, unless it was asked just now about the same."""
@@ -138,7 +147,7 @@ class SlurmQueue(grid.Queue):
             self.tasks = _tasks(submitted)
         except SlurmProblem as error:
             self.problem = str(error)
-            self.tasks = [Task(each, index, each.job, "") for each in submitted for index in range(len(each.tasks))]
+            self.tasks = [Task(each, index, each.job, "") for each in submitted for index in range(len(each.shares))]
         self._asked = time.monotonic()
 
 
@@ -162,12 +171,14 @@ def _tasks(submitted: Sequence[Submission]) -> list[Task]:
     )
     found: dict[tuple[str, int], Task] = {}
     for line in listed.splitlines():
+        if line.count("|") < 4:  # a cluster's name, where SLURM_CLUSTERS names one
+            continue
         job, index, state, reason, name = (part.strip() for part in line.split("|", 4))
         submission = by_name.get(name)
         number = int(index) if index.isdigit() else 0
-        if submission and number < len(submission.tasks):
+        if submission and number < len(submission.shares):
             found[name, number] = Task(submission, number, job, state, reason)
-    every = [(each, index) for each in submitted for index in range(len(each.tasks))]
+    every = [(each, index) for each in submitted for index in range(len(each.shares))]
     numbers = {name: task.job for (name, _), task in found.items()}
     gone = {each.job for each, index in every if (each.name, index) not in found and each.job}
     ended = _ended(gone)

@@ -1,6 +1,7 @@
 """Records of what was submitted to SLURM for a name.
 
-    runs/<name>/slurm/<id>/submission.json   an array: the name and the number of its job, and the seeds of every task
+    runs/<name>/slurm/<id>/submission.json   an array: the name and the number of its job, and the seeds of every pack;
+                                             where not each task has one pack, also which task may train which
     runs/<name>/slurm/<id>/                  beside it submitit's own: batch script, pickled packs, output
     runs/<name>/slurm/lock                   held while somebody submits
 
@@ -14,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from savo_bench.bench.cells import Pack
 from savo_bench.bench.errors import MACHINE, UserError
@@ -26,7 +27,7 @@ NAME = "slurm"  # of the launcher, as status.json and its folder have it
 
 
 class Planned(NamedTuple):
-    """The seeds of one task, by the labels of their cell."""
+    """The seeds of one pack, by the labels of their cell."""
 
     environment: str
     variant: str
@@ -44,18 +45,21 @@ class Submission:
     folder: Path
     name: str  # of the job
     job: str | None  # its number, once SLURM gave it one
-    tasks: tuple[Planned, ...]
+    packs: tuple[Planned, ...]
+    shares: tuple[tuple[int, ...], ...]  # for each task, which of the packs it may train
+    processes: int = 1  # of a task, each of which trains one pack at a time
 
     def folders(self, root: Path) -> set[Path]:
         """The folders of the seeds of all its tasks in runs/<name>."""
-        return {folder for planned in self.tasks for folder in planned.folders(root)}
+        return {folder for planned in self.packs for folder in planned.folders(root)}
 
 
-def record(root: Path, packs: Sequence[Pack]) -> Submission:
-    """Write down an array of packs that is going to be submitted."""
+def record(root: Path, packs: Sequence[Pack], shares: Sequence[Sequence[int]], processes: int = 1) -> Submission:
+    """Write down an array that is going to be submitted; `shares` and `processes` as in Submission."""
     token = secrets.token_hex(4)
-    tasks = tuple(Planned(pack.cell.env_label, pack.cell.variant, pack.seeds) for pack in packs)
-    submission = Submission(launcher_folder(root, NAME) / token, f"bench-{root.name}-{token}", None, tasks)
+    planned = tuple(Planned(pack.cell.env_label, pack.cell.variant, pack.seeds) for pack in packs)
+    folder, name = launcher_folder(root, NAME) / token, f"bench-{root.name}-{token}"
+    submission = Submission(folder, name, None, planned, tuple(tuple(share) for share in shares), processes)
     submission.folder.mkdir(parents=True)
     _write(submission)
     return submission
@@ -69,8 +73,16 @@ def numbered(submission: Submission, job: str) -> Submission:
 
 
 def _write(submission: Submission) -> None:
-    known = {"name": submission.name, "job": submission.job, "tasks": [task._asdict() for task in submission.tasks]}
+    packs = [pack._asdict() for pack in submission.packs]
+    known: dict[str, Any] = {"name": submission.name, "job": submission.job, "tasks": packs}
+    if submission.shares != _one_each(packs):
+        known |= {"shares": submission.shares, "processes": submission.processes}
     write_json(submission.folder / "submission.json", {"submitted": time.time(), **known})
+
+
+def _one_each(packs: Sequence[object]) -> tuple[tuple[int, ...], ...]:
+    """A task for each pack."""
+    return tuple((index,) for index in range(len(packs)))
 
 
 def submissions(root: Path) -> list[Submission]:
@@ -85,10 +97,12 @@ def submissions(root: Path) -> list[Submission]:
         path = folder / "submission.json"
         try:
             known = read_json(path)
-            tasks = tuple(
-                Planned(task["environment"], task["variant"], tuple(task["seeds"])) for task in known["tasks"]
+            packs = tuple(
+                Planned(pack["environment"], pack["variant"], tuple(pack["seeds"])) for pack in known["tasks"]
             )
-            found.append((known["submitted"], Submission(path.parent, known["name"], known["job"], tasks)))
+            shares = tuple(map(tuple, known["shares"])) if "shares" in known else _one_each(packs)
+            made = Submission(path.parent, known["name"], known["job"], packs, shares, known.get("processes", 1))
+            found.append((known["submitted"], made))
         except FileNotFoundError:  # another process has made the folder just now
             continue
         except (CorruptFile, KeyError, TypeError) as error:

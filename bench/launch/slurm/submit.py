@@ -6,6 +6,7 @@ import io
 import re
 import shlex
 import shutil
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,39 +14,73 @@ from typing import Any
 from savo_bench.bench.cells import Pack
 from savo_bench.bench.errors import UserError
 from savo_bench.bench.launch.launcher import THREAD_VARIABLES
+from savo_bench.bench.launch.slurm import batch, environment, nodes
 from savo_bench.bench.launch.slurm.commands import SlurmProblem, call, one_line
 from savo_bench.bench.launch.slurm.options import SlurmOptions
 from savo_bench.bench.launch.slurm.records import Submission, numbered, record
-from savo_bench.bench.launch.slurm.task import Train
+from savo_bench.bench.launch.slurm.task import Share, Train
 
 WARNING = 90  # seconds before the time limit in which a task saves: submitit's own
 ARRAY = 1_001  # SLURM's default for MaxArraySize
+# What sbatch says where a user, an account or a QOS may have no more tasks in the queue (QOSMaxSubmitJobPerUserLimit,
+# AssocMaxSubmitJobLimit, AssocGrpSubmitJobsLimit and the like), and where an array may not be as large.
+LIMIT = re.compile(
+    r"Submit_?Jobs?\w*Limit|MaxSubmitJob|job submit limit|violates accounting/QOS policy|Invalid job array spec",
+    re.IGNORECASE,
+)
 
 
-def submit(root: Path, packs: Sequence[Pack], asked: SlurmOptions) -> list[Submission]:
-    """Hand packs to SLURM, one task each: one array, or several in a row where the cluster's limit demands it.
+def submit(root: Path, packs: Sequence[Pack], asked: SlurmOptions) -> tuple[list[Submission], list[Pack]]:
+    """Hand packs to SLURM, `--packs-per-task` in a task: one array, or several in a row where the cluster limits them.
+
+    Where it also limits the tasks that a user may have in the queue, there are fewer tasks, each of which takes one
+    pack after the other.
+
+    Returns:
+        What was submitted, and the packs that SLURM would not take beside it.
 
     Raises:
         UserError: SLURM refuses; says what it said, and what had been submitted before.
     """
-    limit = largest_array()
+    array = largest_array()
+    left = [dataclasses.replace(pack, root=pack.root.absolute()) for pack in packs]
     submitted: list[Submission] = []
-    for start in range(0, len(packs), limit):
-        part = [dataclasses.replace(pack, root=pack.root.absolute()) for pack in packs[start : start + limit]]
-        planned = record(root, part)
+    limited = False
+    tasks = array
+    while left:
+        tasks = min(tasks, -(-len(left) // asked.packs_per_task))
+        part = left if limited else left[: tasks * asked.packs_per_task]
         try:
             # The throttle is one array's own: the next one waits for the end of the one before.
-            job = _submit(planned, part, asked, after=submitted[-1].job if submitted else None)
+            submitted.append(_submit(root, part, tasks, asked, after=submitted[-1].job if submitted else None))
+            left = left[len(part) :]
         except SlurmProblem as error:
-            shutil.rmtree(planned.folder)
-            before = f"; submitted before: job {', '.join(str(each.job) for each in submitted)}" if submitted else ""
-            raise UserError(f"{error}{before}") from None
-        submitted.append(numbered(planned, job))
-    return submitted
+            if LIMIT.search(str(error)) and tasks > 1:
+                limited, tasks = True, tasks // 2
+            elif LIMIT.search(str(error)) and submitted:
+                break
+            else:
+                raise UserError(f"{error}{_context(root, submitted)}") from None
+    return submitted, left
 
 
-def _submit(planned: Submission, packs: Sequence[Pack], asked: SlurmOptions, after: str | None) -> str:
-    """Submit one array; returns the number of its job.
+def _context(root: Path, submitted: Sequence[Submission]) -> str:
+    """What may explain a refusal."""
+    excluded = ", ".join(nodes.failing(root))
+    before = ", ".join(str(each.job) for each in submitted)
+    text = f"; left out, as attempts failed there: {excluded} ({nodes.path(root)})" if excluded else ""
+    return text + (f"; submitted before: job {before}" if before else "")
+
+
+def _submit(root: Path, packs: Sequence[Pack], tasks: int, asked: SlurmOptions, after: str | None) -> Submission:
+    """Submit one array.
+
+    Args:
+        root: runs/<name>
+        packs: If there are more than the tasks train at a time, every task may train all of them.
+        tasks: Their number.
+        asked: The options.
+        after: The number of a job that has to end first.
 
     Raises:
         SlurmProblem: SLURM refuses.
@@ -56,26 +91,52 @@ def _submit(planned: Submission, packs: Sequence[Pack], asked: SlurmOptions, aft
     missing = [name for name in ("sbatch", "srun") if shutil.which(name) is None]
     if missing:
         raise SlurmProblem(f"--on slurm: {missing[0]} is not installed here; run this on a node that can submit jobs")
-    executor = SlurmExecutor(planned.folder)
-    executor.update_parameters(**parameters(planned.name, packs[0].device, asked, after))
+    each = asked.packs_per_task
+    if len(packs) > tasks * each:
+        every = tuple(range(len(packs)))
+        planned = record(root, packs, [every] * tasks, each)
+        shares = [Share(tuple(packs), task * each, each, tasks * each, time.time()) for task in range(tasks)]
+    else:
+        dealt = [tuple(range(len(packs))[task * each : (task + 1) * each]) for task in range(tasks)]
+        planned = record(root, packs, dealt, each)
+        shares = [Share(tuple(packs[index] for index in own), 0, each, each, time.time()) for own in dealt]
     try:
-        with contextlib.redirect_stderr(io.StringIO()):  # submitit prints there what it also raises
-            submitted = executor.map_array(Train(), packs)
+        told = parameters(planned, packs[0].device, asked, after)
+        python = told.pop("python")
+        executor = SlurmExecutor(planned.folder, python=python)
+        executor.update_parameters(**told)
+        with (
+            contextlib.redirect_stderr(io.StringIO()),  # submitit prints there what it also raises
+            environment.submitting(asked.given),
+        ):
+            jobs = executor.map_array(Train(), shares)
     except FailedJobError as error:
+        shutil.rmtree(planned.folder)
         raise SlurmProblem(one_line("sbatch", str(error)) or "sbatch failed without a word") from None
-    return str(submitted[0].job_id).partition("_")[0]
+    except UserError:
+        shutil.rmtree(planned.folder)
+        raise
+    return numbered(planned, str(jobs[0].job_id).partition("_")[0])
 
 
-def parameters(name: str, device: str, asked: SlurmOptions, after: str | None = None) -> dict[str, Any]:
+def parameters(planned: Submission, device: str, asked: SlurmOptions, after: str | None = None) -> dict[str, Any]:
     """The parameters of submitit's SlurmExecutor: the options that were given, and what resuming relies on.
 
     `after` is the number of a job that has to end first.
+
+    Raises:
+        UserError: the image of the container is not there.
     """
+    root = planned.folder.parent.parent.absolute()
+    extra = {key.replace("-", "_"): value for key, value in asked.extra}
+    excluded = ",".join(filter(None, [str(extra.pop("exclude", "")), *nodes.failing(root)]))
     threads = [f"export {variable}=1" for variable in THREAD_VARIABLES] if device == "cpu" else []
     gres = asked.gres or ("gpu:1" if device == "cuda" and not asked.wants_gpu else None)
-    extra = {key.replace("-", "_"): value for key, value in asked.extra}
+    setup, srun, python = batch.container(asked.container, device, root) if asked.container else ([], [], None)
+    several = {"ntasks_per_node": asked.packs_per_task} if asked.packs_per_task > 1 else {}
     return {
-        "job_name": name,
+        "python": python,
+        "job_name": planned.name,
         "partition": asked.partition,
         "account": asked.account,
         "qos": asked.qos,
@@ -84,13 +145,19 @@ def parameters(name: str, device: str, asked: SlurmOptions, after: str | None = 
         "cpus_per_task": asked.cpus,
         "mem": asked.mem,
         "constraint": asked.constraint,
+        "exclude": excluded or None,
         "dependency": f"afterany:{after}" if after else None,
         "array_parallelism": asked.array_parallelism,
         "signal_delay_s": min(WARNING, asked.minutes * 15) if asked.minutes else WARNING,  # a quarter of a short one
-        "setup": [*threads, *asked.setup],
-        "srun_args": [f"--cpus-per-task={asked.cpus}"],  # srun does not take it over from sbatch, since SLURM 22.05
+        "setup": [*batch.script(planned.folder.name, nodes.path(root), excluded), *threads, *setup, *asked.setup],
+        "srun_args": [
+            f"--cpus-per-task={asked.cpus}",  # srun does not take it over from sbatch, since SLURM 22.05
+            "--kill-on-bad-exit=0",  # the packs of a task do not depend on each other
+            *srun,
+        ],
         "wckey": None,  # submitit's own is refused where keys are enforced
         "additional_parameters": {"requeue": True, **extra},
+        **several,
     }
 
 

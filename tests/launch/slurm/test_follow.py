@@ -24,7 +24,7 @@ def test_followed_tasks_start_come_back_and_end_as_the_queue_says(commands, tmp_
             told.append(("ended", queued.seeds, problem))
 
     packs = [Pack(CELL, (seed,), root, "cpu", 300.0, "slurm") for seed in (0, 1)]
-    tasks = {f"1_{number}": follow._Followed(pack) for number, pack in enumerate(packs)}
+    tasks = [follow._Followed(pack, (f"1_{number}",)) for number, pack in enumerate(packs)]
     follower = follow._Follower(Told(), tasks)  # type: ignore[arg-type]
     first, second = ((0,), (1,))
 

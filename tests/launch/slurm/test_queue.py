@@ -41,7 +41,22 @@ def test_a_submission_that_never_came_to_be_leaves_no_trace_in_the_states(comman
     root = tmp_path / "name"
     each = planned(root, 1)
     run_directory.ask(root, each.cells, each.seeds)
-    records.record(root, grid.announcement(each, each.look())[0])
+    records.record(root, grid.announcement(each, each.look())[0], [(0,)])
     assert commands.is_dir()
     assert joined(root) == [("missing", None)]
     assert "submitted 1 task" in run(planned(root, 1))[1]
+
+
+def test_tasks_that_share_packs_hold_every_seed_until_the_last_of_them_ends(commands, tmp_path):
+    root = tmp_path / "name"
+    each = planned(root, 3)
+    run_directory.ask(root, each.cells, each.seeds)
+    packs = grid.announcement(each, each.look())[0]
+    records.numbered(records.record(root, packs, [(0, 1, 2), (0, 1, 2)]), "1")
+    list_queue(root, commands, "RUNNING|0|None", "PENDING|1|Resources")
+    begun(seed_folder(root, CELL, 0), host="another", launcher="slurm", job="1")
+    assert joined(root) == [("running", None), *[("queued", "job 1_0 trains other seeds first")] * 2]
+    list_queue(root, commands, "FAILED|0|None", "PENDING|1|Resources")
+    assert joined(root)[1:] == [("queued", "job 1: Resources")] * 2
+    list_queue(root, commands, "FAILED|0|None", "COMPLETED|1|None")
+    assert [state for state, _ in joined(root)] == ["interrupted", "missing", "missing"]

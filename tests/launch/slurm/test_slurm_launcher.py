@@ -20,7 +20,7 @@ def test_a_second_run_submits_only_what_nobody_has_in_hand(commands, tmp_path):
     code, output = run(planned(root, 3))
     assert code == 0
     assert "1 to train (1 new), 1 running elsewhere, 1 queued" in output
-    assert [task.seeds for task in records.submissions(root)[-1].tasks] == [(2,)]
+    assert [pack.seeds for pack in records.submissions(root)[-1].packs] == [(2,)]
 
 
 def test_where_squeue_fails_nothing_is_claimed_and_nothing_submitted(commands, tmp_path):

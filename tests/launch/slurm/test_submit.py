@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 from small_grids import run
-from stand_ins import planned, say
+from stand_ins import CELL, planned, say
 
+from savo_bench.bench.cells import Pack
 from savo_bench.bench.errors import UserError
-from savo_bench.bench.launch.slurm import records, submit
+from savo_bench.bench.launch.slurm import batch, records, submit
 from savo_bench.bench.launch.slurm.options import SlurmOptions
 
 
@@ -44,15 +45,21 @@ def test_every_option_reaches_the_script(commands, tmp_path):
     assert " --cpus-per-task=4 " in text[text.index("\nsrun ") :]
 
 
-def test_on_a_gpu_a_task_asks_for_one_and_keeps_its_threads():
-    asked = submit.parameters("name", "cuda", SlurmOptions())
-    assert (asked["gres"], asked["setup"]) == ("gpu:1", [])
-    assert submit.parameters("name", "cuda", SlurmOptions(extra=(("gpus-per-task", "1"),)))["gres"] is None
+@pytest.fixture
+def recorded(tmp_path) -> records.Submission:
+    """An array of one task, not submitted."""
+    return records.record(tmp_path / "name", [Pack(CELL, (0,), tmp_path / "name", "cpu", 300.0, "slurm")], [(0,)])
 
 
-def test_the_warning_before_a_short_limit_comes_late_in_it():
-    assert submit.parameters("name", "cpu", SlurmOptions(time="2"))["signal_delay_s"] == 30
-    assert submit.parameters("name", "cpu", SlurmOptions(time="60"))["signal_delay_s"] == 90
+def test_on_a_gpu_a_task_asks_for_one_and_keeps_its_threads(recorded):
+    asked = submit.parameters(recorded, "cuda", SlurmOptions())
+    assert (asked["gres"], "OMP_NUM_THREADS" in "".join(asked["setup"])) == ("gpu:1", False)
+    assert submit.parameters(recorded, "cuda", SlurmOptions(extra=(("gpus-per-task", "1"),)))["gres"] is None
+
+
+def test_the_warning_before_a_short_limit_comes_late_in_it(recorded):
+    assert submit.parameters(recorded, "cpu", SlurmOptions(time="2"))["signal_delay_s"] == 30
+    assert submit.parameters(recorded, "cpu", SlurmOptions(time="60"))["signal_delay_s"] == 90
 
 
 @pytest.mark.usefixtures("commands")
@@ -60,7 +67,7 @@ def test_a_large_grid_is_several_arrays_one_after_the_other(tmp_path):
     root = tmp_path / "name"
     _, output = run(planned(root, 7))
     assert "submitted 7 tasks as job 1, 2, 3; `scancel 1 2 3` cancels" in output
-    assert [len(each.tasks) for each in records.submissions(root)] == [3, 3, 1]
+    assert [len(each.shares) for each in records.submissions(root)] == [3, 3, 1]
     (second,) = (root / "slurm").glob("*/2_submission.sh")
     assert "#SBATCH --dependency=afterany:1\n" in second.read_text()
 
@@ -78,3 +85,99 @@ def test_without_slurm_there_is_one_line(commands, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(commands))
     with pytest.raises(UserError, match="sbatch is not installed here"):
         run(planned(tmp_path / "name"))
+
+
+LIMITED = """
+tasks=$(sed -n 's/^#SBATCH --array=0-\\([0-9]*\\).*/\\1/p' "$1")
+tasks=$(( ${{tasks:-0}} + 1 + $(cat {folder}/taken 2> /dev/null || echo 0) ))
+if [ $tasks -gt {limit} ]; then printf '{says}\\n' >&2; exit 1; fi
+echo $tasks > {folder}/taken
+echo x >> {folder}/count; echo "Submitted batch job $(wc -l < {folder}/count)"
+"""
+
+
+def limit(commands: Path, tasks: int, says: str = "QOSMaxSubmitJobPerUserLimit") -> None:
+    """Let sbatch take so many tasks in all."""
+    say(commands, "sbatch", LIMITED.format(folder=commands, limit=tasks, says=says))
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        "sbatch: error: QOSMaxSubmitJobPerUserLimit",
+        "sbatch: error: AssocMaxSubmitJobLimit",
+        "sbatch: error: AssocGrpSubmitJobsLimit",
+        "sbatch: error: Job violates accounting/QOS policy (job submit limit)",
+        "sbatch: error: Batch job submission failed: Invalid job array specification",
+    ],
+)
+def test_under_a_submit_limit_fewer_tasks_train_every_pack(commands, tmp_path, says):
+    root = tmp_path / "name"
+    limit(commands, 2, says)
+    code, output = run(planned(root, 5))
+    assert code == 0
+    assert "submitted 1 task for 5 packs" in output or "submitted 2 tasks for 5 packs" in output
+    assert "each trains one pack after the other" in output
+    (submission,) = records.submissions(root)
+    assert set(submission.shares) == {(0, 1, 2, 3, 4)}
+
+
+def test_what_no_limit_leaves_room_for_is_said(commands, tmp_path):
+    limit(commands, 3)  # where an array has three tasks at most
+    code, output = run(planned(tmp_path / "name", 5))
+    assert code == 1
+    assert "submitted 3 tasks as job 1" in output
+    assert "2 packs not submitted; the same command does it later" in output
+    limit(commands, 0)
+    with pytest.raises(UserError, match="QOSMaxSubmitJobPerUserLimit"):
+        run(planned(tmp_path / "other", 5))
+
+
+def test_several_packs_share_a_task_and_its_cpus(commands, tmp_path):
+    root = tmp_path / "name"
+    text = script(commands, root, 5, packs_per_task=2, cpus=3)
+    assert "#SBATCH --ntasks-per-node=2\n" in text
+    assert "#SBATCH --cpus-per-task=3\n" in text
+    assert "#SBATCH --array=0-2%3\n" in text
+    (submission,) = records.submissions(root)
+    assert (submission.shares, submission.processes) == (((0, 1), (2, 3), (4,)), 2)
+
+
+@pytest.mark.parametrize(
+    ("image", "there", "told"),
+    [
+        ("my image.sif", True, "\"$bench_apptainer\" exec --bind {root} '{here}/my image.sif' python -u -m submitit"),
+        ("sandbox/", True, '"$bench_apptainer" exec --bind {root} {here}/sandbox python -u -m submitit'),
+        (
+            "image.sqsh",
+            True,
+            "--container-image={here}/image.sqsh --container-mounts={root}:{root} python -u -m submitit",
+        ),
+        (
+            "nvcr.io#lab/bench:1",
+            False,
+            "'--container-image=nvcr.io#lab/bench:1' --container-mounts={root}:{root} python",
+        ),
+    ],
+)
+def test_a_container_is_known_by_what_it_looks_like(commands, tmp_path, monkeypatch, image, there, told):
+    monkeypatch.chdir(tmp_path)
+    if there:
+        (tmp_path / image).mkdir() if image.endswith("/") else (tmp_path / image).touch()
+    named = f"./{image}" if image.endswith("/") else image
+    text = script(commands, tmp_path / "name", container=named)
+    assert told.format(root=tmp_path / "name", here=tmp_path) in text
+    assert "unset PYTHONPATH PYTHONHOME\n" in text
+
+
+@pytest.mark.usefixtures("commands")
+@pytest.mark.parametrize("image", ["nothing.sif", "./nothing", "/nothing.sqsh"])
+def test_an_image_that_is_not_there_is_named(tmp_path, image):
+    with pytest.raises(UserError, match=f"^--container {image}: there is no such file$"):
+        run(planned(tmp_path / "name", own=SlurmOptions(container=image)))
+    assert records.submissions(tmp_path / "name") == []
+
+
+def test_on_a_gpu_the_container_sees_it(tmp_path):
+    (tmp_path / "image.sif").touch()
+    assert " exec --nv --bind " in batch.container(str(tmp_path / "image.sif"), "cuda", tmp_path)[2]
