@@ -108,8 +108,9 @@ def made_by_other_code(root: Path, cells: Iterable["Cell"]) -> str | None:
     seeds = sum(found.values())
     named = [f"{name} ({count})" for name, count in found.items()]
     more = f" and {len(named) - 4} more" if len(named) > 4 else ""  # ours: a line is a line
+    were = "seed was" if seeds == 1 else "seeds were"
     return (
-        f"{seeds} seed{'s' * (seeds != 1)} were made by other code of {' and '.join(packages)} than is installed now: "
+        f"{seeds} {were} made by other code of {' and '.join(packages)} than is installed now: "
         f"{', '.join(named[:4])}{more}; take another --name to keep them apart"
     )
 

@@ -12,6 +12,6 @@ def test_provenance_names_every_difference(tmp_path):
         origin = {"cpu": cpu, "packages": packages, "started": started, "dirty": False, "gpu": None}
         fake_run(tmp_path, [1], seed=seed, provenance=origin)
     assert provenance.line(load(tmp_path).runs) == (
-        "All runs: version 0.1.0; dirty false; device cpu; gpu none. Packages: numpy 2.0. "
+        "All runs: version 0.1.0; dirty false; host here; device cpu; gpu none. Packages: numpy 2.0. "
         "**The runs differ in:** cpu (A, B); packages.torch (2.4, 2.5)."
     )

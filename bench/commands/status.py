@@ -9,7 +9,7 @@ from savo_bench.results.state import survey
 
 
 def print_status(root: Path, console: Console) -> int:
-    """Print how many seeds of each cell are in each state, why, and which were not made by one processor and code.
+    """Print the states of each cell's seeds, the reasons, and which seeds were not made by one processor and code.
 
     Args:
         root: The folder of the name, `runs/<name>`.
