@@ -9,8 +9,7 @@ from savo_bench.results.state import survey
 
 
 def print_status(root: Path, console: Console) -> int:
-    """Print how many seeds of each cell are in each state, why seeds are in theirs, and which were not made by
-    one processor and code.
+    """Print how many seeds of each cell are in each state, why, and which were made by unlike processors or code.
 
     Args:
         root: The folder of the name, `runs/<name>`.
