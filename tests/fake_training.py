@@ -64,7 +64,7 @@ def spec_of(pack, seed: int) -> dict:
     return {
         "environment": {"name": cell.environment, "id": cell.environment, "keywords": {}},
         "algorithm": {"name": cell.algorithm, "variant": cell.variant, "config": {}},
-        "budget": {"profile": "ci", "steps": cell.budget.steps, "eval_every": 1, "eval_episodes": 1},
+        "budget": {"profile": "ci", "steps": cell.budget.steps, "eval_every": cell.budget.steps, "eval_episodes": 1},
         "seed": seed,
     }
 

@@ -36,7 +36,7 @@ def known_task(
     for seed in range(2):
         described = spec(environment="hopper", variant=variant, seed=seed, steps=steps, preset=preset)
         described["environment"] |= {"id": id, "keywords": keywords}
-        described["budget"]["profile"] = profile
+        described["budget"] |= {"profile": profile, "eval_every": steps}
         folder = SeedFolder.of(root, label("hopper", keywords), variant, seed)
         folder.write_run(described, {})
         rows = [(steps, episode, 3000.0 + 100 * seed, 1) for episode in range(EPISODES)]

@@ -21,7 +21,7 @@ from savo_bench.results.state import EPISODE_COLUMNS, STALE_AFTER, QueueEntry, S
 
 OPTIONS = options.Options(algos="td3", envs="restricted-hopper", profile="ci")
 SEED = 3
-STEPS, EPISODES = 8_000, 5  # of the profile ci on restricted-hopper
+STEPS, EVERY, EPISODES = 8_000, 1_000, 5  # of the profile ci on restricted-hopper
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,9 @@ def beat(folder: SeedFolder, state: str = "running", host: str = "elsewhere", ag
 def finish(folder: SeedFolder, last_step: int = STEPS) -> None:
     beat(folder, "done", step=STEPS)
     folder.evals_csv.unlink(missing_ok=True)
-    files.append_csv(folder.evals_csv, EPISODE_COLUMNS, [(last_step, episode, 1.0, 10) for episode in range(EPISODES)])
+    steps = range(EVERY, last_step + 1, EVERY)
+    rows = [(step, episode, 1.0, 10) for step in steps for episode in range(EPISODES)]
+    files.append_csv(folder.evals_csv, EPISODE_COLUMNS, rows)
 
 
 def damage(folder: SeedFolder, line: str) -> None:
@@ -116,8 +118,20 @@ def a_fresh_heartbeat_of_another_host(folder: SeedFolder) -> None:
     beat(folder, ago=STALE_AFTER / 2)
 
 
-def a_clock_that_is_ahead(folder: SeedFolder) -> None:
+def a_clock_that_is_a_little_ahead(folder: SeedFolder) -> None:
+    beat(folder, ago=-STALE_AFTER / 2)
+
+
+def a_clock_that_is_far_ahead(folder: SeedFolder) -> None:
     beat(folder, ago=-600)
+
+
+def a_clock_that_is_years_ahead(folder: SeedFolder) -> None:
+    beat(folder, ago=-3.1 * 365.25 * 86_400)
+
+
+def a_clock_beyond_all_calendars(folder: SeedFolder) -> None:
+    beat(folder, heartbeat=1e18)
 
 
 def a_stale_heartbeat_of_another_host(folder: SeedFolder) -> None:
@@ -160,6 +174,52 @@ def an_end_without_run_json(folder: SeedFolder) -> None:
 
 def an_end_before_the_last_evaluation(folder: SeedFolder) -> None:
     finish(folder, last_step=7_000)
+
+
+def an_end_that_lacks_an_evaluation(folder: SeedFolder) -> None:
+    finish(folder)
+    _rewrite(folder, lambda step, _: step != 3_000)
+
+
+def an_end_that_lacks_many_evaluations(folder: SeedFolder) -> None:
+    finish(folder)
+    _rewrite(folder, lambda step, _: step in (1_000, STEPS))
+
+
+def an_end_that_lacks_episodes(folder: SeedFolder) -> None:
+    finish(folder)
+    _rewrite(folder, lambda step, episode: (step, episode) != (3_000, 1))
+
+
+def an_end_with_an_evaluation_too_many(folder: SeedFolder) -> None:
+    finish(folder)
+    damage(folder, "500,0,1.0,10")
+
+
+def _rewrite(folder: SeedFolder, keep: Callable[[int, int], bool]) -> None:
+    """Keep some lines of evals.csv, by step and episode."""
+    header, *rows = folder.evals_csv.read_text().splitlines(keepends=True)
+    kept = [row for row in rows if keep(*map(int, row.split(",")[:2]))]
+    folder.evals_csv.write_text("".join([header, *kept]))
+
+
+def a_linked_checkpoint_that_is_out_of_reach(folder: SeedFolder) -> None:
+    folder.checkpoint.symlink_to("/scratch/gone")
+
+
+def a_link_to_a_disk_that_is_not_mounted(folder: SeedFolder) -> None:
+    nothing(folder)
+    folder.path.symlink_to("/mnt/gone")
+
+
+def a_link_to_itself(folder: SeedFolder) -> None:
+    nothing(folder)
+    folder.path.symlink_to(folder.path.name)
+
+
+def a_status_json_that_is_a_link_to_nothing(folder: SeedFolder) -> None:
+    folder.status_json.unlink()
+    folder.status_json.symlink_to("gone.json")
 
 
 def an_end_without_evaluations(folder: SeedFolder) -> None:
@@ -235,7 +295,10 @@ SITUATIONS: dict[Callable[[SeedFolder], None], tuple[State, str | None]] = {  # 
     a_failed_seed_that_is_tried_again: ("running", None),
     a_damaged_status_that_its_owner_will_replace: ("running", None),
     a_fresh_heartbeat_of_another_host: ("running", None),
-    a_clock_that_is_ahead: ("running", None),
+    a_clock_that_is_a_little_ahead: ("running", None),
+    a_clock_that_is_far_ahead: ("interrupted", "UTC, is 9 minutes ahead of this clock"),
+    a_clock_that_is_years_ahead: ("interrupted", "UTC, is 3 years ahead of this clock"),
+    a_clock_beyond_all_calendars: ("interrupted", "its last heartbeat, 1e+18, is"),
     a_stale_heartbeat_of_another_host: ("interrupted", None),
     an_interruption_with_a_damaged_line_that_a_resume_cuts: ("interrupted", None),
     a_failure: ("failed", "reward is nan"),
@@ -245,6 +308,10 @@ SITUATIONS: dict[Callable[[SeedFolder], None], tuple[State, str | None]] = {  # 
     an_end_with_a_torn_line: ("done", None),
     an_end_without_run_json: ("failed", "says done, but has no run.json"),
     an_end_before_the_last_evaluation: ("failed", "says done, but evals.csv ends at step 7000 of 8000"),
+    an_end_that_lacks_an_evaluation: ("failed", "says done, but evals.csv lacks the evaluation at step 3000"),
+    an_end_that_lacks_many_evaluations: ("failed", "lacks the evaluation at step 2000, 3000, 4000 and 3 more"),
+    an_end_that_lacks_episodes: ("failed", "says done, but evals.csv does not have 5 episodes at step 3000"),
+    an_end_with_an_evaluation_too_many: ("failed", "has an evaluation at step 500, where none is due"),
     an_end_without_evaluations: ("failed", "says done, but evals.csv ends at step 0 of 8000"),
     an_end_with_a_damaged_line: ("unreadable", "evals.csv: line 2 has 2 values"),
     an_end_with_a_value_that_is_no_number: ("unreadable", "evals.csv: line 2, column return: 'x'"),
@@ -255,6 +322,10 @@ SITUATIONS: dict[Callable[[SeedFolder], None], tuple[State, str | None]] = {  # 
     a_run_json_of_another_version: ("unreadable", "run.json: schema 99"),
     a_run_json_that_is_a_folder: ("unreadable", "run.json: Is a directory"),
     a_status_json_that_is_no_status: ("unreadable", "status.json: not a seed's status"),
+    a_linked_checkpoint_that_is_out_of_reach: ("unreadable", "checkpoint: a link to /scratch/gone, which is not there"),
+    a_link_to_a_disk_that_is_not_mounted: ("unreadable", "seed-0003: a link to /mnt/gone, which is not there"),
+    a_link_to_itself: ("unreadable", "run.json: Too many levels of symbolic links"),
+    a_status_json_that_is_a_link_to_nothing: ("unreadable", "status.json: a link to gone.json, which is not there"),
     a_copy_of_another_seed: ("unreadable", "belongs to restricted-hopper/td3/seed-0009: copied or renamed"),
 }
 
@@ -278,7 +349,7 @@ def test_status_report_run_play_and_training_agree(tmp_path, cell, situation):
     reported = loaded.runs[loaded.runs["seed"] == SEED].iloc[0]
     assert (reported["state"], reported["step"]) == (state, status.step)
     assert (reason or "") in reported["reason"]
-    assert state != "done" or reported["evaluations"] == 1
+    assert state != "done" or reported["evaluations"] == STEPS // EVERY
     assert state != "unreadable" or reported["evaluations"] == 0
 
     asked = grid.Grid(options.Options(name=tmp_path.name, runs=tmp_path.parent), (cell,), (SEED,), "cpu", 1)
