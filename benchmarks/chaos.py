@@ -4,7 +4,7 @@
 
 Twenty packs of two seeds on two cores, trained once undisturbed and then with a kill every 15 to 30 seconds and a
 checkpoint every 3, started again by the same command whenever it has ended before everything is done; and all of it
-once more until the kills have lasted `--minutes`. Asserts that no attempt goes on from before a checkpoint that was
+once more until the kills have lasted `--minutes`. Asserts that no attempt resumes from before a checkpoint that was
 there, that nothing fails, and that each grid ends as the undisturbed one bit by bit.
 
 Needs Linux and the packages of the dev extra (it compares as the tests do). Exit code 1 if a demand is missed.
@@ -132,7 +132,7 @@ class Outcome:
     grids: int = 0
     kills: dict[str, int] = field(default_factory=lambda: dict.fromkeys(VICTIMS, 0))
     starts: int = 0
-    resumed: int = 0  # attempts that went on from a checkpoint
+    resumed: int = 0  # attempts that resumed from a checkpoint
     wrong: list[str] = field(default_factory=list)
 
 
@@ -146,7 +146,7 @@ def disturb(runs: Path, steps: int, rng: random.Random, outcome: Outcome) -> Non
     strike_at = began + rng.uniform(*CALM_BETWEEN_KILLS)
     while process.poll() != 0:
         if process.poll() == 2:
-            sys.exit((runs / f"{name}.txt").read_text())  # the command is wrong, which no repetition mends
+            sys.exit((runs / f"{name}.txt").read_text())  # the command is wrong, which no repetition fixes
         if process.poll() is not None:
             process = start(runs, name, steps)
             outcome.starts += 1
@@ -199,7 +199,7 @@ def main() -> int:
         "grids": outcome.grids,
         "kills": outcome.kills,
         "starts": outcome.starts,
-        "attempts that went on from a checkpoint": outcome.resumed,
+        "attempts that resumed from a checkpoint": outcome.resumed,
         "wrong": outcome.wrong,
     }
     if given.out:

@@ -56,9 +56,6 @@ def stepping(env: gym.Env) -> Work:
     return run
 
 
-# ---- what is measured
-
-
 def throughput(names: Sequence[str], settings: Settings) -> list[Result]:
     """A step of every task."""
     sides = {name: (stepping(envs.make(name)), 1) for name in names}

@@ -77,7 +77,7 @@ def measure(code: str) -> tuple[float, float, float]:
 
 
 def processor_seconds() -> float:
-    """Of all processes that this one started and that have ended."""
+    """Seconds of the processor that the child processes took, of those that have ended."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 

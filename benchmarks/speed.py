@@ -125,9 +125,6 @@ class Demand:
         return f"{verdict:8}{self.what}: {self.ratio:.2f}, demanded {'≥' if self.at_least else '≤'} {self.limit:g}"
 
 
-# ---- the sides
-
-
 def training(
     task: Task, algorithm: str, preset: str, seeds: int, folder: Path, fields: Mapping[str, Any] | None = None
 ) -> Training:
@@ -214,9 +211,6 @@ def baseline(algorithm: str, task: Task) -> Work:
     return run
 
 
-# ---- taking turns
-
-
 def compare(case: str, sides: Mapping[str, tuple[Work, int]], settings: Settings, base: str | None) -> list[Result]:
     """Time every side in turn, round after round. A side is some work and how many seeds it serves at once."""
     clock = settings.clock
@@ -279,9 +273,6 @@ def savo_against_td3(task: Task, seeds: int, peak: float, settings: Settings) ->
     return results, demand
 
 
-# ---- arithmetic and start-up
-
-
 def gemm_peak(clock: Callable[[], float]) -> float:
     """FLOP/s of this core in our product of two 256 x 256 matrices of float32, the best of several trials."""
     a, b, c = (torch.randn(1, 1, 256, 256) for _ in range(3))
@@ -333,9 +324,6 @@ def start_up(folder: Path) -> float:
     command = [sys.executable, "-c", FIRST_STEP, tempfile.mkdtemp(dir=folder)]
     done = subprocess.run(command, cwd=one_core.ROOT / "src", stdout=subprocess.PIPE, text=True, check=True)
     return float(done.stdout) - start
-
-
-# ---- all of it
 
 
 def measure(settings: Settings) -> Measured:

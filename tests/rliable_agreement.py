@@ -18,7 +18,7 @@ RESAMPLES = 20_000
 
 
 def matrix(shape, seed=0, ties=False):
-    """Scores of tasks of unlike height and spread, (runs, tasks)."""
+    """Scores of tasks with unlike means and spreads, (runs, tasks)."""
     draw = np.random.default_rng([seed, *shape])
     scores = draw.normal(size=shape) * draw.exponential(size=shape[1]) + draw.normal(size=shape[1])
     return np.round(scores) if ties else scores
@@ -49,9 +49,9 @@ def test_point_estimates_are_equal(shape, ties):
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_profiles_are_equal(shape):
-    scores, heights = matrix(shape), np.linspace(-2, 2, 41)
-    (reference, _) = library.create_performance_profile({"x": scores}, heights, reps=10)
-    assert np.abs(ours.profile(tasks(scores), heights) - reference["x"]).max() < 1e-12
+    scores, thresholds = matrix(shape), np.linspace(-2, 2, 41)
+    (reference, _) = library.create_performance_profile({"x": scores}, thresholds, reps=10)
+    assert np.abs(ours.profile(tasks(scores), thresholds) - reference["x"]).max() < 1e-12
 
 
 @pytest.mark.parametrize("shape", INTERVALS)
@@ -74,10 +74,10 @@ def test_intervals_of_aggregates_agree_within_monte_carlo_error(shape):
 
 @pytest.mark.parametrize("shape", INTERVALS)
 def test_intervals_of_profiles_and_improvement_agree_within_monte_carlo_error(shape):
-    scores, other, heights = matrix(shape), matrix(shape, 1) + 0.3, np.linspace(-1, 1, 9)
+    scores, other, thresholds = matrix(shape), matrix(shape, 1) + 0.3, np.linspace(-1, 1, 9)
     np.random.seed(0)
-    _, bands = library.create_performance_profile({"x": scores}, heights, reps=2_000)
-    low, high = ours.bootstrap_profile(tasks(scores), heights, np.random.default_rng(0))
+    _, bands = library.create_performance_profile({"x": scores}, thresholds, reps=2_000)
+    low, high = ours.bootstrap_profile(tasks(scores), thresholds, np.random.default_rng(0))
     # 2 000 resamples: .06 standard deviations, and shares of runs are no finer than one run
     assert np.abs(np.stack([low, high]) - bands["x"]).max() < 0.1 * np.ptp([low, high]) + 1.01 / scores.size
     np.random.seed(0)

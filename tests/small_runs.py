@@ -21,7 +21,7 @@ VARIANTS: dict[str, dict[str, Any]] = {name: {} for name in algos.names()} | {
     "cem": {"samples": 11},
     "greedy-ac": {"samples": 11},
     "greedy-td3": {"samples": 11},
-    "wolpertinger": {"dual": True},  # stores protos and, on a catalogue, items
+    "wolpertinger": {"dual": True},  # stores proto-actions and, on a catalogue, items
 }
 KEYWORDS: dict[str, dict[str, Any]] = {"recsim": {"items": 50}}
 

@@ -49,9 +49,6 @@ def targets(agent: Any) -> dict[str, tuple[Stack, Stack]]:
     return {name: pair for name, pair in pairs.items() if name.endswith("_target") and pair[0].flat.numel()}
 
 
-# ---- acting
-
-
 @every_variant
 def test_actions_lie_in_the_box_and_have_the_right_shapes(variant: str):
     made = of(variant, 0, 1)
@@ -126,9 +123,6 @@ def test_the_policy_state_of_a_seed_is_enough_to_act(variant: str):
     loaded = fresh.agent.act(obs[1:], {name: value[1:] for name, value in noise.items()}, explore=False)
     assert torch.equal(loaded.action, trained.action[1:])
     assert torch.equal(loaded.chosen, trained.chosen[1:])
-
-
-# ---- training
 
 
 @every_variant
@@ -228,9 +222,6 @@ def test_parameters_counts_the_trained_numbers_of_one_seed(name: str):
     assert parameters(one) == parameters(two) > 0
 
 
-# ---- determinism and packs
-
-
 @every_variant
 def test_the_same_seed_gives_the_same_agent_and_another_seed_another(variant: str):
     one, again, other = of(variant, 3), of(variant, 3), of(variant, 4)
@@ -280,9 +271,6 @@ def test_a_seed_is_bit_equal_in_any_pack_at_any_action_dimension(name: str, acti
     assert_pack_free(name, action_dim, {}, 0)
 
 
-# ---- checkpoints
-
-
 def stored(state: Any) -> Any:
     """A state after a journey through a file."""
     file = io.BytesIO()
@@ -326,8 +314,6 @@ def test_a_state_is_a_copy(name: str):
         for one, other in zip(state["optimizers"][optimizer], moments, strict=True):
             assert same(one, other)
 
-
-# ---- config fields
 
 # What each field is changed to, and what else must be set for it to matter.
 CHANGES: dict[str, tuple[Any, dict[str, Any]]] = {
@@ -508,9 +494,6 @@ def test_a_config_cannot_be_changed_and_takes_no_positions(name: str):
         algos.get(name).config("fair")
 
 
-# ---- the control
-
-
 @pytest.mark.parametrize("target_noise", [0.0, 0.2])
 @pytest.mark.parametrize("control", ["savo", "ensemble"])
 def test_without_extra_actors_it_is_td3_bit_for_bit(control: str, target_noise: float):
@@ -529,9 +512,6 @@ def test_without_extra_actors_it_is_td3_bit_for_bit(control: str, target_noise: 
     for explore in (True, False):
         actions = [each.agent.act(obs, noise, explore=explore).action for each in (one, other)]
         assert torch.equal(*actions)
-
-
-# ---- the registry
 
 
 def test_every_name_gives_its_entry():

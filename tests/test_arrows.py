@@ -71,7 +71,7 @@ def test_no_arrow_runs_the_wrong_way(package: str):
         ("envs", "import numpy, torch.nn"),
         ("envs", "class C:\n    from scipy import sparse"),
         ("algos", "def f():\n    import scipy"),
-        ("results", "import importlib\nimportlib.import_module('savo_bench.bench.plan')"),
+        ("results", "import importlib\nimportlib.import_module('savo_bench.bench.cells')"),
         ("results", "__import__('torch')"),
     ],
 )

@@ -86,9 +86,6 @@ def test_more_than_there_are_is_refused():
         Catalogue(np.zeros((4, 2), dtype=np.float32)).nearest(torch.zeros(1, 1, 2), 5)
 
 
-# ---- the approximate search
-
-
 @pytest.fixture(scope="module")
 def strewn_items() -> np.ndarray:
     pytest.importorskip("faiss")
@@ -172,9 +169,6 @@ def test_where_the_searched_cells_hold_too_few_items_the_search_is_exact(strewn_
     points = torch.from_numpy(strewn(np.random.default_rng(1), 1, 20, 8))
     count = 500  # more than any cell holds
     assert torch.equal(inverted(strewn_items, 1).nearest(points, count), Catalogue(strewn_items).nearest(points, count))
-
-
-# ---- snapping
 
 
 def test_snapped_proto_actions_become_the_neighbours_of_each_in_turn():

@@ -21,7 +21,7 @@ SCRIPTS = ("post", "environment", "runscript", "test")
 
 
 def instructions() -> list[tuple[str, str]]:
-    """(instruction, argument) of each line of the Dockerfile; one that goes on over several lines counts as one."""
+    """(instruction, argument) of each line of the Dockerfile; one that is broken over several lines counts as one."""
     lines = [line for line in DOCKERFILE.read_text("utf-8").splitlines() if line and not line.startswith("#")]
     whole = re.sub(r"\\\n\s*", "", "\n".join(lines)).splitlines()
     return [(name, argument.strip()) for name, _, argument in (line.partition(" ") for line in whole)]

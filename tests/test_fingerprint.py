@@ -245,7 +245,7 @@ def test_our_own_files_are_the_algorithms_the_environments_and_what_the_training
     entry = fingerprint.TRAINING.replace(".", "/")
     assert {f"{entry}.py", f"{entry}/__init__.py"} & names
     assert "savo_bench/bench/evaluate.py" in names or any("training/evaluat" in name for name in names)
-    for unrelated in ("bench/cli.py", "bench/submit.py", "bench/play.py", "results/report.py", "results/plots.py"):
+    for unrelated in ("bench/cli.py", "bench/film.py", "results/report.py", "results/plots.py"):
         assert f"savo_bench/{unrelated}" not in names
 
 

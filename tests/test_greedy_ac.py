@@ -44,9 +44,6 @@ RISING: Twins = ((1, 0), (-9, 0))
 FALLING: Twins = ((-1, 0), (9, 0))
 
 
-# ---- the percentile
-
-
 @pytest.mark.parametrize(
     ("fraction", "samples", "count"),
     [(0.1, 30, 3), (0.1, 39, 3), (0.1, 40, 4), (0.1, 5, 1), (0.4, 5, 2), (1.0, 7, 7), (0.29, 100, 29), (0.7, 10, 7)],
@@ -72,9 +69,6 @@ def test_on_items_samples_are_scored_where_they_are_or_as_their_items(snap_sampl
     normal = tensor([0.5, -0.45]).view(1, 1, 2, 1)
     found, _ = made.agent.proposal_policy.update(made.agent.critic.first, torch.zeros(1, 1, 1), normal)
     assert found.item() == pytest.approx(elite)
-
-
-# ---- both policies
 
 
 def mean(stack: Stack) -> float:
@@ -107,9 +101,6 @@ def test_the_entropy_widens_the_proposal_policy_and_not_the_actor(entropy: float
     assert [math.copysign(1, width(stack) - was) for stack, was in zip(stacks, before, strict=True)] == [sign, -1]
 
 
-# ---- greedy-ac acts and values samples
-
-
 def test_greedy_ac_executes_and_bootstraps_from_samples():
     made = agent("greedy-ac", RISING, targets=((4, 2), (0, 3)))
     half = torch.full((1, 1, 1), math.atanh(0.5))
@@ -118,9 +109,6 @@ def test_greedy_ac_executes_and_bootstraps_from_samples():
     assert made.agent.act(obs, {}, explore=False).action.item() == 0
     metrics = made.agent.update_critics(one_transition(reward=1), {"next": half})
     assert metrics["target_mean"].item() == pytest.approx(1 + 0.5 * 3)  # no entropy in the value
-
-
-# ---- greedy-td3
 
 
 def test_greedy_td3s_actor_moves_towards_the_elites_by_squared_error():

@@ -120,9 +120,6 @@ def test_coverage_of_the_iqm_interval_is_what_reports_warn_of(runs, least, most)
     assert least <= covered <= most
 
 
-# ---- what the aggregates of several tasks add
-
-
 def test_the_optimality_gap_forgives_nothing_and_rewards_nothing_above_the_goal():
     assert metrics.optimality_gap(columns([[0, 3], [0.5, 1]])) == 0.375  # means of 0, .5 and of 1, 1
     assert metrics.optimality_gap([np.array([3.0]), np.array([0.0, 0.0])], goal=2) == 1
@@ -143,9 +140,9 @@ def test_the_probability_of_improvement_counts_pairs_and_halves_ties():
 
 def test_the_intervals_of_profile_and_improvement_hold_the_value_and_are_seeded():
     x, y = [rng(1).normal(size=9), rng(2).normal(size=4)], [rng(3).normal(size=5), rng(4).normal(size=6)]
-    heights = np.linspace(-1, 1, 5)  # no run is above the last
-    low, high = metrics.bootstrap_profile(x, heights, rng())
-    assert ((low <= metrics.profile(x, heights)) & (metrics.profile(x, heights) <= high)).all()
+    thresholds = np.linspace(-1, 1, 5)  # no run is above the last
+    low, high = metrics.bootstrap_profile(x, thresholds, rng())
+    assert ((low <= metrics.profile(x, thresholds)) & (metrics.profile(x, thresholds) <= high)).all()
     assert (low < high)[:4].all()
     ends = metrics.bootstrap_improvement(x, y, rng())
     assert 0 < ends[0] < metrics.probability_of_improvement(x, y) < ends[1] < 1
@@ -158,9 +155,6 @@ def test_single_runs_give_no_interval_of_profile_and_improvement():
     assert metrics.bootstrap_improvement([[1]], [[2, 3]], rng()) == (0, 0)
 
 
-# ---- curves
-
-
 def test_the_area_is_the_mean_height_between_the_first_and_the_last_evaluation():
     assert metrics.area([100, 200, 400], [0, 10, 10]) == (5 * 100 + 10 * 200) / 300
     assert metrics.area([100], [7]) == 7
@@ -170,9 +164,6 @@ def test_the_area_is_the_mean_height_between_the_first_and_the_last_evaluation()
 def test_steps_to_a_return_are_those_of_the_first_evaluation_there():
     assert metrics.steps_to([10, 20, 30], [1, 5, 2], 2) == 20
     assert metrics.steps_to([10, 20], [1, 5], 6) == np.inf
-
-
-# ---- resamples that cells share
 
 
 @pytest.mark.parametrize(("cut", "statistic"), [(0.0, metrics.mean), (metrics.CUT, metrics.iqm)])

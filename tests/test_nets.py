@@ -14,9 +14,6 @@ from savo_bench.algos.nets import NetworkSpec, Optimizer, Params, Stack
 pytestmark = pytest.mark.usefixtures("arithmetic_as_in_training")
 
 
-# ---- forward and backward against plain float64
-
-
 def plain_dense(p: Params, layer: str, x: Tensor) -> Tensor:
     weight = p[f"{layer}.weight"]
     x = x.expand(-1, weight.shape[1], -1, -1)
@@ -130,9 +127,6 @@ def test_twin_critics_differ_and_their_targets_start_as_copies():
     assert target.any()
 
 
-# ---- memory: one flat tensor, its views, its padding
-
-
 def test_frozen_passes_give_a_gradient_to_the_input_and_none_to_the_weights():
     stack = Stack.initialise(nets.mlp_spec(3, (7, 5), 2, norm=True), rngs(0), 2, CPU)
     x = random(1, 1, 4, 3).requires_grad_()
@@ -214,9 +208,6 @@ def test_layers_are_drawn_uniformly_within_their_bound():
         assert 0 < p[f"{layer}.bias"].abs().max() <= bound
     assert (p["norm.weight"] == 1).all()
     assert not p["norm.bias"].any()
-
-
-# ---- slow copies, clipping, Adam
 
 
 def flat_stack(rows: Sequence[Sequence[float]]) -> Stack:

@@ -174,8 +174,6 @@ def test_the_latex_compiles_alone_and_in_papers_of_one_and_two_columns(tmp_path)
         compiled(head + r"\begin{document}A\input{tables}B\end{document}", tmp_path)
 
 
-# ---- in a browser
-
 # After the page's own script: press headings, note orders and sizes, and leave them in the title as JSON.
 PROBE = """<script>
 const names=()=>[...document.querySelectorAll("#table-t tbody tr")].map(row=>row.children[0].textContent.slice(0,1));

@@ -148,8 +148,6 @@ def test_the_best_action_of_each_state_is_learnt(name: str, items: int):
     assert value(made, -1) == pytest.approx(1, abs=0.25)
 
 
-# ---- two peaks
-
 SIZES: dict[str, Any] = {"hidden": (32, 32), "batch_size": 64, "lr": 4e-3}
 LOW, HIGH = -0.4, 0.7  # the wide peak is worth 0.5, the narrow one 1
 

@@ -50,9 +50,6 @@ def checked(tmp_path, base, scores, **of):
     return regression.check(load(tmp_path / "new", now=1001), base)
 
 
-# ---- verdicts
-
-
 def test_the_same_scores_are_identical_and_pass(tmp_path, base):
     found = checked(tmp_path, base, BEFORE)
     assert verdicts(found) == {"last10": "identical", "area": "identical"}
@@ -96,9 +93,6 @@ def test_fresh_seeds_are_judged_by_the_test(tmp_path, base):
     for seed, score in enumerate(BEFORE, start=10):
         fake_run(tmp_path / "new", [score] * 4, seed=seed)
     assert verdicts(regression.check(load(tmp_path / "new"), base)) == {"last10": "pass", "area": "pass"}
-
-
-# ---- nothing measured
 
 
 @pytest.mark.parametrize(
@@ -145,9 +139,6 @@ def test_a_regression_outweighs_what_was_not_measured_and_that_what_cannot_be_to
     assert of("pass", "ungateable") == 0
     assert of("ungateable", "ungateable") == 3
     assert of() == 3
-
-
-# ---- baselines
 
 
 def test_a_baseline_reads_back_exactly(tmp_path):
@@ -224,9 +215,6 @@ def test_a_baseline_of_negative_returns_has_a_range(tmp_path):
     assert checked(tmp_path, base, [-x - 15 for x in BEFORE]).code == 1
 
 
-# ---- ungateable
-
-
 def test_a_cell_that_scatters_too_much_is_ungateable_and_says_what_would_mend_it(tmp_path):
     fill(tmp_path / "a", [10 * x for x in range(10)])
     base = baseline_of(tmp_path / "a", tmp_path / "b.csv")
@@ -292,9 +280,6 @@ def test_margins_shrink_with_seeds_grow_with_spread_and_tests_and_have_a_floor()
     assert regression.margin(0.5, enough, 2) <= regression.MOST < regression.margin(0.5, enough - 1, 2)
 
 
-# ---- error rates, by simulation of whole checks
-
-
 def made_up(scores, base=None):
     """Runs of cells whose scores are given, (cells, seeds); the curve scores as the last ten evaluations do."""
     rows = []
@@ -352,9 +337,6 @@ def test_a_drop_of_two_margins_in_one_cell_of_many_is_seen(monkeypatch, cells, s
     assert found[0] <= 0.02
 
 
-# ---- throughput
-
-
 def timed(root, scores, seconds, **of):
     for seed, score in enumerate(scores):
         rewrite_status(fake_run(root, [score] * 4, seed=seed, **of), seconds=seconds)
@@ -381,9 +363,6 @@ def test_throughput_of_other_hardware_cannot_be_told_and_without_times_is_not_me
     assert found.rows["reason"].iloc[2] == "not on the same cpu"
     timed(tmp_path / "none", BEFORE, 0.0, provenance={"cpu": "A"})
     assert regression.check(load(tmp_path / "none"), base, throughput=0.8).code == 4
-
-
-# ---- what is said
 
 
 def test_what_is_unlike_the_baseline_is_named(tmp_path):

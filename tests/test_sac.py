@@ -33,9 +33,6 @@ def noise(call: str, normal: float) -> dict[str, torch.Tensor]:
     return {call: torch.full((1, 1, 1), normal)}
 
 
-# ---- the squashed Gaussian
-
-
 def test_log_probability_is_that_of_a_gaussian_pressed_through_tanh():
     mean, log_sigma = tensor([[0.25, -1.0]]).double(), tensor([[-0.5, 0.75]]).double()
     reference = TransformedDistribution(Normal(mean, log_sigma.exp()), TanhTransform(cache_size=1))
@@ -55,9 +52,6 @@ def test_log_sigma_stays_between_its_bounds():
     assert log_sigma.flatten().tolist() == [-5, -1.5, 2]
 
 
-# ---- acting
-
-
 def test_a_sample_explores_and_the_mean_is_evaluated():
     made = agent()
     make_gaussian(made.agent.actor, mean=HALF, log_sigma=math.log(2))
@@ -65,9 +59,6 @@ def test_a_sample_explores_and_the_mean_is_evaluated():
     explored = made.agent.act(obs, {"sample": torch.full((1, 1, 1), -HALF)}, explore=True).action
     assert explored.item() == pytest.approx(-0.5)  # HALF - 2 HALF
     assert made.agent.act(obs, {}, explore=False).action.item() == pytest.approx(0.5)
-
-
-# ---- the Bellman target
 
 
 def target(made: Pack, reward: float = 1.0, terminated: float = 0.0) -> float:
@@ -95,9 +86,6 @@ def test_on_items_the_target_is_the_samples_nearest_item_and_the_samples_entropy
     assert target(made) == pytest.approx(1 + 0.5 * (5 - 0.25 * unit_log_pi(HALF)))
 
 
-# ---- the actor
-
-
 @pytest.mark.parametrize(("slope", "moves"), [(1, -0.25), (2, 0.25)])
 def test_actor_weighs_the_critic_against_the_entropy(slope: float, moves: float):
     """At a = 0.5 the mean's gradient is 2 α a - slope (1 - a²) = 1 - 0.75 slope."""
@@ -116,9 +104,6 @@ def test_actor_ascends_the_smaller_critic_and_leaves_both_as_they_are():
     made.agent.update_actors(one_transition(), noise("sample", HALF))
     assert policy(made)[0] == pytest.approx(-0.25)
     assert torch.equal(made.agent.critic.online.flat, before)
-
-
-# ---- the temperature
 
 
 def test_two_steps_of_the_temperature_are_adams_on_the_loss_by_hand():

@@ -27,9 +27,6 @@ def set_proposals(agent: Pack, *actions: float, target: bool = False) -> None:
     make_constant(rest, *map(math.atanh, actions[1:]))
 
 
-# ---- proposals
-
-
 def test_the_first_actor_proposes_what_td3s_would():
     one, other = pack("savo", (0,)), pack("td3", (0,))
     obs = torch.linspace(-1, 1, 6).view(1, 2, 3)
@@ -86,9 +83,6 @@ def test_each_proposal_is_scored_and_stored_with_its_own_noise():
     assert act(agent_, 2, -2, 0.5, explore=False) == (0.75, [-0.5, 0.75, 0.25], 1)
 
 
-# ---- Bellman target
-
-
 def target(agent: Pack, normal: float = 0.0) -> float:
     batch = one_transition([0.0] * agent.agent.stored_proto_actions, reward=1)
     return agent.agent.update_critics(batch, {"smoothing": torch.full((1, 1, 1), normal)})["target_mean"].item()
@@ -120,9 +114,6 @@ def test_smoothing_if_kept_comes_after_the_choice(normal: float, smoothed: float
     agent_ = with_target_proposals(target_noise=0.5, noise_clip=0.25)
     set_critics(agent_, online=((1, 0), (1, 0)), targets=((8, 0), (8, 0)))
     assert target(agent_, normal) == pytest.approx(1 + 4 * smoothed)
-
-
-# ---- surrogates
 
 
 def surrogates(agent: Pack) -> Stack:
@@ -179,9 +170,6 @@ def test_surrogates_move_towards_their_targets_and_the_critics_stay():
     fit(agent_, one_transition([0.5, -0.5]))
     assert surrogates(agent_).frozen["output.bias"].item() == pytest.approx(8.75)
     assert torch.equal(agent_.agent.critic.online.flat, before)
-
-
-# ---- actors
 
 
 def landscape_values(agent: Pack, actions: Tensor) -> Tensor:
@@ -283,9 +271,6 @@ def test_diversity_enters_the_actors_loss_with_its_weight():
     assert loss == pytest.approx(-2 + 3 * math.exp(-0.5), abs=1e-6)
 
 
-# ---- the joint ablation
-
-
 def test_a_joint_actor_emits_all_proposals_in_order():
     agent_ = agent(joint=True)
     agent_.agent.actor.flat.zero_()
@@ -321,9 +306,6 @@ def test_a_joint_actor_ascends_the_joint_surrogate():
     set_critics(agent_, online=((-9, 0), (-9, 0)), targets=UNUSED)
     assert agent_.agent.update_actors(one_transition([0.0, 0, 0]), {})["actor_loss"].item() == pytest.approx(-4)
     assert agent_.agent.actor.frozen["output.bias"].flatten().tolist() == pytest.approx([start, start, start + 0.25])
-
-
-# ---- diagnosis
 
 
 def test_diagnosis_reports_gain_winners_spread_and_surrogate_errors():

@@ -31,9 +31,6 @@ def learning(*normals: float) -> dict[str, Tensor]:
     return {name: tensor(normals).view(1, 1, -1, 1) for name in ("candidates", "dual")}
 
 
-# ---- in a box
-
-
 @pytest.mark.parametrize(
     ("slope", "normals", "executed"),
     [(1, (1, -2), 0.75), (-1, (1, -2), 0.0), (1, (-1, -2), 0.5), (1, (9, 0), 1.0), (-1, (-9, 0), -1.0)],
@@ -61,9 +58,6 @@ def test_in_a_box_the_target_takes_the_online_critics_choice_among_the_candidate
     assert metrics["target_mean"].item() == pytest.approx(1 + 0.5 * 5)
 
 
-# ---- on a catalogue
-
-
 @pytest.mark.parametrize(("slope", "item", "place"), [(1, 0, 2), (-1, 2, 1)])
 def test_on_items_the_best_of_the_nearest_is_executed_by_its_index_in_the_catalogue(slope, item, place):
     made = agent(online=((slope, 0), (-9 * slope, 0)), items=ITEMS)
@@ -85,13 +79,10 @@ def test_on_items_neighbours_are_those_of_each_seeds_own_proto():
 
 
 def test_on_items_the_target_runs_the_whole_policy_at_s1():
-    """Of 0.6, 0.25 and 0.9 the online critic takes 0.9, where the target critics give 9 and 2.8."""
+    """The online critic takes 0.9 of the candidates 0.6, 0.25 and 0.9. There the target critics give 9 and 2.8."""
     made = agent(online=((1, 0), (-9, 0)), targets=((10, 0), (2, 1)), items=ITEMS)
     metrics = made.agent.update_critics(one_transition(reward=1), {})
     assert metrics["target_mean"].item() == pytest.approx(1 + 0.5 * 2.8)
-
-
-# ---- what the actor ascends
 
 
 def proto(made: Pack) -> float:
