@@ -40,7 +40,7 @@ from savo_bench.algos.products import products
 from savo_bench.algos.td3 import TD3Config
 from savo_bench.bench.cells import Budget, Cell, Pack
 from savo_bench.bench.spaces import spaces_of
-from savo_bench.bench.training.loop import Training
+from savo_bench.bench.training.loop import Training, take_step
 
 WARMUP = 1_000  # random steps before the first update, for both sides
 SETTLE = 60  # updates before the first measurement: kernels are chosen, memory is touched
@@ -174,7 +174,7 @@ def parts(loop: Training) -> dict[str, Work]:
     def step(count: int) -> None:
         for _ in range(count):
             for run, action in zip(loop.runs, actions, strict=True):
-                run.step(action)
+                take_step(run, action)
 
     def sample(count: int) -> None:
         for _ in range(count):
@@ -306,7 +306,7 @@ from pathlib import Path
 import torch
 from savo_bench.algos.td3 import TD3Config
 from savo_bench.bench.cells import Budget, Cell, Pack
-from savo_bench.bench.training.loop import Training
+from savo_bench.bench.training.loop import Training, take_step
 torch.set_num_threads(1)
 cell = Cell("hopper", {}, "td3", TD3Config(), {}, Budget("benchmark", 1_000, 1_000, 1))
 pack = Pack(cell, (0,), Path(sys.argv[1]), "cpu", 1e9, "inline")

@@ -133,7 +133,7 @@ def test_a_sample_is_not_overwritten_by_the_next():
 
 
 @pytest.mark.parametrize("kind", ["ou", "gaussian"])
-def test_noise_has_the_spread_of_its_process(kind: str):
+def test_noise_has_the_spread_of_its_process(kind: Literal["ou", "gaussian"]):
     process = noise(kind, (1000, 1), sigma=0.2, theta=0.15)
     stream = rngs(0)
     sample = [process.sample(stream, step) for step in range(60)][-1]  # long enough to forget its start
