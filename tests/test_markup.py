@@ -32,7 +32,8 @@ def test_names_of_runs_are_shown_as_they_are(bench: Bench, name):
     assert name in bench("check", "--update", "base.csv")[1]
     assert name in bench("check", "--against", "base.csv")[1]
     svg = Path("page/figures/curves.svg").read_text()
-    assert f"<!-- {name} -->" in svg  # matplotlib's own comment before the letters, which a formula does not have
+    assert f"<!-- {name} (2 seeds) -->" in svg  # in the legend, where matplotlib leaves out a name that begins with _
+    assert "Oblique" not in svg  # as the letters of a formula are
 
 
 def test_messages_of_failures_are_shown_as_they_are(bench: Bench):
