@@ -109,7 +109,7 @@ def settle() -> None:
             os.fstat(descriptor)
         except OSError:
             with contextlib.suppress(OSError):
-                os.open(os.devnull, os.O_RDWR)
+                os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # children have it, too
     for name in ("COLUMNS", "LINES"):  # a width of 0, as some terminals of editors say
         if not (os.environ.get(name, "").isdecimal() and int(os.environ[name]) > 0):
             os.environ.pop(name, None)

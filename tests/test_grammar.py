@@ -89,3 +89,9 @@ def test_a_keyword_without_annotation_takes_its_defaults_type():
     assert grammar.parameter_type(inspect.Parameter("a", kind, default=3)) is int
     assert grammar.parameter_type(inspect.Parameter("a", kind, default=3, annotation=float)) is float
     assert grammar.parameter_type(inspect.Parameter("a", kind, default=None, annotation=empty)) is str
+
+
+@pytest.mark.parametrize(("text", "named"), [("nan", "not nan"), ("inf", "not infinite"), ("-inf", "not infinite")])
+def test_what_is_no_number_is_named_rightly(text, named):
+    with pytest.raises(ValueError, match=f"{named}$"):
+        grammar.convert(text, float)

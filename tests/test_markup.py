@@ -22,8 +22,8 @@ MESSAGE = "ValueError: [old] :smile: [/bold] H:M:S $x$"
 def test_names_of_runs_are_shown_as_they_are(bench: Bench, name):
     root = Path("runs/default")
     for seed in range(2):
-        fake_run(root, [1, 2, 3], environment="env-a", variant=name, seed=seed)
-        fake_run(root, [1, 2, 3], environment=name.replace("/", "-"), variant="td3", seed=seed)
+        fake_run(root, [0, 1, 2, 3], environment="env-a", variant=name, seed=seed)
+        fake_run(root, [0, 1, 2, 3], environment=name.replace("/", "-"), variant="td3", seed=seed)
     code, out, err = bench("status")
     assert (code, err) == (0, "")
     assert name in out
@@ -32,14 +32,13 @@ def test_names_of_runs_are_shown_as_they_are(bench: Bench, name):
     assert name in bench("check", "--update", "base.csv")[1]
     assert name in bench("check", "--against", "base.csv")[1]
     svg = Path("page/figures/curves.svg").read_text()
-    assert f"<!-- {name} -->" in svg  # matplotlib's own comment before the letters, which a formula does not have
+    assert f"<!-- {name} (2 seeds) -->" in svg  # in the legend, where matplotlib leaves out a name that begins with _
+    assert "Oblique" not in svg  # as the letters of a formula are
 
 
 def test_messages_of_failures_are_shown_as_they_are(bench: Bench):
-    fake_run(Path("runs/default"), [1], environment="env-a", variant="td3", seed=0, state="failed", reason=MESSAGE)
-    fake_run(
-        Path("runs/default"), [1], environment="env-a", variant="td3", seed=1, state="failed", reason="\x1b[2Jgone"
-    )
+    for seed, reason in enumerate((MESSAGE, "\x1b[2Jgone")):
+        fake_run(Path("runs/default"), [1], environment="env-a", seed=seed, state="failed", reason=reason)
     code, out, _ = bench("status")
     assert code == 1
     assert MESSAGE in out

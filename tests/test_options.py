@@ -115,3 +115,64 @@ def test_a_file_may_hold_options_of_a_launcher_that_is_not_used(tmp_path):
     assert made_of(path, on="slurm").own.mem == "4G"
     with pytest.raises(UserError, match=r"slurm\.mme' is unknown: did you mean mem"):
         made_of(written(tmp_path, "[slurm]\nmme = '4G'"))
+
+
+def test_a_byte_order_mark_is_no_part_of_a_file(tmp_path):
+    path = tmp_path / "grid.toml"
+    path.write_bytes(b"\xef\xbb\xbfsteps = 7\n")
+    assert made_of(path).steps == 7
+    path.write_bytes("steps = 7\n".encode("utf-16"))
+    with pytest.raises(UserError, match="save it as UTF-8"):
+        made_of(path)
+
+
+@pytest.mark.parametrize(
+    ("line", "written_so"),
+    [
+        ("time = 24:00:00", 'time = "24:00:00"'),
+        ("time = 1-12  # a day and a half", 'time = "1-12"'),
+        ("mem = 4G", 'mem = "4G"'),
+        ("profile = quick", 'profile = "quick"'),
+    ],
+)
+def test_a_text_without_quotes_is_named_with_what_to_write(tmp_path, line, written_so):
+    with pytest.raises(UserError, match="line 2") as caught:
+        made_of(written(tmp_path, f"# a grid\n{line}\n"))
+    assert str(caught.value).endswith(f"; write {written_so}, with quotes")
+
+
+def test_whole_numbers_may_be_written_as_decimals(tmp_path):
+    made = made_of(written(tmp_path, "seeds = 3.0\nsteps = 1e6\n"))
+    assert (grammar.seeds(made.seeds), made.steps) == ((0, 1, 2), 1_000_000)
+    assert grammar.seeds(made_of(written(tmp_path, "seeds = [3.0]")).seeds) == (3,)
+    with pytest.raises(UserError, match=r"seeds = 2\.5: must be a whole number"):
+        made_of(written(tmp_path, "seeds = 2.5"))
+
+
+def test_paths_of_a_file_are_expanded(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("SCRATCH", "/scratch")
+    monkeypatch.delenv("SCRACH", raising=False)
+    assert made_of(written(tmp_path, "runs = '~/x'")).runs == tmp_path / "home" / "x"
+    assert made_of(written(tmp_path, "runs = '$SCRATCH/x'")).runs == Path("/scratch/x")
+    assert made_of(written(tmp_path, "runs = '${SCRATCH}/a$5'")).runs == Path("/scratch/a$5")
+    for wrong in ("$SCRACH/x", "~nobody-of-that-name/x"):
+        with pytest.raises(UserError, match="runs = "):
+            made_of(written(tmp_path, f"runs = '{wrong}'"))
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("runs = ''", "runs"),
+        ("name = ' '", "name"),
+        ("algos = ['td3', '']", "algos"),
+        ("[slurm]\npartition = ''", r"slurm\.partition"),
+        ("[slurm]\nsetup = ['']", r"slurm\.setup"),
+        ("[set]\nlr = ''", r"set\.lr"),
+        ("[set.env]\nversion = ''", r"set\.env\.version"),
+    ],
+)
+def test_an_empty_text_of_a_file_is_refused(tmp_path, text, named):
+    with pytest.raises(UserError, match=f"{named} = .*must not be empty"):
+        made_of(written(tmp_path, text))

@@ -70,7 +70,7 @@ def test_every_cell_is_trained_though_neither_stream_can_be_written(bench: Bench
 def test_output_that_fails_changes_no_exit_code(bench: Bench, monkeypatch, verb, number):
     bench(*TWO, "--eval-episodes", "1")
     with monkeypatch.context() as patched:
-        patched.setattr(sys, "stdout", Broken(failing(number), 1))
+        patched.setattr(sys, "stdout", Broken(failing(number)))
         code, _, err = bench(*verb)
     assert code == 0
     assert err.count("\n") == (0 if number == errno.EPIPE else 1)
@@ -82,8 +82,9 @@ def test_every_encoding_will_do(bench: Bench, monkeypatch, encoding):
     bench(*TWO)
     for verb in ("list", "status", "report"):
         written = io.BytesIO()
+        stream = io.TextIOWrapper(written, encoding=encoding)
         with monkeypatch.context() as patched:
-            patched.setattr(sys, "stdout", io.TextIOWrapper(written, encoding=encoding))
+            patched.setattr(sys, "stdout", stream)
             code, _, err = bench(verb)
         assert (code, err) == (0, "")
         assert "td3" in written.getvalue().decode(encoding)
@@ -156,10 +157,8 @@ def test_a_real_run_trains_every_cell_whatever_becomes_of_its_output(tmp_path, t
 
 
 def test_a_descriptor_that_was_closed_is_not_given_to_a_file(tmp_path):
-    code = (
-        "from savo_bench.bench import process; process.settle(); "
-        "print(open('a', 'w').fileno() > 2, file=open('b', 'w'))"
-    )
+    said = "print(open('a', 'w').fileno() > 2, file=open('b', 'w'))"
+    code = f"from savo_bench.bench import process; process.settle(); {said}"
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     line = f'{sys.executable} -c "{code}" >&- 2>&-'
     subprocess.run(["bash", "-c", line], cwd=tmp_path, env=environment, check=True)

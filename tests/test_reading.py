@@ -104,9 +104,6 @@ def test_the_drawing_names_every_file(package: str):
     drawing = set(PAGE.read_text("utf-8").split("```")[1].replace("/", " ").split())
     for folder in (file.parent for file in (ROOT / package).rglob("__init__.py")):
         files = {file.stem for file in folder.glob("*.py") if file.name != "__init__.py"}
-        registered = set(
-            re.findall(
-                r"\w+", "\n".join(map(ast.unparse, ast.parse((folder / "__init__.py").read_text("utf-8")).body[1:]))
-            )
-        )
+        statements = ast.parse((folder / "__init__.py").read_text("utf-8")).body[1:]
+        registered = set(re.findall(r"\w+", "\n".join(map(ast.unparse, statements))))
         assert files - registered - drawing == set(), folder

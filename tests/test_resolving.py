@@ -10,6 +10,7 @@ from savo_bench import algos, envs
 from savo_bench.bench import resolving
 from savo_bench.bench.cells import Budget
 from savo_bench.bench.errors import UserError
+from savo_bench.bench.options import Options
 from savo_bench.results.format import spec_hash
 
 
@@ -166,3 +167,38 @@ def test_a_config_of_another_package_needs_none_of_the_common_fields():
     entry = algos.Entry("plain", PlainConfig, object, "")
     config, overrides = resolving.resolve(entry, {"hidden": (64, 64), "lr": 1e-3}, {"width": "5"})
     assert (config, overrides) == (PlainConfig(width=5, lr=1e-3), {"width": 5})
+
+
+@pytest.mark.parametrize(
+    ("algos", "expected"),
+    [
+        ("savo:summariser=lstm,transformer", ["savo:summariser=lstm", "savo:summariser=transformer"]),
+        ("savo:summariser=lstm,td3", ["savo:summariser=lstm", "td3"]),
+        (
+            "savo:summariser=lstm,deepset,td3:noise=ou,gaussian",
+            ["savo:summariser=lstm", "savo", "td3", "td3:noise=gaussian"],
+        ),
+    ],
+)
+def test_words_that_a_field_takes_are_variants(algos, expected):
+    made = Options(algos=algos, envs="restricted-hopper")
+    assert [cell.variant for cell in resolving.cells(made)] == expected
+
+
+def test_words_that_a_keyword_takes_are_environments():
+    made = Options(algos="td3", envs="restricted-hopper:version=v4,v5,restricted-ant")
+    labels = [cell.env_label for cell in resolving.cells(made)]
+    assert labels == ["restricted-hopper:version=v4", "restricted-hopper", "restricted-ant"]
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"algos": "savo:summariser=lstm,tdd3"}, "'tdd3' is unknown: did you mean td3"),
+        ({"envs": "restricted-hopper:version=v4,restricted-hoper"}, "did you mean restricted-hopper"),
+        ({"algos": "savo:extra_actors=3,many"}, "algorithm 'many' is unknown"),
+    ],
+)
+def test_a_slip_in_a_name_is_not_taken_for_a_value(given, named):
+    with pytest.raises(UserError, match=named):
+        resolving.cells(Options(**{"algos": "td3", "envs": "restricted-hopper"} | given))
