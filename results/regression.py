@@ -259,7 +259,7 @@ def check(runs: Runs, baseline: pd.DataFrame, throughput: float | None = None) -
         if p < 1 - LEVEL:
             row["verdict"], row["reason"] = "regress", "below the baseline by more than δ"
     sentences = [f"{listed(members)}: {note}" for note, members in notes.items()]
-    return Check(pd.DataFrame(rows, columns=ROW_COLUMNS), sentences, mixed)
+    return Check(pd.DataFrame(rows, columns=ROW_COLUMNS), [*sentences, *runs.problems], mixed)
 
 
 def mixtures(runs: Runs) -> list[str]:

@@ -136,7 +136,9 @@ class BrokenFiles:
                 self.failed = operation
         again = self.lasting and self.failed is not None and self.failed[:2] == operation[:2]
         if turn or again:
-            raise OSError(self.error, os.strerror(self.error), path)
+            # As the system does: it names a path that it was given, but not the file behind a descriptor.
+            by_path = name in (*LOOKING, *CHANGING, *TWO, "open")
+            raise OSError(self.error, os.strerror(self.error), *([path] if by_path else []))
 
     def below(self, target: Any, folder: int | None = None) -> str | None:
         """The path of a file, by its path or descriptor, if it lies below the root.

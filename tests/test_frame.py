@@ -179,7 +179,7 @@ def test_a_torn_line_and_half_an_evaluation_are_left_out_and_named(tmp_path):
     assert loaded.evals["step"].tolist() == [100, 200, 300]
     assert loaded.problems == [
         "restricted-hopper/td3/seed-0000/evals.csv: torn last line left out: '400,1,9.'",
-        "restricted-hopper/td3/seed-0000/evals.csv: evaluations without all 2 episodes left out, at step 400",
+        "restricted-hopper/td3/seed-0000/evals.csv: does not have 2 episodes at step 400",
     ]
 
 

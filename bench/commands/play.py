@@ -141,6 +141,8 @@ def _seed(cell: CellState, wanted: int | None) -> SeedState:
     there = f"done: {show.seeds([seed.seed for seed in done])}" if done else "none is done yet"
     for seed in cell.seeds:
         if seed.seed == wanted:
+            if seed.state == "unreadable":
+                raise UserError(f"--seed {wanted}: {what} is unreadable: {seed.reason}", exit_code=1)
             at = f" at step {seed.step} of {seed.steps}" if seed.steps else ""
             advice = "the policy is written at the end; the same `bench run` resumes it"
             raise UserError(f"--seed {wanted}: {what} is {seed.state}{at} ({there}); {advice}", exit_code=NEGATIVE)

@@ -16,7 +16,7 @@ def print_status(root: Path, console: Console) -> int:
         console: Where to print.
 
     Returns:
-        The exit code: 1 if a seed has failed, else 0.
+        The exit code: 1 if a seed has failed or is unreadable, else 0.
 
     Raises:
         UserError: a folder cannot be read.
@@ -34,4 +34,4 @@ def print_status(root: Path, console: Console) -> int:
         show.line(console, text, style)
     for text in show.doubts(cells):
         show.line(console, text, "yellow")
-    return 1 if any(cell.count()["failed"] for cell in cells) else 0
+    return 1 if any(cell.count()["failed"] or cell.count()["unreadable"] for cell in cells) else 0

@@ -1,0 +1,233 @@
+"""Every command on a disk that fails at any one operation: one line, the right verdict, and nothing lost.
+
+`status`, `check` and what reads the runs of a report meet every error at every operation; the dearer commands meet a
+sample of them, which is the same in every run of the tests.
+"""
+
+import os
+import random
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from broken_files import Operation, breaking, first_of_each, operations_of, possible_errors
+from test_frame import fake_run
+
+from savo_bench.bench import cli
+from savo_bench.bench.launch import attached
+from savo_bench.results import format as fmt
+from savo_bench.results import lock, state
+from savo_bench.results.format import SeedFolder
+from savo_bench.results.frame import Runs, load
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="descriptors are looked up in /proc")
+
+Bench = Callable[..., tuple[int, str]]
+RUN = ("run", "--algos", "td3", "--envs", "mineworld", "--steps", "120", "--eval-every", "40", "--eval-episodes", "2")
+RUN += ("--set", "hidden=8-8", "--set", "batch_size=8", "--set", "warmup_steps=30", "--seeds", "3", "--pack", "1")
+RUN += ("--on", "inline", "--device", "cpu")
+TD3 = "td3:hidden=8-8,batch_size=8,warmup_steps=30"
+
+
+@pytest.fixture
+def bench(tmp_path, monkeypatch, capsys) -> Bench:
+    """`bench("status")` gives the exit code and all that is printed. An exception other than SystemExit passes."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "300")
+    monkeypatch.setattr(attached, "WAIT", 0.05)
+    for module in (lock, state):
+        monkeypatch.setattr(module, "STALE_AFTER", 0.5)
+
+    def run(*arguments: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["bench", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        printed = capsys.readouterr()
+        text = printed.out + printed.err
+        assert "Traceback" not in text
+        assert "internal error" not in text
+        assert sum(line.startswith("error:") for line in text.splitlines()) <= 1
+        return int(ended.value.code or 0), text
+
+    return run
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    """All that the runs of a name hold, but for locks and reports."""
+    files = [path for path in root.rglob("*") if path.is_file() and "report" not in path.parts]
+    return {str(path.relative_to(root)): path.read_bytes() for path in files if path.name != "lock"}
+
+
+def faults(root: Path, work: Callable[[], object], sample: int | None = None) -> Iterator[tuple[int, Operation, int]]:
+    """(number, operation, errno) of all that can go wrong, or of a sample."""
+    operations = operations_of(root, work)
+    numbers = first_of_each(operations)
+    every = [(number, operations[number], error) for number in numbers for error in possible_errors(operations[number])]
+    assert len(every) > 50
+    yield from every if sample is None else random.Random(0).sample(every, sample)
+
+
+def mixture(root: Path) -> None:
+    """Seeds of two cells in different states."""
+    fake_run(root, [1, 2, 3, 4], seed=0)
+    fake_run(root, [1, 2], seed=1, state="failed", reason="RuntimeError: boom")
+    folder = fake_run(root, [1], seed=2, state="running")
+    folder.checkpoint.mkdir()
+    fmt.state_file(folder.checkpoint, 100).touch()
+    fmt.ask(root, "restricted-hopper", "td3", range(4))
+    fake_run(root, [1, 2, 3, 4], seed=0, variant="sac")
+    for path in root.glob("*/*/seed-*"):
+        (path / "lock").touch()
+
+
+def test_status_names_what_it_cannot_read(tmp_path, bench):
+    root = tmp_path / "runs" / "default"
+    mixture(root)
+    before = contents(root)
+    code, calm = bench("status")
+    assert (code, "unreadable" in calm) == (1, False)
+    for number, operation, error in faults(root, lambda: bench("status")):
+        for lasting in (False, True):
+            with breaking(root, number, error, lasting=lasting):
+                code, text = bench("status")
+            assert code not in (0, None), operation
+            assert text == calm or os.strerror(error) in text, (operation, text)
+    assert contents(root) == before
+
+
+def test_whoever_reads_runs_names_what_is_missing(tmp_path):
+    mixture(tmp_path)
+    calm = load(tmp_path)
+    for number, operation, error in faults(tmp_path, lambda: load(tmp_path)):
+        for lasting in (False, True):
+            with breaking(tmp_path, number, error, lasting=lasting):
+                try:
+                    found = load(tmp_path)
+                except OSError as caught:
+                    assert (caught.errno, caught.filename is None) == (error, False)  # noqa: PT017 - error or result
+                    continue
+            assert same(found, calm) or os.strerror(error) in f"{found.problems}", (operation, found.problems)
+
+
+def same(one: Runs, other: Runs) -> bool:
+    return one.problems == other.problems and one.evals.equals(other.evals) and one.runs.equals(other.runs)
+
+
+def test_check_gives_no_verdict_on_what_it_cannot_read(tmp_path, bench):
+    root = tmp_path / "runs" / "default"
+    for variant in ("td3", "sac"):
+        for seed in range(2):
+            fake_run(root, [1, 2, 3 + seed, 4], seed=seed, variant=variant, provenance={"device": "cpu"})
+    fmt.ask(root, "restricted-hopper", "td3", range(2))
+    assert bench("check", "--update", "base.csv")[0] == 0
+    before = contents(root)
+    code, calm = bench("check", "--against", "base.csv")
+    assert code == 0
+    for number, operation, error in faults(root, lambda: bench("check", "--against", "base.csv")):
+        with breaking(root, number, error, lasting=number % 2 == 0):
+            code, text = bench("check", "--against", "base.csv")
+        if code == 0:
+            assert text == calm, (operation, text)
+        else:
+            assert code != 1, (operation, text)
+            assert os.strerror(error) in text, (operation, text)
+    assert contents(root) == before
+
+
+def test_report_says_whether_it_cannot_read_or_cannot_write(tmp_path, bench):
+    root = tmp_path / "runs" / "default"
+    mixture(root)
+    before = contents(root)
+    made = []  # a report of before is there, and stays whole
+    for number, operation, error in faults(root, lambda: bench("report"), sample=8):
+        with breaking(root, number, error):
+            code, text = bench("report")
+        written = "report" in Path(operation.path).relative_to(root).parts
+        if code:
+            assert ("--out: cannot write" if written else "cannot read") in text, (operation, text)
+            assert os.strerror(error) in text
+        page = root / "report" / "index.html"
+        assert page.read_text().rstrip().endswith("</html>")
+        assert not [path for path in (root / "report").rglob(".*") if path.is_file()]
+        made.append(code)
+    assert contents(root) == before
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Runs of a real, tiny training: seed 0 is done, seed 1 was interrupted at its last step but some, 2 is missing."""
+    from savo_bench.bench import train
+    from savo_bench.bench.training.loop import Training
+
+    folder = tmp_path_factory.mktemp("begun")
+    patch = pytest.MonkeyPatch()
+    advance = Training.advance
+
+    def stopping(self: Training) -> None:
+        advance(self)
+        if self.runs[0].seed == 1 and self.step == 100:
+            self.stop.set()
+
+    with patch.context() as during:
+        during.chdir(folder)
+        during.setattr(Training, "advance", stopping)
+        during.setattr(sys, "argv", ["bench", *RUN, "--seeds", "2"])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+    assert ended.value.code == 130
+    assert train
+    return folder / "runs"
+
+
+def seeds(root: Path) -> list[SeedFolder]:
+    return [SeedFolder(path) for path in sorted(root.glob("mineworld/*/seed-*"))]
+
+
+def test_run_loses_nothing_and_ends_alike_once_the_disk_is_whole(begun, tmp_path, bench):
+    root = tmp_path / "runs" / "default"
+
+    def fresh() -> None:
+        shutil.rmtree(tmp_path / "runs", ignore_errors=True)
+        shutil.copytree(begun, tmp_path / "runs")
+
+    def work() -> tuple[int, str]:
+        fresh()
+        return bench(*RUN)
+
+    fresh()
+    done = contents(seeds(root)[0].path)
+    code, text = bench(*RUN)
+    assert (code, "3 of 3 seeds are done" in text) == (0, True), text
+    scores = [seed.evals_csv.read_bytes() for seed in seeds(root)]
+    met = 0
+    for number, operation, error in faults(root, work, sample=25):
+        fresh()
+        with breaking(root, number, error, lasting=number % 2 == 0) as files:
+            code, text = bench(*RUN)
+        met += files.failed is not None  # not all trainings have as many operations
+        assert code == 0 or os.strerror(error) in text, (operation, text)
+        assert code == 0 or "3 of 3 seeds are done" not in text
+        assert contents(seeds(root)[0].path) == done
+        code, text = bench(*RUN)
+        assert code == 0, (operation, text)
+        assert [seed.evals_csv.read_bytes() for seed in seeds(root)] == scores, operation
+        status = seeds(root)[1].read_status()
+        assert status is not None
+        assert status.get("resumed_from", 0) >= 100, operation
+    assert met > 15
+
+
+def test_play_films_or_says_in_one_line_why_not(begun, tmp_path, bench):
+    root = tmp_path / "runs" / "default"
+    shutil.copytree(begun, tmp_path / "runs")
+    before = contents(root)
+    command = ("play", "--env", "mineworld", "--algo", TD3, "--seed", "0", "--steps", "2", "--out", "film.gif")
+    code, calm = bench(*command)
+    assert code == 0, calm
+    for number, operation, error in faults(root, lambda: bench(*command), sample=25):
+        with breaking(root, number, error, lasting=number % 2 == 0):
+            code, text = bench(*command)
+        assert (code, text) == (0, calm) or (code != 0 and os.strerror(error) in text), (operation, text)
+    assert contents(root) == before
