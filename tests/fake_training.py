@@ -51,12 +51,13 @@ def install() -> None:
 
 
 def estimate_nothing(replace: Callable[[Any, str, Any], None] = setattr) -> None:
-    """Replace what estimates time and disk: the stand-in is not in the registry of algorithms."""
-    from savo_bench.bench import cost, estimate
+    """Replace what estimates time and disk, and asks for the code: the stand-in is not in the registry of algorithms."""
+    from savo_bench.bench import cost, estimate, run_directory
 
     replace(cost, "seconds", lambda *_: 1.0)
     replace(cost, "pack_seconds", lambda *_: 1.0)
     replace(estimate, "lines", lambda *_: [("estimate: none", "")])
+    replace(run_directory, "made_by_other_code", lambda *_: None)
 
 
 def spec_of(pack, seed: int) -> dict:
