@@ -40,7 +40,7 @@ def states(grid: Grid) -> list[str]:
     return [seed.state for cell in grid.look() for seed in cell.seeds]
 
 
-def wait_until(holds: Callable[[], bool], seconds: float = 20.0) -> None:
+def wait_until(holds: Callable[[], bool], seconds: float = 120.0) -> None:
     until = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < until
