@@ -2,7 +2,8 @@
 
 What users type:
 
-    cli              parses the command line and calls a verb
+    cli              the entry: one line and an exit code for whatever ends a command
+    verbs            the verbs with their options, as Typer reads them
     commands/        a file per verb: run, status, report, check, play, list
     options          the options of `bench run`, from the command line and from a TOML file
     flags            options declared as annotated fields of a dataclass
@@ -29,6 +30,8 @@ Where and how it is trained:
 
 What it costs, and where it comes from:
 
+    estimate         time, memory and disk of a grid, in lines for people
+    room             how much memory and disk there is
     cost             time, estimated
     disk             disk space, estimated
     memory           memory, measured
@@ -38,6 +41,7 @@ What it costs, and where it comes from:
 
 What is printed and drawn:
 
+    process          the streams of this process: output that fails is dropped
     show             the console, numbers for people, tables of seeds
     progress         the display of a training
     film             an episode as a film

@@ -7,6 +7,7 @@ be read anywhere.
     format       names of a run directory's files and folders; what run.json, status.json and asked.jsonl hold
     lock         who trains a seed
     state        how a seed stands, for every command
+    attempts     which attempts made a seed's result, and in what they differ
     frame        all runs of a name as pandas frames
     metrics      what a seed's score is, and aggregates over seeds and tasks
     inference    tests and intervals
@@ -14,6 +15,7 @@ be read anywhere.
     diagnosis    signs that a maximiser does not work as it should
     provenance   in what the runs' machines and code differ
     tables       every table of a report as numbers
+    figure_settings  matplotlib as it is delivered, whatever the user's settings are
     plots        every figure of a report
     findings     what the sections of a report share: runs, options, tables
     sections/    a file per topic of a report: its text, tables and figures

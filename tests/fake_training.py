@@ -51,7 +51,7 @@ def install() -> None:
 
 
 def estimate_nothing(replace: Callable[[Any, str, Any], None] = setattr) -> None:
-    """Replace what estimates time and disk, and asks for the code: the stand-in is not in the registry of algorithms."""
+    """Replace the estimates and the question for other code: the stand-in is not in the registry of algorithms."""
     from savo_bench.bench import cost, estimate, run_directory
 
     replace(cost, "seconds", lambda *_: 1.0)

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import textwrap
 import types
 from pathlib import Path
 
@@ -269,32 +270,21 @@ def bench(*arguments: str, **of) -> str:
 
 
 @pytest.mark.parametrize("variables", [{"GLIBC_TUNABLES": NO_FMA}, {"ATEN_CPU_CAPABILITY": "default"}])
-def test_a_run_goes_on_on_another_kind_of_processor(tmp_path, variables):
+def test_a_run_goes_on_on_another_kind_of_processor(tmp_path, stop_at, variables):
     label = "import torch; from savo_bench.bench.processor import arithmetic; print(arithmetic())"
     if python("-c", label, **variables) == python("-c", label):
         pytest.skip(f"{variables} changes no bit on this machine")
-    environment = "restricted-ant"
-    options = ["--algos", "td3", "--envs", environment, "--seeds", "1", "--name", "x", "--runs", str(tmp_path), *TINY]
+    asked, folder = interrupted(tmp_path, stop_at, "restricted-ant", 140)
     code = f"""
-import sys, threading
-from savo_bench.bench.training.loop import Training
-advance = Training.advance
-def stopping(self):
-    advance(self)
-    if self.step == 140:
-        self.stop.set()
-Training.advance = stopping
-from savo_bench.bench.cli import main
-sys.argv = ["bench", "run", *{options!r}]
-main()
-"""
-    environment_of_it = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
-    subprocess.run([sys.executable, "-c", code], env=environment_of_it, capture_output=True, timeout=300, check=False)
-    bench("run", *options, **variables)
-    folder = next((tmp_path / "x").glob("*/*/seed-0000"))
-    recorded = SeedFolder(folder).read_attempts()
-    assert [each["resumed_from"] for each in recorded] == [0, 140]
-    assert "mixed: from step 140 on other arithmetic of the processor" in bench("status", "x", "--runs", str(tmp_path))
+        from pathlib import Path
+        from small_runs import cell, pack
+        from savo_bench.bench.train import train_pack
+        train_pack(pack(Path({str(asked.root)!r}), cell("td3", "restricted-ant", steps=300), 0))
+    """
+    python("-c", textwrap.dedent(code), paths=(ROOT / "tests",), **variables)
+    assert state_of(folder).state == "done"
+    assert [each["resumed_from"] for each in folder.read_attempts()] == [0, 140]
+    assert "mixed: from step 140 on other arithmetic of the processor" in texts(asked.root)[0]
 
 
 PLUGIN_RUN = ["run", "--algos", "best-of-n", "--envs", "line", "--name", "x", *TINY]
@@ -311,18 +301,19 @@ def test_seeds_of_a_plug_in_that_was_edited_in_between_are_told_apart(example_pl
     assert "other code" not in bench(*PLUGIN_RUN, "--seeds", "0-2", *runs, "--dry-run", paths=(site,))
     assert "config.lr, config" in text
     source.write_text(text.replace("config.lr, config", "0 * config.lr, config", 1))
-    said = bench(*PLUGIN_RUN, "--seeds", "2", *runs, paths=(site,))
+    said = bench(*PLUGIN_RUN, "--seeds", "2-2", *runs, paths=(site,))
     line = next(line for line in said.splitlines() if "were made by other code" in line)
     assert line.startswith("warning: 2 seeds were made by other code of savo-bench-example than is installed now: ")
     assert "best-of-n" in line
-    assert line in bench(*PLUGIN_RUN, "--seeds", "0-2", *runs, paths=(site,))  # nothing to do
+    again = bench(*PLUGIN_RUN, "--seeds", "0-2", *runs, paths=(site,))
+    assert "nothing to do" in again
+    assert line in again
     phrase = "seeds 0-1 and 2 were made by different code of savo-bench-example"
     assert phrase in bench("status", "x", *runs, paths=(site,))
     bench("report", "x", *runs, paths=(site,))
     markdown = (tmp_path / "x" / "report" / "report.md").read_text()
     assert markdown.index(phrase) < markdown.index("## ")
     assert "do not differ" not in markdown
-    bench("check", "x", "--update", str(tmp_path / "base.csv"), *runs, paths=(site,))
 
 
 def test_an_algorithm_edited_in_an_installation_is_told_apart_and_the_same_source_again_is_not(tmp_path):
@@ -336,13 +327,13 @@ def test_an_algorithm_edited_in_an_installation_is_told_apart_and_the_same_sourc
         shutil.copy(ROOT / "src" / "savo_bench" / "__init__.py", installed)
 
     install()
-    bench(*run, *TINY, "--seeds", "0", paths=(installed.parent,))
+    bench(*run, *TINY, "--seeds", "0-0", paths=(installed.parent,))
     record = json.loads(next((tmp_path / "x").glob("*/*/seed-0000/attempts.jsonl")).read_text())
     assert (record["git"], record["dirty"]) == (None, None)
     install()
     assert "other code" not in bench(*run, *TINY, "--seeds", "0-1", "--dry-run", paths=(installed.parent,))
     with (installed / "algos" / "td3.py").open("a") as file:
         file.write("CHANGED = 1\n")
-    said = bench(*run, *TINY, "--seeds", "1", paths=(installed.parent,))
+    said = bench(*run, *TINY, "--seeds", "1-1", paths=(installed.parent,))
     assert "1 seed was made by other code of savo-bench" in said
     assert "seeds 0 and 1 were made by different code of savo-bench" in bench("status", "x", "--runs", str(tmp_path))
