@@ -2,7 +2,8 @@
 
 What users type:
 
-    cli              parses the command line and calls a verb
+    cli              the entry of the command line
+    verbs            the verbs and their arguments
     commands/        a file per verb: run, status, report, check, play, list
     options          the options of `bench run`, from the command line and from a TOML file
     flags            options declared as annotated fields of a dataclass
@@ -32,12 +33,15 @@ What it costs, and where it comes from:
     cost             time, estimated
     disk             disk space, estimated
     memory           memory, measured
+    room             memory and disk that this machine has left
+    estimate         all of that in lines for people, before a training
     provenance       code, packages, hardware and command of a run
     fingerprint      a hash of the source that can change a score
     processor        the processor, as far as it decides the last digits of a number
 
 What is printed and drawn:
 
+    process          what each process does first, so that nothing it inherits steers it and no output stops it
     show             the console, numbers for people, tables of seeds
     progress         the display of a training
     film             an episode as a film
