@@ -35,6 +35,8 @@ What it costs, and where it comes from:
     cost             time, estimated
     disk             disk space, estimated
     memory           memory, measured
+    room             memory and disk that this machine has left
+    estimate         all of that in lines for people, before a training
     provenance       code, packages, hardware and command of a run
     fingerprint      a hash of the source that can change a score
     processor        the processor, as far as it decides the last digits of a number

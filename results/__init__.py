@@ -13,10 +13,12 @@ be read anywhere.
     inference    tests and intervals
     reference    bounds for normalised scores, and published scores
     diagnosis    signs that a maximiser does not work as it should
+    attempts     the attempts that made a seed's result, and in what they differ
     provenance   in what the runs' machines and code differ
     tables       every table of a report as numbers
     figure_settings  matplotlib as it is delivered, whatever the user's settings are
     plots        every figure of a report
+    figure_settings   matplotlib as it is delivered, whatever a user has set
     findings     what the sections of a report share: runs, options, tables
     sections/    a file per topic of a report: its text, tables and figures
     page         a section as a web page, Markdown and LaTeX

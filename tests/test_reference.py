@@ -115,10 +115,12 @@ def test_the_committed_bounds_can_be_read():
     assert any(known)
 
 
-def test_the_family_of_an_own_environment_is_its_first_tag():
+def test_the_family_of_an_own_environment_that_is_aggregated_is_its_first_tag():
     pytest.importorskip("gymnasium")
     from savo_bench import envs
 
-    for environment in map(envs.get, envs.names()):
-        if not environment.id.startswith("Example/") and environment.unavailable({}) is None:
-            assert reference.family(environment.identity({})) == environment.tags[0]
+    available = [environment for environment in map(envs.get, envs.names()) if environment.unavailable({}) is None]
+    aggregated = [environment for environment in available if reference.bounds(environment.identity({})) is not None]
+    assert {"restricted", "control", "adroit", "recommender"} <= {environment.tags[0] for environment in aggregated}
+    for environment in aggregated:
+        assert reference.family(environment.identity({})) == environment.tags[0]
