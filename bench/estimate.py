@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from savo_bench.bench import cost, room, show
 from savo_bench.bench.cells import Pack, seed_folder
-from savo_bench.bench.errors import UserError
+from savo_bench.bench.errors import MACHINE, UserError
 from savo_bench.bench.packing import Todo
 
 if TYPE_CHECKING:
@@ -156,4 +156,4 @@ def _disk(grid: "Grid", needs: Needs) -> str | None:
 def _refused(grid: "Grid", text: str) -> str:
     if grid.options.dry_run:
         return text
-    raise UserError(f"{text}; nothing was trained")
+    raise UserError(f"{text}; nothing was trained", exit_code=MACHINE)

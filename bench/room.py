@@ -80,7 +80,9 @@ def free_disk(root: Path) -> Disk | None:
         return None
     found = []
     with contextlib.suppress(OSError):
-        found.append(Disk(shutil.disk_usage(folder).free, f"is free in {folder}"))
+        usage = shutil.disk_usage(folder)
+        if usage.total:  # a file system that holds no files of its own, as /proc, has none
+            found.append(Disk(usage.free, f"is free in {folder}"))
     if (left := _quota(folder)) is not None:
         found.append(Disk(left, f"is left by your quota for {folder}"))
     return min(found, key=lambda each: each.bytes, default=None)

@@ -405,6 +405,8 @@ def improvement_figure(improvements: pd.DataFrame) -> Figure:
             square=True,
             linewidths=1,
             linecolor="white",
+            xticklabels=False,  # set below
+            yticklabels=False,
             ax=axes,
         )
         turned: dict[str, Any] = (

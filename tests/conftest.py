@@ -7,16 +7,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: the s
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-ROOT = Path(__file__).parent.parent
-
-Bench = Callable[..., tuple[int, str, str]]
-RunPython = Callable[..., subprocess.CompletedProcess[str]]
+from commands import ROOT, Bench, RunPython
 
 
 @pytest.fixture(autouse=True)

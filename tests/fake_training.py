@@ -4,6 +4,7 @@
 import path does so in worker processes as well.
 """
 
+import dataclasses
 import os
 import signal
 import socket
@@ -65,7 +66,7 @@ def spec_of(pack, seed: int) -> dict:
     return {
         "environment": {"name": cell.environment, "id": cell.environment, "keywords": {}},
         "algorithm": {"name": cell.algorithm, "variant": cell.variant, "config": {}},
-        "budget": {"profile": "ci", "steps": cell.budget.steps, "eval_every": cell.budget.steps, "eval_episodes": 1},
+        "budget": dataclasses.asdict(cell.budget),
         "seed": seed,
     }
 
@@ -130,7 +131,10 @@ def train_seed(pack, folder: SeedFolder, stopped: list[int]) -> None:
             tell("failed", step, "the environment fell over")
             lock.release()
             return
-    append_csv(folder.evals_csv, ["step", "episode", "return", "length"], [[steps, 0, 1.0, 1]])
+    budget = pack.cell.budget
+    due = [*range(budget.eval_every, steps, budget.eval_every), steps]
+    rows = [[step, episode, 1.0, 1] for step in due for episode in range(budget.eval_episodes)]
+    append_csv(folder.evals_csv, ["step", "episode", "return", "length"], rows)
     tell("done", steps)
     lock.release()
 

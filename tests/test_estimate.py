@@ -92,7 +92,7 @@ def test_a_disk_that_is_too_small_is_refused_with_what_to_do(tmp_path, disk):
         UserError, match=r"of disk is needed at peak, .* is free in /disk: free some, .*--runs DIR"
     ) as no:
         said(grid)
-    assert no.value.exit_code == 2
+    assert no.value.exit_code == 74
     assert not grid.root.exists()
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import typer
-from conftest import ROOT, Bench, RunPython
+from commands import ROOT, Bench, RunPython
 
 from savo_bench.bench import errors, verbs
 from savo_bench.results import regression
@@ -22,7 +22,7 @@ COMMANDS = [
     (("list", "algos"), "savo_bench.bench.show.table"),
     ((*RUN, "--seeds", "2"), "savo_bench.bench.cost.pack_seconds"),
     ((*RUN, "--seeds", "2"), "savo_bench.bench.worker.train"),
-    ((*RUN, "--dry-run", "--seeds", "2"), "savo_bench.bench.grid.estimate"),
+    ((*RUN, "--dry-run", "--seeds", "2"), "savo_bench.bench.estimate.lines"),
     (("status",), "savo_bench.results.state.state_of"),
     (("report", "--out", "page"), "savo_bench.results.sections.scores.text_table"),
     (("check", "--against", "base.csv"), "savo_bench.results.regression.check"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import matplotlib
 import pytest
-from conftest import ROOT
+from commands import ROOT
 from made_up_runs import files, fill, write_report
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import pytest
-from conftest import Bench
+from commands import Bench
 from rich.console import Console
 from test_frame import fake_run
 

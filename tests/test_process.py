@@ -11,7 +11,7 @@ import warnings
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Bench
+from commands import ROOT, Bench
 from rich.console import Console
 
 from savo_bench.bench import process, progress
