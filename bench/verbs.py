@@ -41,7 +41,7 @@ def run(context: typer.Context, **_: Any) -> int:
 
 
 def status(name: Name = "default", runs: Runs = Path("runs")) -> int:
-    """Say what is done, running, queued, failed, interrupted and missing, and why. Exit code 1 if a seed failed."""
+    """Say what is done, running, queued, failed and missing, and why. Exit code 1 if a seed failed or is unreadable."""
     from savo_bench.bench.commands.status import print_status
 
     return print_status(run_directory.find(runs, name), show.console())
