@@ -2,12 +2,13 @@
 
 What users type:
 
-    cli              parses the command line and calls a verb
+    cli              the entry: whatever happens ends in one line and the right exit code
+    verbs            the verbs and their arguments
     commands/        a file per verb: run, status, report, check, play, list
     options          the options of `bench run`, from the command line and from a TOML file
     flags            options declared as annotated fields of a dataclass
     grammar          the little languages of options: lists, variants, seeds, values
-    errors           mistakes of the user, which end in one line
+    errors           mistakes of the user and the machine, which end in one line, and the exit codes
 
 What is trained:
 
@@ -38,6 +39,7 @@ What it costs, and where it comes from:
 
 What is printed and drawn:
 
+    process          output that fails is dropped, and what a process inherits does not steer it
     show             the console, numbers for people, tables of seeds
     progress         the display of a training
     film             an episode as a film

@@ -15,6 +15,7 @@ be read anywhere.
     provenance   in what the runs' machines and code differ
     tables       every table of a report as numbers
     plots        every figure of a report
+    figure_settings  loads matplotlib as it is delivered
     findings     what the sections of a report share: runs, options, tables
     sections/    a file per topic of a report: its text, tables and figures
     page         a section as a web page, Markdown and LaTeX
