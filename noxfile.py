@@ -79,7 +79,7 @@ def rliable(session: nox.Session) -> None:
 
 @nox.session
 def slurm(session: nox.Session) -> None:
-    """On a real SLURM of one node, which tests/slurm/cluster.sh installs and starts; skipped where it cannot.
+    """On a real SLURM of two nodes, which tests/slurm/cluster.sh installs and starts; skipped where it cannot.
 
     Where CI is set, it fails there.
     """

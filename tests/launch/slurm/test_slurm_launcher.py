@@ -71,5 +71,5 @@ def test_an_unreadable_seed_is_named_and_not_taken_for_queued(commands, tmp_path
     code, output = run(planned(root, 2))
     assert code == 1
     assert "nothing to submit: " in output
-    assert "fake seed 1: failed: " in output
-    assert "mend it, or delete" in output
+    assert "fake seed 1: unreadable: " in output
+    assert "fix it, or delete" in output
