@@ -48,6 +48,8 @@ def train_pack(pack: Pack) -> None:
 def _take(pack: Pack, seed: int, locks: contextlib.ExitStack) -> bool:
     """Lock a seed's folder and write its run.json. False if another process has it, or if it is done."""
     folder = SeedFolder(pack.folder(seed))
+    if state_of(folder).state == "done":  # then nothing of it is touched, not even its lock
+        return False
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
         lock = acquire(folder.lock)

@@ -226,9 +226,15 @@ def _owned(path: Path) -> bool | None:
         OSError: this cannot be read.
     """
     newest = _newest(path)
-    if newest is None:
-        return None
-    number, free = newest
+    return None if newest is None else _lives(path, *newest)
+
+
+def _lives(path: Path, number: int, free: bool) -> bool:
+    """Whether the owner of that number lives.
+
+    Raises:
+        OSError: this cannot be read.
+    """
     if free:
         return False
     file = _owners_folder(path) / str(number)
@@ -250,9 +256,10 @@ def _claim(path: Path) -> int | None:
     """
     folder = _owners_folder(path)
     folder.mkdir(exist_ok=True)
-    if _owned(path):
+    newest = _newest(path) or (0, True)
+    if _lives(path, *newest):
         return None
-    number = (_newest(path) or (0, True))[0] + 1
+    number = newest[0] + 1  # the next after the one that was judged: a newer owner lives, and the check below finds it
     mine = folder / str(number)
     try:
         with mine.open("xb") as file:

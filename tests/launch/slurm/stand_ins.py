@@ -49,7 +49,7 @@ def joined(root: Path) -> list[tuple[str, str | None]]:
 
 def finished(folder: SeedFolder) -> None:
     begun(folder, host="another", state="done", step=4)
-    append_csv(folder.evals_csv, ["step", "episode", "return", "length"], [[4, 0, 1.0, 1]])
+    append_csv(folder.evals_csv, ["step", "episode", "return", "length"], [[step, 0, 1.0, 1] for step in range(1, 5)])
 
 
 def begun(
