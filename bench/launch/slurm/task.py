@@ -67,7 +67,8 @@ class Train:
         try:
             check_node(first.root, first.device)
         except BadNode as error:
-            print(f"error: node {socket.gethostname()} cannot be used: {error}", file=sys.stderr)
+            node = os.environ.get("SLURMD_NODENAME") or socket.gethostname()
+            print(f"error: node {node} cannot be used: {error}", file=sys.stderr)
             raise SystemExit(BAD_NODE) from None
         failed: Exception | None = None
         for pack in self._left(share):

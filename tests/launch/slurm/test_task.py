@@ -28,6 +28,7 @@ def handlers(monkeypatch) -> Iterator[None]:
     """A task's surroundings; its signal handlers are put back."""
     monkeypatch.setattr(worker, "interrupted", lambda: Interrupted)
     monkeypatch.setenv("SLURM_JOB_ID", "12")
+    monkeypatch.setenv("SLURMD_NODENAME", "n7")
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR2)}
     yield
     for number, handler in before.items():
@@ -114,7 +115,7 @@ def test_on_a_node_that_cannot_compute_or_write_nothing_is_trained(monkeypatch, 
         task.Train()(share(pack))
     assert ended.value.code == batch.BAD_NODE
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("error: node ")
+    assert line.startswith("error: node n7 cannot be used: ")
     assert {"gpu": "CUDA", "arithmetic": "multiplies wrongly", "disk": "cannot be written to"}[fault] in line
 
 
