@@ -66,7 +66,8 @@ def results_only(session: nox.Session) -> None:
     session.install(*PINNED, "pandas", "seaborn", "numpy", "scipy", "jinja2", "markdown-it-py", *PYTEST)
     unwanted = ("torch", "mujoco", "gymnasium", "typer", "rich")
     session.run("python", "-c", f"import importlib.util as u; assert not [n for n in {unwanted} if u.find_spec(n)]")
-    session.run("pytest", *results_tests(), *session.posargs, env={"OMP_NUM_THREADS": "1"})
+    source = str(Path("src").resolve())  # nothing of ours is installed here, and tests start processes
+    session.run("pytest", *results_tests(), *session.posargs, env={"OMP_NUM_THREADS": "1", "PYTHONPATH": source})
 
 
 @nox.session
