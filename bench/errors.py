@@ -11,7 +11,7 @@ INTERRUPTED = 130  # what a shell reports after Ctrl-C
 
 
 class UserError(Exception):
-    """A mistake of the user, or of the machine, that one line explains: the field, the value and what mends it."""
+    """A mistake of the user, or of the machine, that one line explains: the field, the value and the fix."""
 
     def __init__(self, message: str, *, exit_code: int = USAGE) -> None:
         super().__init__(message)

@@ -125,13 +125,13 @@ def _memory(grid: "Grid", needs: Needs) -> str | None:
     if there.each:
         if needs.largest <= there.bytes:
             return None
-        mends = "ask for more, or take fewer seeds in a pack with --pack"
-        return f"a task needs about {show.size(needs.largest)} of memory, but {there.what}: {mends}"
+        fixes = "ask for more, or take fewer seeds in a pack with --pack"
+        return f"a task needs about {show.size(needs.largest)} of memory, but {there.what}: {fixes}"
     if needs.memory <= there.bytes:
         return None
-    mends = f"{'fewer --workers, or ' if needs.workers > 1 else ''}fewer seeds in a pack with --pack"
+    fixes = f"{'fewer --workers, or ' if needs.workers > 1 else ''}fewer seeds in a pack with --pack"
     about = f"about {show.size(needs.memory)} of memory is needed with {show.count(needs.workers, 'worker')}"
-    return f"{about}, {show.size(there.bytes)} {there.what}: take {mends}"
+    return f"{about}, {show.size(there.bytes)} {there.what}: take {fixes}"
 
 
 def _disk(grid: "Grid", needs: Needs) -> str | None:

@@ -62,7 +62,7 @@ def estimate(pack: Pack, step: int, written: Disk, process: int) -> int:
 
     Args:
         pack: The seeds, and where they are trained; what lies on a GPU is not counted.
-        step: They go on from it.
+        step: They resume from it.
         written: What one of the seeds writes.
         process: Bytes of a process that has loaded everything and trains nothing.
     """

@@ -160,7 +160,7 @@ def _read(
 
 
 def _in_quotes(content: str, error: str) -> str:
-    """What mends a line of a TOML file that has a text without quotes, as time = 24:00:00; empty for another fault."""
+    """How to fix a line of a TOML file that has a text without quotes, as time = 24:00:00; empty for another fault."""
     number = re.search(r"at line (\d+)", error)
     line = content.splitlines()[int(number[1]) - 1] if number else ""
     match = re.fullmatch(r"\s*([\w.-]+)\s*=\s*([^\s\"'\[\]{}#=]+)\s*(?:#.*)?", line)

@@ -202,9 +202,6 @@ def _sign(descriptor: int) -> None:
         os.write(descriptor, json.dumps(_me()).encode())
 
 
-# ---- owner files
-
-
 def _owners_folder(path: Path) -> Path:
     return path.with_name(f"{path.name}.owners")
 
@@ -290,9 +287,6 @@ def _read(path: Path) -> dict[str, Any]:
     except (ValueError, FileNotFoundError):
         return {}
     return owner if isinstance(owner, dict) and isinstance(owner.get("heartbeat"), int | float) else {}
-
-
-# ---- processes
 
 
 def _me() -> dict[str, Any]:

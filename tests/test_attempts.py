@@ -37,9 +37,6 @@ def attempt(step, *, code=None, arithmetic=None, **entries):
     return made | ({} if arithmetic is None else {"processor": {"arithmetic": arithmetic}})
 
 
-# ---- what is left of attempts
-
-
 def left(folder: SeedFolder) -> list[int]:
     return [each["resumed_from"] for each in attempts_of(folder, {"provenance": {"cpu": "A"}})]
 
@@ -73,9 +70,6 @@ def test_a_torn_line_counts_for_nothing_and_the_next_is_whole(tmp_path):
     with folder.attempts_jsonl.open("ab") as file:
         file.write(b'[]\n{"resumed_from": "x"}\n\xff\n')
     assert left(folder) == [0, 2]
-
-
-# ---- what is said of them
 
 
 def test_what_changes_results_mixes_a_seed():
@@ -162,9 +156,6 @@ def test_unreadable_attempts_are_named(tmp_path):
     assert "attempts.jsonl: Is a directory" in markdown
 
 
-# ---- resumed where numbers come out otherwise
-
-
 def interrupted(root, stop_at, environment="restricted-hopper", step=155):
     asked = pack(root / "x", cell("td3", environment, steps=300), 0)
     stop_at(step)
@@ -249,9 +240,6 @@ def test_each_attempt_names_its_code_processor_and_host(tmp_path, stop_at, monke
     assert "another version of torch" in status
     assert "packages.torch" in markdown
     assert "elsewhere" in markdown
-
-
-# ---- processes of their own
 
 
 def python(*arguments: str, paths: tuple[Path, ...] = (), **variables: str) -> str:

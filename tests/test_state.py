@@ -63,9 +63,6 @@ def damage(folder: SeedFolder, line: str) -> None:
     folder.evals_csv.write_text("".join([header, line + "\n", *rows]))
 
 
-# ---- situations
-
-
 def nothing(folder: SeedFolder) -> None:
     shutil.rmtree(folder.path)
 
@@ -369,9 +366,6 @@ def test_status_report_run_play_and_training_agree(tmp_path, cell, situation):
     assert before == {path: path.read_bytes() for path in folder.path.glob("*") if path in before}
 
 
-# ---- what is known of a seed
-
-
 def test_a_seed_knows_its_step_its_owner_and_its_pack(folder):
     acquire(folder.lock)
     seed = state_of(folder)
@@ -420,9 +414,6 @@ def test_the_former_life_of_who_asks_is_dead(folder):
         assert state_of(folder, asking=asking).state == "running"  # type: ignore[arg-type]
 
 
-# ---- what a queue adds
-
-
 def entry(phase, launcher: str = "slurm") -> QueueEntry:
     return QueueEntry(launcher, "12_3", phase, "because")
 
@@ -459,18 +450,12 @@ def test_an_ended_task_ends_its_own_seed_before_the_heartbeat_is_stale(folder):
     assert state_of(folder, queue=entry("ended")).state == "running"
 
 
-# ---- evaluations
-
-
 def test_evaluation_episodes_may_be_of_several_steps_and_lack_a_metric(folder):
     columns = [*EPISODE_COLUMNS, "success"]
     files.append_csv(folder.evals_csv, columns, [(100, 0, 1.5, 3, 0.5), (100, 1, 2.5, 3, None), (200, 0, 1.0, 3, 1.0)])
     rows = read_evals(folder)
     assert rows["step"].tolist() == [100, 100, 200]
     assert rows["success"].isna().tolist() == [False, True, False]
-
-
-# ---- all cells
 
 
 def counts(root: Path) -> list[tuple[str, str, dict[State, int]]]:

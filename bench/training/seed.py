@@ -76,7 +76,7 @@ class SeedRun:
                 lead elsewhere, and if they do, a new episode begins in place of the unfinished one.
 
         Returns:
-            Whether the episode goes on.
+            Whether the episode continues.
 
         Raises:
             RuntimeError: the same arithmetic does not reach the observation. The environment draws from elsewhere, or
