@@ -2,7 +2,6 @@
 
 import contextlib
 import re
-import resource
 import sys
 import time
 from pathlib import Path
@@ -99,4 +98,6 @@ def peak_memory(device: torch.device) -> float:
         if found:
             return 1024.0 * int(found[1])
     unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, others kilobytes
+    import resource  # here, as Windows has none
+
     return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)

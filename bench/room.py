@@ -3,7 +3,6 @@
 import contextlib
 import os
 import re
-import resource
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -110,5 +109,7 @@ def _quota(folder: Path) -> int | None:
 
 def largest_file() -> int | None:
     """Bytes of the largest file that this process and those that it starts may write; None if there is no limit."""
+    import resource  # here, as Windows has none
+
     soft, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
     return None if soft == resource.RLIM_INFINITY else soft

@@ -1,8 +1,11 @@
 """The files of a checkpoint."""
 
+import errno
+
 import numpy as np
 import pytest
 import torch
+from broken_files import breaking
 
 from savo_bench.bench.training import checkpoint
 from savo_bench.results.files import CorruptFile
@@ -68,3 +71,36 @@ def test_a_state_whose_log_is_too_short_is_corrupt(tmp_path):
     assert checkpoint.load(tmp_path, 10)["x"] == 5
     with pytest.raises(CorruptFile, match=r"replay-000000000\.bin: 40 bytes long where the checkpoint names 48"):
         checkpoint.load(tmp_path, 20)
+
+
+def test_a_linked_folder_is_deleted_with_what_a_checkpoint_put_there_and_nothing_else(tmp_path):
+    for name, own in (("alone", ()), ("shared", ("notes.txt", ".profile"))):
+        scratch, link = tmp_path / name, tmp_path / f"link-{name}"
+        scratch.mkdir()
+        link.symlink_to(scratch)
+        for file in own:
+            (scratch / file).touch()
+        checkpoint.append_records(link, 0, np.zeros((5, 2), np.float32))
+        checkpoint.stage(link, 10, state(0, 5))
+        checkpoint.commit(link, 10, 0)
+        checkpoint.stage(link, 20, state(0, 5))
+        checkpoint.remove(link)
+        assert not link.is_symlink()
+        assert scratch.exists() is bool(own)
+        assert sorted(path.name for path in tmp_path.glob(f"{name}/*")) == sorted(own)
+
+
+def test_a_link_that_leads_nowhere_does_not_keep_a_seed_from_its_end(tmp_path):
+    (tmp_path / "checkpoint").symlink_to("/scratch/gone")
+    checkpoint.remove(tmp_path / "checkpoint")
+
+
+@pytest.mark.parametrize("error", [errno.EIO, errno.ESTALE, errno.EACCES])
+def test_a_state_that_cannot_be_read_is_not_taken_for_a_damaged_one(tmp_path, error):
+    checkpoint.append_records(tmp_path, 0, np.zeros((5, 2), np.float32))
+    checkpoint.stage(tmp_path, 10, state(0, 5))
+    checkpoint.commit(tmp_path, 10, 0)
+    with breaking(tmp_path, 0, error, lasting=True), pytest.raises(OSError, match=r"state-000000010\.pt"):
+        checkpoint.load(tmp_path, 10)
+    with breaking(tmp_path, 0, error, lasting=True), pytest.raises(OSError, match=str(tmp_path)):
+        state_steps(tmp_path)

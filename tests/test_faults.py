@@ -18,7 +18,7 @@ from small_runs import assert_same_run, cell, one_thread, pack, status, stop_at
 from savo_bench.bench import train
 from savo_bench.bench.errors import UserError
 from savo_bench.bench.training import checkpoint
-from savo_bench.results.format import SeedFolder, state_steps
+from savo_bench.results.format import SeedFolder, state_file, state_steps
 from savo_bench.results.state import state_of
 
 __all__ = ["at_step", "one_thread", "stop_at"]  # fixtures
@@ -331,3 +331,26 @@ def test_a_pack_whose_commit_was_cut_short_resumes_together(tmp_path, stop_at):
     for seed in (3, 4):
         assert status(both.folder(seed))["resumed_from"] == 170
         assert_same_run(calm.folder(seed), both.folder(seed))
+
+
+def test_a_checkpoint_that_cannot_be_read_now_is_kept_and_used_once_it_can(tmp_path, stop_at, monkeypatch):
+    calm, stopped = stopped_twice(tmp_path, stop_at)
+    stop_at(None)
+    folder = SeedFolder(stopped.folder(3))
+    newest = str(state_file(folder.checkpoint, 220))
+
+    def read(path: Path) -> bytes:
+        if path.name == Path(newest).name:
+            raise OSError(errno.EIO, "Input/output error", str(path))
+        return path.read_bytes()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "read_bytes", read)
+        train.train_pack(stopped)
+    failed = status(folder.path)
+    assert failed["state"] == "failed"
+    assert "its checkpoint cannot be read" in failed["reason"]
+    assert newest in failed["reason"]
+    train.train_pack(stopped)
+    assert status(folder.path)["resumed_from"] == 220
+    assert_same_run(calm.folder(3), folder.path)

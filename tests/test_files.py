@@ -1,7 +1,15 @@
 """Files that are replaced as a whole, lines that tear, and what a CSV file of numbers reads as."""
 
+import errno
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import numpy as np
 import pytest
+from broken_files import breaking, operations_of
 
 from savo_bench.results import files
 from savo_bench.results.files import CorruptFile
@@ -186,3 +194,101 @@ def test_every_float_is_read_back_bit_by_bit(tmp_path):
     values = bits.view(float)[np.isfinite(bits.view(float))]
     files.append_csv(tmp_path / "x.csv", ["x"], [(value,) for value in values])
     assert files.read_csv(tmp_path / "x.csv")["x"].to_numpy().tobytes() == values.tobytes()
+
+
+# ---- unfinished files
+
+
+def unfinished(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir() if path.name.startswith(".")]
+
+
+def test_writers_of_one_file_do_not_disturb_each_other(tmp_path):
+    path = tmp_path / "index.html"
+    with files.replacing(path) as first, files.replacing(path) as second:
+        first.write(b"first")
+        second.write(b"second")
+        assert len(unfinished(tmp_path)) == 2
+    assert path.read_bytes() == b"first"  # which ended last
+    assert unfinished(tmp_path) == []
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from savo_bench.results import files
+path, letter = Path(sys.argv[1]), sys.argv[2].encode()
+for _ in range(30):
+    with files.replacing(path, durable=False) as file:
+        for _ in range(20):
+            file.write(letter * 5_000)
+            file.flush()
+    content = path.read_bytes()
+    assert len(content) == 100_000 and len(set(content)) == 1, (len(content), set(content))
+"""
+
+
+def test_processes_that_write_one_file_at_once_all_succeed_and_show_no_half_of_it(tmp_path):
+    writers = [subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path / "r.md"), letter]) for letter in "abc"]
+    assert [writer.wait() for writer in writers] == [0, 0, 0]
+    assert unfinished(tmp_path) == []
+
+
+def test_what_killed_writers_left_is_deleted_and_nothing_else(tmp_path):
+    now = time.time()
+    kept = {".bench-0123abcd.tmp.json": now, ".bench-notes": 1, ".status.json.tmp": 1, "bench-0123abcd.tmp": 1}
+    for name, modified in ({".bench-0123abcd.tmp.pt": 1, ".bench-ffffffff.tmp.gif": now + 1e8} | kept).items():
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (modified, modified))
+    files.write_json(tmp_path / "status.json", {}, durable=False)
+    assert {path.name for path in tmp_path.iterdir()} == {*kept, "status.json"}
+
+
+def test_a_film_and_a_state_are_written_under_names_of_their_own(tmp_path, monkeypatch):
+    from savo_bench.bench import film
+    from savo_bench.bench.training import checkpoint
+
+    picture = np.zeros((4, 4, 3), np.uint8)
+    with film.writing(tmp_path / "a.gif", 25.0) as first, film.writing(tmp_path / "a.gif", 25.0) as second:
+        first(picture)
+        second(picture)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.gif"]
+    checkpoint.stage(tmp_path, 5, {"x": 1})
+    monkeypatch.setattr(checkpoint, "_PROCESS", "00000000")
+    checkpoint.stage(tmp_path, 5, {"x": 2})
+    assert len(unfinished(tmp_path)) == 2
+    checkpoint.discard_after(tmp_path, 0)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.gif"]
+
+
+# ---- what cannot be read
+
+
+def test_an_error_names_its_file_where_the_system_does_not(tmp_path):
+    (tmp_path / "run.json").write_text("{}")
+    (tmp_path / "evals.csv").write_text("a\n1\n")
+    for read in (files.read_json, files.read_csv, files.read_bytes, files.read_json_lines):
+        for name in ("run.json", "evals.csv"):
+            path = tmp_path / name
+            operations = [operation.name for operation in operations_of(tmp_path, path.read_bytes)]
+            with (
+                breaking(tmp_path, operations.index("read"), errno.EIO),
+                pytest.raises(OSError, match="Input/output") as caught,
+            ):
+                read(path)
+            assert files.said(caught.value) == f"{path}: Input/output error"
+
+
+def test_a_link_that_leads_nowhere_is_no_missing_file(tmp_path):
+    (tmp_path / "link").symlink_to("/mnt/gone")
+    (tmp_path / "file").touch()
+    said = f"{tmp_path / 'link'}: a link to /mnt/gone, which is not there"
+    for read in (files.read_bytes, files.read_json, files.names_in, files.folders_in, files.read_json_lines):
+        for path in (tmp_path / "link", tmp_path / "link" / "below" / "it"):
+            with pytest.raises(files.DanglingLink) as caught:
+                read(path)
+            assert files.said(caught.value) == said
+    assert files.names_in(tmp_path / "none") == files.folders_in(tmp_path / "file") == []
+    with pytest.raises(FileNotFoundError):
+        files.read_bytes(tmp_path / "none")
+    assert files.folders_in(tmp_path) == [tmp_path / "link"]
