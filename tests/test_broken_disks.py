@@ -126,8 +126,8 @@ def test_check_gives_no_verdict_on_what_it_cannot_read(tmp_path, bench):
     for number, operation, error in faults(root, lambda: bench("check", "--against", "base.csv")):
         with breaking(root, number, error, lasting=number % 2 == 0):
             code, text = bench("check", "--against", "base.csv")
-        if code == 0:
-            assert text == calm, (operation, text)
+        if code == 0:  # all scores were read; what else could not be, as the record of attempts, is named
+            assert text == calm or os.strerror(error) in text, (operation, text)
         else:
             assert code != 1, (operation, text)
             assert os.strerror(error) in text, (operation, text)
