@@ -41,6 +41,7 @@ class Grid:
     split: bool = True  # whether packs are made smaller where workers would be idle otherwise
     queues: Mapping[str, Queue] = field(default_factory=dict)  # of the launchers, by their names
     left_out: tuple[str, ...] = ()  # why environments that a tag stands for are not among the cells
+    unread: Problems = field(default_factory=dict)  # seeds that were left alone because a file could not be read then
     _done: dict[Path, SeedState] = field(default_factory=dict)  # they stay done: one look is enough
 
     @property
@@ -92,7 +93,8 @@ class Grid:
 
     def claim(self, pack: Pack) -> Pack | None:
         """A pack without the seeds that another process has trained, or trains, by now; None if no seed is left."""
-        states = (state_of(seed_folder(pack.root, pack.cell, seed)) for seed in pack.seeds)
+        states = [state_of(seed_folder(pack.root, pack.cell, seed)) for seed in pack.seeds]
+        self.unread |= {state.folder.path: str(state.reason) for state in states if state.state == "unreadable"}
         left = tuple(state.seed for state in states if state.trainable)
         return pack.with_seeds(left) if left else None
 
@@ -164,7 +166,7 @@ def nothing_to_do(grid: Grid, states: Sequence[CellState], console: Console) -> 
 
 def conclude(grid: Grid, problems: Problems, console: Console) -> int:
     """Print how every cell stands at the end and what kept seeds from being done; returns the exit code."""
-    states = grid.look()
+    states, problems = grid.look(), grid.unread | problems
     console.print(show.states_table(states, {"done": "ok"}, console.width))
     for text, style in show.reasons(states):
         show.line(console, text, style)
