@@ -30,11 +30,9 @@ Where and how it is trained:
 
 What it costs, and where it comes from:
 
-    estimate         time, memory and disk of a grid, in lines for people
-    room             how much memory and disk there is
     cost             time, estimated
     disk             disk space, estimated
-    memory           memory, measured
+    memory           memory, estimated and measured
     room             memory and disk that this machine has left
     estimate         all of that in lines for people, before a training
     provenance       code, packages, hardware and command of a run

@@ -30,12 +30,16 @@ class Needs:
     seconds: float  # of all workers together
     wall: float  # seconds until the end
     workers: int
-    memory: int  # bytes, of all workers
-    largest: int  # bytes of memory, of the largest pack
+    processes: tuple[int, ...]  # bytes of memory of a process for each pack
+    shared: int  # bytes of them that are in memory once: libraries
     peak: int  # bytes of disk at a time
     kept: int  # bytes of disk in the end
     missing: int  # bytes of disk at a time that are not there yet
     largest_file: int  # bytes
+
+    def memory(self, packs: int) -> int:
+        """Bytes of memory of so many processes on one machine, of those that take most."""
+        return self.shared + _largest(packs, [each - self.shared for each in self.processes])
 
 
 def lines(grid: "Grid", packs: Sequence[Pack], todo: Sequence[Todo]) -> list[tuple[str, str]]:
@@ -49,11 +53,12 @@ def lines(grid: "Grid", packs: Sequence[Pack], todo: Sequence[Todo]) -> list[tup
     unit = "core-" if grid.device == "cpu" else "GPU-"
     rough = " (rough: nothing was measured on a GPU yet)" if grid.device == "cuda" else ""
     workers = show.count(needs.workers, "worker")
-    each = grid.memory is not None and grid.memory.each
-    memory = f"{show.size(needs.largest)} a task" if each else f"{show.size(needs.memory)} with {workers}"
+    shares = grid.memory.packs
+    memory = f"with {workers}" if shares is None else "of a task"
     text = (
         f"estimate: {show.span(needs.seconds, unit)}, {show.span(needs.wall)} with {workers}{rough}; "
-        f"memory {memory}; disk {show.size(needs.peak)} at peak, {show.size(needs.kept)} kept"
+        f"memory {show.size(needs.memory(shares or needs.workers))} {memory}; "
+        f"disk {show.size(needs.peak)} at peak, {show.size(needs.kept)} kept"
     )
     warnings = [each for each in (_memory(grid, needs), _disk(grid, needs)) if each]
     return [(text, ""), *((f"warning: {each}", "yellow") for each in warnings)]
@@ -80,8 +85,8 @@ def _needs(grid: "Grid", packs: Sequence[Pack], todo: Sequence[Todo]) -> Needs:
         seconds=sum(times),
         wall=cost.makespan(times, workers),
         workers=workers,
-        memory=shared + sum(sorted((each - shared for each in taken), reverse=True)[:workers]),
-        largest=max(taken),
+        processes=tuple(taken),
+        shared=shared,
         peak=kept + _largest(workers, [len(pack.seeds) * written[pack.cell.key].checkpoint for pack in packs]),
         kept=kept,
         missing=_missing(grid.root, packs, written, workers),
@@ -120,18 +125,15 @@ def _bytes_in(folder: Path) -> int:
 def _memory(grid: "Grid", needs: Needs) -> str | None:
     """A warning where there is too little memory."""
     there = grid.memory
-    if there is None:
+    needed = needs.memory(there.packs or needs.workers)
+    if there.bytes is None or needed <= there.bytes:
         return None
-    if there.each:
-        if needs.largest <= there.bytes:
-            return None
-        fixes = "ask for more, or take fewer seeds in a pack with --pack"
-        return f"a task needs about {show.size(needs.largest)} of memory, but {there.what}: {fixes}"
-    if needs.memory <= there.bytes:
-        return None
-    fixes = f"{'fewer --workers, or ' if needs.workers > 1 else ''}fewer seeds in a pack with --pack"
-    about = f"about {show.size(needs.memory)} of memory is needed with {show.count(needs.workers, 'worker')}"
-    return f"{about}, {show.size(there.bytes)} {there.what}: take {fixes}"
+    about = f"about {show.size(needed)} of memory is needed"
+    if there.packs is not None:
+        return f"{about} by a task, which has {there.what}: ask for more, or take fewer seeds in a pack with --pack"
+    fewer = "fewer --workers, or " if needs.workers > 1 else ""
+    with_workers = f"with {show.count(needs.workers, 'worker')}, {show.size(there.bytes)} {there.what}"
+    return f"{about} {with_workers}: take {fewer}fewer seeds in a pack with --pack"
 
 
 def _disk(grid: "Grid", needs: Needs) -> str | None:

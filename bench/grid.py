@@ -10,7 +10,7 @@ from savo_bench.bench import estimate, packing, run_directory, show
 from savo_bench.bench.cells import Cell, Pack, seed_folder
 from savo_bench.bench.options import Options
 from savo_bench.bench.packing import Todo
-from savo_bench.bench.room import Memory
+from savo_bench.bench.room import UNKNOWN, Memory
 from savo_bench.results.state import STATES, CellState, SeedState, state_of
 
 Problems = dict[Path, str]  # a seed's folder -> why its attempt ended early, where its files cannot say it
@@ -37,7 +37,7 @@ class Grid:
     seeds: tuple[int, ...]
     device: str  # "cpu" or "cuda"
     workers: int  # packs that are trained at a time
-    memory: Memory | None = None  # what they may take
+    memory: Memory = UNKNOWN  # what they may take
     split: bool = True  # whether packs are made smaller where workers would be idle otherwise
     queues: Mapping[str, Queue] = field(default_factory=dict)  # of the launchers, by their names
     left_out: tuple[str, ...] = ()  # why environments that a tag stands for are not among the cells

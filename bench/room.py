@@ -16,9 +16,12 @@ QUOTA_SECONDS = 5.0  # ours: `quota` asks file servers, of which one may not ans
 class Memory:
     """Memory that can be taken."""
 
-    bytes: int
+    bytes: int | None  # None: nobody knows
     what: str  # in words: whose limit it is
-    each: bool = False  # of one pack; else of all that are trained at a time
+    packs: int | None = None  # how many of those that are trained at a time share it; None: all
+
+
+UNKNOWN = Memory(None, "is free here")
 
 
 @dataclass(frozen=True)
@@ -29,20 +32,20 @@ class Disk:
     what: str  # in words: whose limit it is
 
 
-def free_memory(proc: Path = Path("/proc"), groups: Path = Path("/sys/fs/cgroup")) -> Memory | None:
-    """What is free on this machine, within the limits of this process's control groups; None if it cannot be read.
+def free_memory(proc: Path = Path("/proc"), groups: Path = Path("/sys/fs/cgroup")) -> Memory:
+    """What is free on this machine, within the limits of this process's control groups.
 
     Args:
         proc: Where the system tells of its memory and of this process.
         groups: Where it tells of control groups.
     """
-    found = []
+    found: list[tuple[int, str]] = []
     with contextlib.suppress(OSError, ValueError):
         match = re.search(r"^MemAvailable:\s+(\d+) kB$", (proc / "meminfo").read_text(), re.MULTILINE)
         if match:
-            found.append(Memory(1024 * int(match[1]), "is free here"))
-    found += (Memory(free, "is left by the limit of this control group") for free in _group_memory(proc, groups))
-    return min(found, key=lambda each: each.bytes, default=None)
+            found.append((1024 * int(match[1]), "is free here"))
+    found += ((free, "is left by the limit of this control group") for free in _group_memory(proc, groups))
+    return Memory(*min(found)) if found else UNKNOWN
 
 
 def _group_memory(proc: Path, groups: Path) -> Iterator[int]:

@@ -46,7 +46,7 @@ def run_python() -> RunPython:
             env={**os.environ, "PYTHONPATH": path},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=600,  # ours: a hang ends; a machine that does much else takes minutes
             check=False,
         )
 

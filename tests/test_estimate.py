@@ -46,7 +46,7 @@ def said(grid: Grid) -> list[str]:
 
 
 def test_memory_and_disk_are_in_the_estimate(tmp_path):
-    (text,) = said(replace(grid_of(tmp_path), memory=None))
+    (text,) = said(replace(grid_of(tmp_path), memory=Memory(None, "is free here")))
     assert text.startswith("estimate: ")
     assert "; memory " in text
     assert " with 2 workers; disk " in text
@@ -54,14 +54,15 @@ def test_memory_and_disk_are_in_the_estimate(tmp_path):
 
 def test_workers_share_their_libraries(tmp_path):
     found = needs(grid_of(tmp_path))
-    assert found.largest < found.memory < 2 * found.largest
+    assert found.memory(1) == max(found.processes)
+    assert found.memory(1) < found.memory(2) < 2 * found.memory(1)
 
 
 def test_too_little_memory_is_a_warning_before_training(tmp_path):
     grid = grid_of(tmp_path)
-    found = needs(grid)
-    assert len(said(replace(grid, memory=Memory(2 * found.memory, "is free here")))) == 1
-    line = said(replace(grid, memory=Memory(found.memory // 2, "is free here")))[1]
+    needed = needs(grid).memory(2)
+    assert len(said(replace(grid, memory=Memory(2 * needed, "is free here")))) == 1
+    line = said(replace(grid, memory=Memory(needed // 2, "is free here")))[1]
     assert line.startswith("warning: about ")
     assert "is free here: take fewer --workers" in line
 
@@ -77,11 +78,11 @@ def test_a_task_that_asks_for_too_little_memory_is_a_warning(tmp_path):
     assert asked["512k"] == 2**19
     assert asked["0"] is asked["all"] is asked[None] is None
     grid = grid_of(tmp_path)
-    text, line = said(replace(grid, memory=Memory(asked["100M"] or 0, "--mem 100M", each=True)))
-    assert " a task; disk " in text
-    assert line.startswith("warning: a task needs about ")
-    assert "but --mem 100M: ask for more" in line
-    assert len(said(replace(grid, memory=Memory(asked["64G"] or 0, "--mem 64G", each=True)))) == 1
+    text, line = said(replace(grid, memory=Memory(asked["100M"], "--mem 100M", packs=1)))
+    assert " of a task; disk " in text
+    assert line.startswith("warning: about ")
+    assert "of memory is needed by a task, which has --mem 100M: ask for more" in line
+    assert len(said(replace(grid, memory=Memory(asked["64G"], "--mem 64G", packs=1)))) == 1
 
 
 def test_a_disk_that_is_too_small_is_refused_with_what_to_do(tmp_path, disk):
@@ -130,3 +131,11 @@ def test_what_is_on_disk_is_not_needed_again(tmp_path):
     assert (after.peak, after.missing) == (before.peak, before.missing - 100_300)
     (folder / "checkpoint" / "replay-000000000.bin").write_bytes(bytes(before.peak))  # more than was thought
     assert needs(grid).missing == before.kept - 300
+
+
+def test_packs_of_one_task_share_its_memory(tmp_path):
+    grid = grid_of(tmp_path)
+    needed = needs(grid).memory(2)
+    alone = needs(grid).memory(1)
+    assert len(said(replace(grid, memory=Memory((alone + needed) // 2, "--mem 1G", packs=1)))) == 1
+    assert len(said(replace(grid, memory=Memory((alone + needed) // 2, "--mem 1G", packs=2)))) == 2

@@ -58,7 +58,7 @@ TINY = {"warmup_steps": 50, "hidden": "8-8", "batch_size": 16}
 WIDE = {"warmup_steps": 50, "hidden": "256-256", "batch_size": 256}
 
 
-def budgeted(algo: str, env: str, episodes: int = 2, steps: int = 60, **fields: object) -> Cell:
+def budgeted(algo: str, env: str, episodes: int = 2, steps: int = 56, **fields: object) -> Cell:
     settings = tuple(fields.items())
     return one(algos=algo, envs=env, steps=steps, eval_every=steps, eval_episodes=episodes, settings=settings)
 
@@ -67,7 +67,7 @@ def budgeted(algo: str, env: str, episodes: int = 2, steps: int = 60, **fields: 
     ("tested", "seeds"),
     [
         (budgeted("td3", "adroit-pen", 40, **TINY), 1),
-        (budgeted("td3", "adroit-pen", 100, **TINY), 5),
+        (budgeted("td3", "adroit-pen", 12, **TINY), 4),
         (budgeted("savo", "restricted-inverted-pendulum", **WIDE), 10),
         (budgeted("greedy-ac", "restricted-hopper", **WIDE), 3),
         (budgeted("td3", "recsim", **TINY), 3),

@@ -26,7 +26,7 @@ MEMINFO = {"proc/meminfo": "MemTotal: 9000 kB\nMemAvailable:    5000 kB\n"}
 def free(root: Path, files: dict[str, str]) -> int:
     tree(root, files)
     found = room.free_memory(root / "proc", root / "groups")
-    assert found is not None
+    assert found.bytes is not None
     return found.bytes
 
 
@@ -60,7 +60,7 @@ def test_the_first_kind_of_groups_limits_memory(tmp_path):
 
 
 def test_memory_that_nobody_tells_of_is_unknown(tmp_path):
-    assert room.free_memory(tmp_path, tmp_path) is None
+    assert room.free_memory(tmp_path, tmp_path) == room.UNKNOWN
 
 
 @pytest.fixture

@@ -71,8 +71,8 @@ class Launcher(ABC):
         """How many packs it trains at a time, for the estimate of `--dry-run`. By default 1."""
         return 1
 
-    def memory(self) -> Memory | None:
-        """The memory that what it trains may take, for a warning; None if nobody knows. By default this machine's."""
+    def memory(self) -> Memory:
+        """What the packs may take, for a warning. By default what is free on this machine."""
         return room.free_memory()
 
     @classmethod

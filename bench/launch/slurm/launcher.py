@@ -45,9 +45,9 @@ class Slurm(Launcher):
         """The largest number of packs that are trained at a time."""
         return self.own.array_parallelism * self.own.packs_per_task
 
-    def memory(self) -> Memory | None:
-        """What a task gets, if it is asked for."""
-        return None if self.own.memory is None else Memory(self.own.memory, f"--mem {self.own.mem}", each=True)
+    def memory(self) -> Memory:
+        """What a task gets, where `--mem` asks for it."""
+        return Memory(self.own.memory, f"--mem {self.own.mem}", packs=self.own.packs_per_task)
 
     @classmethod
     def queue(cls, root: Path) -> SlurmQueue:
