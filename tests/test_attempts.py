@@ -275,6 +275,41 @@ def test_a_run_goes_on_on_another_kind_of_processor(tmp_path, stop_at, variables
     assert "mixed: from step 140 on other arithmetic of the processor" in texts(asked.root)[0]
 
 
+# Random episodes of restricted-ant: saved by one process, and resumed by another from what that wrote.
+EPISODES = """
+import sys
+from pathlib import Path
+import numpy as np
+import torch
+from savo_bench import envs
+from savo_bench.algos.noise import Streams
+from savo_bench.bench.training.loop import take_step
+from savo_bench.bench.training.seed import SeedRun
+from savo_bench.results.format import SeedFolder
+for seed in range(4):
+    run = SeedRun(seed, SeedFolder(Path()), envs.make("restricted-ant"), Streams(seed))
+    run.env.unwrapped.np_random = run.streams.environment
+    path, rng = f"{sys.argv[2]}/{seed}.pt", np.random.default_rng(seed)
+    if sys.argv[1] == "save":
+        run.reset()
+    else:
+        print(run.load_state(torch.load(path), other_arithmetic=True))
+    for _ in range(600):
+        take_step(run, rng.uniform(-1, 1, 8).astype(np.float32))
+    if sys.argv[1] == "save":
+        torch.save(run.state(), path)
+"""
+
+
+def test_long_episodes_lead_elsewhere_without_fused_multiply_add_and_new_ones_begin(tmp_path):
+    label = "from savo_bench.bench.processor import arithmetic; print(arithmetic())"
+    if python("-c", label, GLIBC_TUNABLES=NO_FMA) == python("-c", label):
+        pytest.skip("this machine's C library computes the same without fused multiply-add")
+    python("-c", EPISODES, "save", str(tmp_path))
+    assert python("-c", EPISODES, "load", str(tmp_path)).split() == ["True"] * 4
+    assert "False" in python("-c", EPISODES, "load", str(tmp_path), GLIBC_TUNABLES=NO_FMA).split()
+
+
 PLUGIN_RUN = ["run", "--algos", "best-of-n", "--envs", "line", "--name", "x", *TINY]
 
 
