@@ -117,14 +117,15 @@ def held(path: Path) -> bool | None:
     except OSError:
         return None
     try:
-        free = _flock(descriptor, probe=True)
+        try:
+            free = _flock(descriptor, probe=True)
+        finally:
+            os.close(descriptor)  # before the owners are looked at: it must not be in anybody's way for long
         if free is None:
             return _lives_here(_read(path)) or _owned(path)
         return not free or bool(_owned(path))
     except OSError:
         return None
-    finally:
-        os.close(descriptor)
 
 
 @contextlib.contextmanager
