@@ -245,6 +245,7 @@ def test_what_killed_writers_left_is_deleted_and_nothing_else(tmp_path):
 
 
 def test_a_film_and_a_state_are_written_under_names_of_their_own(tmp_path, monkeypatch):
+    pytest.importorskip("torch")  # this package is also tested where only what it needs is installed
     from savo_bench.bench import film
     from savo_bench.bench.training import checkpoint
 

@@ -10,6 +10,8 @@ from test_frame import fake_run
 
 from savo_bench.results import format as fmt
 
+pytest.importorskip("typer")  # the package results is also tested where only what it needs is installed
+
 LACKING = """
 import os, signal, sys
 for module in ("fcntl", "resource", "pwd", "termios"):
