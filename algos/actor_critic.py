@@ -88,6 +88,10 @@ class ActorCritic(ABC):
     def update_actors(self, batch: Batch, noise: Noise) -> dict[str, Tensor]:
         """One step of the actors; returns metrics (S,)."""
 
+    def fit_to_critics(self, batch: Batch, noise: Noise) -> dict[str, Tensor]:
+        """One step of the networks that are fitted to the critics' new values, if there are any; metrics (S,)."""
+        return {}
+
     def snap(self, proto_actions: Tensor, noise: Noise) -> Proposals:
         """The proposals that proto-actions (S, B, P, A) lead to."""
         return snap(self.catalogue, proto_actions)
@@ -107,7 +111,7 @@ class ActorCritic(ABC):
     def update(self, batch: Batch, noise: Noise) -> dict[str, Tensor]:
         """One step of the critics and, every `policy_delay` updates, of the actors and all targets."""
         self.updates += 1
-        metrics = self.update_critics(batch, noise)
+        metrics = self.update_critics(batch, noise) | self.fit_to_critics(batch, noise)
         if self.updates % self.config.policy_delay == 0:
             metrics |= self.update_actors(batch, noise)
             self.update_targets()

@@ -232,12 +232,9 @@ class SAVO(ActorCritic):
             return actions if explore is None else (actions + explore.unsqueeze(1)).clamp(-1, 1)
         return propose(actor, successive, self.config.summariser, obs, explore)
 
-    def update_critics(self, batch: Batch, noise: Noise) -> dict[str, Tensor]:
-        """One step of the critics, then of the surrogates towards their new values."""
-        metrics = super().update_critics(batch, noise)
-        if self.surrogates:
-            metrics |= self.surrogates.update(self.critic, batch)
-        return metrics
+    def fit_to_critics(self, batch: Batch, noise: Noise) -> dict[str, Tensor]:
+        """One step of the surrogates."""
+        return self.surrogates.update(self.critic, batch) if self.surrogates else {}
 
     def update_actors(self, batch: Batch, noise: Noise) -> dict[str, Tensor]:
         """One step of every actor up its own landscape, with new proposals; critics and surrogates stay fixed."""

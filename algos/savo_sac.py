@@ -116,12 +116,9 @@ class SAVOSAC(ActorCritic):
         actions = torch.stack([sample.action for sample in samples], dim=2)
         return actions, -self.temperature.value.unsqueeze(-1) * log_pi
 
-    def update_critics(self, batch: Batch, noise: Noise) -> dict[str, Tensor]:
-        """One step of the critics, then of the surrogates towards their new values."""
-        metrics = super().update_critics(batch, noise)
-        if self.surrogates:
-            metrics |= self.surrogates.update(self.critic, batch)
-        return metrics
+    def fit_to_critics(self, batch: Batch, noise: Noise) -> dict[str, Tensor]:
+        """One step of the surrogates."""
+        return self.surrogates.update(self.critic, batch) if self.surrogates else {}
 
     def update_actors(self, batch: Batch, noise: Noise) -> dict[str, Tensor]:
         """One step of every actor on its own landscape and its entropy, then of the temperature."""

@@ -148,15 +148,10 @@ class Wolpertinger(ActorCritic):
         each = normal if normal.ndim == 4 else normal.unsqueeze(1)
         return perturbed(proto_actions, each, self.config.candidate_sigma)
 
-    def update_critics(self, batch: Batch, noise: Noise) -> dict[str, Tensor]:
-        """One step of the critics, then of the dual critic towards their new values."""
-        metrics = super().update_critics(batch, noise)
-        if self.config.dual:
-            metrics |= self.update_dual(batch, noise)
-        return metrics
-
-    def update_dual(self, batch: Batch, noise: Noise) -> dict[str, Tensor]:
-        """Fit the dual critic at the stored proto-action to the best value of its candidates."""
+    def fit_to_critics(self, batch: Batch, noise: Noise) -> dict[str, Tensor]:
+        """One step of the dual critic: at the stored proto-action towards the best value of its candidates."""
+        if not self.config.dual:
+            return {}
         candidates = batch.proposals
         if self.catalogue is None:
             candidates = self.around(batch.proto_actions, noise.get("dual"))

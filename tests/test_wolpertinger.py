@@ -105,7 +105,7 @@ def test_the_actor_ascends_the_dual_critic_where_there_is_one():
 def dual_loss(made: Pack, proto: float, proposals: list[float], noise: dict[str, Tensor]) -> float:
     make_linear(made.agent.dual, (-2, 0))
     batch = one_transition(proto_actions=[proto], proposals=proposals)
-    return made.agent.update_dual(batch, noise)["dual_loss"].item()
+    return made.agent.fit_to_critics(batch, noise)["dual_loss"].item()
 
 
 def test_on_items_the_dual_critic_is_fitted_at_the_proto_to_the_best_smaller_value_of_its_stored_items():
