@@ -24,7 +24,13 @@ from torch import Tensor
 
 from savo_bench.algos.agent import Acted, Batch, Call, Noise, Spaces
 from savo_bench.algos.catalogue import Catalogue, InvertedFile
-from savo_bench.algos.config import ActorConfig, ArgmaxConfig, SmoothingConfig
+from savo_bench.algos.config import (
+    ActorConfig,
+    ArgmaxConfig,
+    CompetitionConfig,
+    ProposalNoiseConfig,
+    SmoothingConfig,
+)
 from savo_bench.algos.nets import NetworkSpec, Optimizer, Stack, TwinCritic, mlp_spec, q_values
 
 
@@ -46,6 +52,7 @@ class ActorCritic(ABC):
     policy: tuple[str, ...] = ("actor",)
     stored_proto_actions = 0
     stored_items = 0
+    entropy_selects = False  # whether a proposal's entropy bonus counts where the best one is selected
     actors_compete = False  # whether the proposals come from several actors, which diagnosis then compares
 
     def __init__(
@@ -68,6 +75,8 @@ class ActorCritic(ABC):
         by_target = isinstance(config, ArgmaxConfig) and config.target_argmax == "target"
         self.selecting_critic = critic.first_target if by_target else critic.first  # in the Bellman target
         self.smoothing = config.target_noise if isinstance(config, SmoothingConfig) else 0.0
+        self.evaluates_first = isinstance(config, CompetitionConfig) and config.evaluate == "first"
+        self.noise_on_chosen = isinstance(config, ProposalNoiseConfig) and config.explore == "chosen"
         self.updates = 0
 
     # What an algorithm defines.
@@ -102,8 +111,11 @@ class ActorCritic(ABC):
     def act(self, obs: Tensor, noise: Noise, *, explore: bool) -> Acted:
         """At each obs (S, B, O) the proposal with the highest online Q_1."""
         proto_actions = self.propose(obs, noise, explore=explore)
-        proposals = self.snap(proto_actions, noise)
+        first_alone = self.evaluates_first and not explore
+        proposals = self.snap(proto_actions[:, :, :1] if first_alone else proto_actions, noise)
         action, chosen = select(self.critic.first, obs, proposals.actions)
+        if self.noise_on_chosen and explore:
+            action = (action + noise["explore"][:, :1]).clamp(-1, 1)
         return Acted(action, proto_actions[:, :, : self.stored_proto_actions], chosen, proposals.items)
 
     # Training.
@@ -135,7 +147,8 @@ class ActorCritic(ABC):
         proto_actions, entropy_bonus = self.propose_next(obs, noise)
         if self.smoothing and self.catalogue is not None:
             proto_actions = self.smoothed(proto_actions, noise)
-        action, chosen = select(self.selecting_critic, obs, self.snap(proto_actions, noise).actions)
+        bonus = entropy_bonus if self.entropy_selects and entropy_bonus is not None else 0.0
+        action, chosen = select(self.selecting_critic, obs, self.snap(proto_actions, noise).actions, bonus)
         action = action.unsqueeze(2)  # (S, B, 1, A)
         if self.smoothing and self.catalogue is None:
             action = self.smoothed(action, noise)
@@ -184,8 +197,8 @@ class ActorCritic(ABC):
 
 def actor_spec(config: ActorConfig, spaces: Spaces, outputs: int = 1) -> NetworkSpec:
     """An actor that sees the observation, with `outputs` vectors of an action's size."""
-    norm, gain = config.actor_norm, config.output_gain
-    return mlp_spec(spaces.obs_dim, config.hidden, outputs * spaces.action_dim, norm=norm, gain=gain)
+    norm, gain, init = config.actor_norm, config.output_gain, config.init
+    return mlp_spec(spaces.obs_dim, config.hidden, outputs * spaces.action_dim, norm=norm, gain=gain, init=init)
 
 
 def snap(catalogue: Catalogue | None, proto_actions: Tensor, neighbours: int = 1) -> Proposals:
@@ -196,11 +209,14 @@ def snap(catalogue: Catalogue | None, proto_actions: Tensor, neighbours: int = 1
     return Proposals(catalogue[items], items)
 
 
-def select(critic: Stack, obs: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
-    """The best of actions (S, B, K, A) by a critic, (S, B, A), and its index (S, B); a single one needs no critic."""
+def select(critic: Stack, obs: Tensor, actions: Tensor, bonus: Tensor | float = 0.0) -> tuple[Tensor, Tensor]:
+    """The best of actions (S, B, K, A) by a critic, (S, B, A), and its index (S, B); a single one needs no critic.
+
+    A bonus (S, B, K) is added to the critic's values.
+    """
     if actions.shape[2] == 1:
         return actions.squeeze(2), torch.zeros(obs.shape[:2], dtype=torch.int64, device=obs.device)
-    return best(actions, q_values(critic.frozen, obs, actions).squeeze(1))
+    return best(actions, q_values(critic.frozen, obs, actions).squeeze(1) + bonus)
 
 
 def best(actions: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:

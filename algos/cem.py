@@ -72,7 +72,7 @@ class CEM(ActorCritic):
     def __init__(
         self, config: CEMConfig, spaces: Spaces, rngs: Sequence[np.random.Generator], device: torch.device
     ) -> None:
-        critic = TwinCritic(spaces.obs_dim + spaces.action_dim, config.hidden, rngs, device)
+        critic = TwinCritic(spaces.obs_dim + spaces.action_dim, config.hidden, rngs, device, config.init)
         super().__init__(config, spaces, critic, networks={}, targets={}, optimizers={})
 
     def noise_shapes(self, call: Call) -> dict[str, tuple[int, ...]]:

@@ -31,15 +31,16 @@ from savo_bench.algos.nets import (
     mlp_spec,
     q_values,
 )
-from savo_bench.algos.summary import SUMMARISERS, summarise, summary_spec
+from savo_bench.algos.summary import SUMMARISERS, has_summary, summarise, summary_spec
 
 
 @dataclass(frozen=True, kw_only=True)
 class ChainConfig(Config):
     """Successive actors and their surrogates."""
 
-    extra_actors: int = 3  # paper: arXiv:2410.11833v2, read as three beside the first
-    conditioning: Literal["film", "none"] = "film"  # paper: "none" is its ablation "- previous actions"
+    extra_actors: int = 3  # paper: arXiv:2410.11833v2, read as three beside the first; the code's default is 3 in all
+    conditioning: Literal["film", "concat", "none"] = "film"  # paper: "none" is its ablation "- previous actions"
+    truncation: bool = True  # paper; false: surrogates are fitted to Q itself (ours: what truncation alone is worth)
     summariser: Literal["deepset", "lstm", "transformer"] = "deepset"  # paper; the others are options of the code
     summary_hidden: int = 64  # code: USC-Lira/Q3C@4a5456b; 64 for the pendulums and Hopper, 256 for the rest
     summary_size: int = 16  # code: USC-Lira/Q3C@4a5456b
@@ -49,7 +50,7 @@ class ChainConfig(Config):
         """Check the fields, see `Config`."""
         super().__post_init__()
         not_negative(self, "extra_actors")
-        one_of(self, "conditioning", "film", "none")
+        one_of(self, "conditioning", "film", "concat", "none")
         one_of(self, "summariser", *SUMMARISERS)
         one_of(self, "surrogate_critics", "online", "target")
         positive(self, "summary_hidden", "summary_size")
@@ -60,12 +61,14 @@ class ChainConfig(Config):
 def conditioned_spec(
     config: ChainConfig, spaces: Spaces, inputs: int, outputs: int, *, norm: bool = False, gain: float = 1.0
 ) -> NetworkSpec:
-    """A network that may see earlier actions: a FiLM MLP with its own summary of them, or without it a plain MLP."""
+    """A network that may see earlier actions, by a summary of its own that scales its layers or is an input to it."""
+    hidden, size, init = config.hidden, config.summary_size, config.init
     if config.conditioning == "none":
-        return mlp_spec(inputs, config.hidden, outputs, norm=norm, gain=gain)
-    element = spaces.obs_dim + spaces.action_dim
-    film = film_spec(inputs, config.hidden, outputs, config.summary_size, norm=norm, gain=gain)
-    return film | summary_spec(config.summariser, element, config.summary_hidden, config.summary_size)
+        return mlp_spec(inputs, hidden, outputs, norm=norm, gain=gain, init=init)
+    summary = summary_spec(config.summariser, spaces.obs_dim + spaces.action_dim, config.summary_hidden, size)
+    if config.conditioning == "concat":
+        return mlp_spec(inputs + size, hidden, outputs, norm=norm, gain=gain, init=init) | summary
+    return film_spec(inputs, hidden, outputs, size, norm=norm, gain=gain, init=init) | summary
 
 
 def conditioned(p: Params, summariser: str, x: Tensor, obs: Tensor, earlier: Sequence[Tensor]) -> Tensor:
@@ -73,11 +76,13 @@ def conditioned(p: Params, summariser: str, x: Tensor, obs: Tensor, earlier: Seq
 
     x (S, 1, N B, I) holds N groups of B rows, obs (S, B, O), earlier: i actions (S, B, A) -> (S, 1, N B, J).
     """
-    if "element.weight" not in p:
+    if not earlier or not has_summary(p):
         return mlp(p, x)
     pairs = [torch.cat([obs, action], dim=-1) for action in earlier]
     z = summarise(p, summariser, torch.cat(pairs, dim=1).unsqueeze(1), len(pairs))  # (S, 1, i B, O + A) -> (S, 1, B, Z)
-    return film_mlp(p, x, z)
+    if "scale0.weight" in p:
+        return film_mlp(p, x, z)
+    return mlp(p, torch.cat([x, z.repeat(1, 1, x.shape[2] // z.shape[2], 1)], dim=-1))
 
 
 def floors(q: Tensor) -> Tensor:
@@ -90,15 +95,17 @@ def truncate(q: Tensor, floor: Tensor) -> Tensor:
     return torch.maximum(q, floor)
 
 
-def surrogate_targets(q_proposals: Tensor, q_executed: Tensor) -> Tensor:
-    """The truncated values to which each surrogate is fitted, at its two key actions.
+def surrogate_targets(q_proposals: Tensor, q_executed: Tensor, truncation: bool = True) -> Tensor:
+    """The values to which each surrogate is fitted, at its two key actions.
 
     q_proposals (S, B, K), q_executed (S, B) -> (S, K - 1, 2, B): for surrogate i = 1..k the value max_{j<=i} q_j at its
-    proposal, and max(q_a, max_{j<i} q_j) at the executed action.
+    proposal, and max(q_a, max_{j<i} q_j) at the executed action; without truncation q_i and q_a.
     """
-    floor = floors(q_proposals)  # (S, B, K - 1)
-    at_proposal = truncate(q_proposals[..., 1:], floor)
-    at_executed = truncate(q_executed.unsqueeze(-1), floor)
+    at_proposal = q_proposals[..., 1:]  # (S, B, K - 1)
+    at_executed = q_executed.unsqueeze(-1).expand_as(at_proposal)
+    if truncation:
+        floor = floors(q_proposals)
+        at_proposal, at_executed = truncate(at_proposal, floor), truncate(at_executed, floor)
     return torch.stack([at_proposal, at_executed], dim=1).permute(0, 3, 1, 2)
 
 
@@ -134,7 +141,7 @@ class Surrogates:
         self.config = config
         inputs = spaces.obs_dim + spaces.action_dim
         first = 0 if spaces.catalogue is None else 1
-        self.first = Stack.initialise(mlp_spec(inputs, config.hidden, 1), rngs, first, device)
+        self.first = Stack.initialise(mlp_spec(inputs, config.hidden, 1, init=config.init), rngs, first, device)
         self.extra = Stack.initialise(conditioned_spec(config, spaces, inputs, 1), rngs, config.extra_actors, device)
         self.stacks = {"surrogate_first": self.first, "surrogates": self.extra}
         self.optimizer = Optimizer(list(self.stacks.values()), config.lr, config.max_grad_norm)
@@ -154,7 +161,7 @@ class Surrogates:
     def errors(self, critic: TwinCritic, batch: Batch, *, frozen: bool) -> Tensor:
         """Mean squared error of each at its two key actions: (S, number of surrogates, 2)."""
         q_proposals, q_executed = stored_values(critic, batch, self.config.surrogate_critics)
-        targets = surrogate_targets(q_proposals, q_executed)  # (S, K - 1, 2, B)
+        targets = surrogate_targets(q_proposals, q_executed, self.config.truncation)  # (S, K - 1, 2, B)
         if self.first.members:  # no proposal comes before the first, so its landscape is not truncated
             first = torch.stack([q_proposals[..., 0], q_executed], dim=1)
             targets = torch.cat([first.unsqueeze(1), targets], dim=1)

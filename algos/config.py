@@ -34,6 +34,9 @@ class Config:
     gamma: float = 0.99  # paper: arXiv:1802.09477v3
     tau: float = 0.005  # paper: arXiv:1802.09477v3
     policy_delay: int = 2  # paper: arXiv:1802.09477v3; critic updates per update of the actors and the targets
+    replay_ratio: int = 1  # paper: arXiv:2410.11833v2; updates per environment step
+    reset_every: int = 0  # ours: none; environment steps after which all networks begin anew (arXiv:2205.07802v1)
+    init: Literal["torch", "code"] = "torch"  # ours: torch.nn's; code: orthogonal hidden layers without bias
     max_grad_norm: float = 1.0  # code: USC-Lira/Q3C@4a5456b; L2 norm per network and seed; 0: no clipping
     search: Literal["exact", "ivf"] = "exact"  # ours: how nearest items of a catalogue are found; ivf is approximate
     probes: int = 32  # ours: cells that ivf searches; at 500 000 items a fifth of the time of exact
@@ -50,11 +53,12 @@ class Config:
             check(self, name, not isinstance(value, float) or math.isfinite(value), "must be finite")
         one_of(self, "preset", *self.PRESETS)
         check(self, "hidden", len(self.hidden) > 0 and min(self.hidden) > 0, "must be widths above 0, as 64-64")
-        positive(self, "lr", "batch_size", "buffer_size", "policy_delay", "probes")
+        positive(self, "lr", "batch_size", "buffer_size", "policy_delay", "replay_ratio", "probes")
+        one_of(self, "init", "torch", "code")
         one_of(self, "search", "exact", "ivf")
         usual = self.search == "ivf" or self.probes == Config.probes
         check(self, "probes", usual, "has no meaning when search is exact")
-        not_negative(self, "warmup_steps", "max_grad_norm")
+        not_negative(self, "warmup_steps", "reset_every", "max_grad_norm")
         within_unit(self, "gamma")
         check(self, "tau", 0 < self.tau <= 1, "must lie in (0, 1]")
 
@@ -78,15 +82,58 @@ class NoiseConfig(Config):
     noise: Literal["ou", "gaussian"] = "ou"  # code: USC-Lira/Q3C@4a5456b
     noise_sigma: float = 0.2  # code: USC-Lira/Q3C@4a5456b; in units of the maximal action
     noise_theta: float = 0.15  # code: USC-Lira/Q3C@4a5456b; pull of the Ornstein-Uhlenbeck process to 0
-    noise_final: float = 0.01  # code: USC-Lira/Q3C@4a5456b; scale of the noise after its decay
+    noise_decay: Literal["increments", "output"] = "increments"  # code: USC-Lira/Q3C@4a5456b; what the decay scales
+    noise_final: float = 0.01  # code: USC-Lira/Q3C@4a5456b; the scale after the decay
     noise_decay_steps: int = 500_000  # code: USC-Lira/Q3C@4a5456b; 0: no decay
+    noise_reset: bool = False  # ours: the code begins the process anew in each episode, its caller is not published
 
     def __post_init__(self) -> None:
         """Check the fields, see `Config`."""
         super().__post_init__()
         one_of(self, "noise", "ou", "gaussian")
+        one_of(self, "noise_decay", "increments", "output")
+        if self.noise == "gaussian":  # it has no memory: what scales it and when it begins makes no difference
+            check(self, "noise_decay", self.noise_decay == "increments", "has no meaning when noise is gaussian")
+            check(self, "noise_reset", not self.noise_reset, "has no meaning when noise is gaussian")
         not_negative(self, "noise_sigma", "noise_decay_steps")
         within_unit(self, "noise_theta", "noise_final")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompetitionConfig(Config):
+    """Several actors, the best of whose proposals is executed."""
+
+    evaluate: Literal["best", "first"] = "best"  # paper: the best; "first": what the first actor alone is worth
+
+    def __post_init__(self) -> None:
+        """Check the fields, see `Config`."""
+        super().__post_init__()
+        one_of(self, "evaluate", "best", "first")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProposalNoiseConfig(Config):
+    """On which proposals of several deterministic actors the exploration noise is added."""
+
+    explore: Literal["proposals", "chosen"] = "proposals"  # code: on each before the choice; ours: on the chosen one
+    quiet_first: bool = False  # ours: whether the first actor's proposal stays without noise
+
+    def __post_init__(self) -> None:
+        """Check the fields, see `Config`."""
+        super().__post_init__()
+        one_of(self, "explore", "proposals", "chosen")
+        if self.explore == "chosen":
+            check(self, "quiet_first", not self.quiet_first, "has no meaning when explore is chosen")
+
+    def check_spaces(self, spaces: Spaces) -> None:
+        """Refuse noise on the chosen proposal where that is an item.
+
+        Raises:
+            ValueError: with the field, its value and what is allowed.
+        """
+        super().check_spaces(spaces)
+        possible = self.explore == "proposals" or spaces.catalogue is None
+        check(self, "explore", possible, "must be proposals on a catalogue")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +141,8 @@ class ActorConfig(Config):
     """An actor network."""
 
     actor_norm: bool = True  # code: USC-Lira/Q3C@4a5456b; layer normalisation before the output layer
-    output_gain: float = 1e-3  # code: USC-Lira/Q3C@4a5456b; scale of the initial output layer
+    # ours: with the code's 1e-3 all actors begin close to 0 and find the same peak, see docs/algorithms.md
+    output_gain: float = 1.0  # of the output layer's initial weight; its bias is not scaled
 
     def __post_init__(self) -> None:
         """Check the fields, see `Config`."""
@@ -106,7 +154,7 @@ class ActorConfig(Config):
 class SmoothingConfig(Config):
     """Target smoothing: clipped noise on the target's action."""
 
-    target_noise: float = 0.0  # ours: none, unless it belongs to the method as in TD3; 0: no smoothing
+    target_noise: float = 0.0  # ours: none for all algorithms alike; TD3's published 0.2; 0: no smoothing
     noise_clip: float = 0.5  # paper: arXiv:1802.09477v3
 
     def __post_init__(self) -> None:

@@ -25,15 +25,23 @@ from torch import Tensor
 
 from savo_bench.algos.actor_critic import ActorCritic, actor_spec
 from savo_bench.algos.agent import Batch, Call, Noise, Spaces
-from savo_bench.algos.config import ActorConfig, ArgmaxConfig, NoiseConfig, SmoothingConfig, not_negative
+from savo_bench.algos.config import (
+    ActorConfig,
+    ArgmaxConfig,
+    CompetitionConfig,
+    NoiseConfig,
+    ProposalNoiseConfig,
+    SmoothingConfig,
+    not_negative,
+)
 from savo_bench.algos.entry import Entry, UpdateCost
 from savo_bench.algos.nets import Optimizer, Stack, TwinCritic
-from savo_bench.algos.noise import add_exploration, deterministic_noise_shapes
+from savo_bench.algos.noise import deterministic_noise_shapes, proposal_noise, with_noise
 from savo_bench.algos.td3 import deterministic, dpg_step
 
 
 @dataclass(frozen=True, kw_only=True)
-class EnsembleConfig(SmoothingConfig, NoiseConfig, ActorConfig, ArgmaxConfig):
+class EnsembleConfig(SmoothingConfig, NoiseConfig, ProposalNoiseConfig, CompetitionConfig, ActorConfig, ArgmaxConfig):
     """The ensemble's own fields."""
 
     extra_actors: int = 3  # ours: as many as SAVO's
@@ -56,7 +64,7 @@ class Ensemble(ActorCritic):
         self.actor = Stack.initialise(actor_spec(config, spaces), rngs, config.extra_actors + 1, device)
         self.actor_target = self.actor.copy()
         self.actor_optimizer = Optimizer([self.actor], config.lr, config.max_grad_norm)
-        critic = TwinCritic(spaces.obs_dim + spaces.action_dim, config.hidden, rngs, device)
+        critic = TwinCritic(spaces.obs_dim + spaces.action_dim, config.hidden, rngs, device, config.init)
         super().__init__(
             config,
             spaces,
@@ -73,7 +81,7 @@ class Ensemble(ActorCritic):
     def propose(self, obs: Tensor, noise: Noise, *, explore: bool) -> Tensor:
         """One proposal of each actor: obs (S, B, O) -> (S, B, K, A)."""
         actions = deterministic(self.actor.frozen, obs)
-        return add_exploration(actions, noise) if explore else actions
+        return with_noise(actions, proposal_noise(self.config, noise)) if explore else actions
 
     def propose_next(self, obs: Tensor, noise: Noise) -> tuple[Tensor, None]:
         """One proposal of each target actor."""

@@ -9,9 +9,9 @@ USC-Lira/Q3C@4a5456b).
 
     π_θ → actor          π̃_φ → proposal_policy          I* (the elites) → actor_critic.top
 
-Two agents: `greedy-ac` executes samples of a Gaussian π_θ; `greedy-td3` has TD3's deterministic actor, exploration,
-target actor and smoothing, and its actor moves towards the elites by squared error, which is the likelihood of a
-Gaussian of fixed width.
+Two agents: `greedy-ac` executes samples of a Gaussian π_θ; `greedy-td3` has TD3's deterministic actor, exploration and
+target actor, and its actor moves towards the elites by squared error, which is the likelihood of a Gaussian of fixed
+width.
 
 Differs from the paper:
 - twin critics, whose smaller one values the target (the paper has one critic), and the constants of the fair
@@ -32,6 +32,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -81,9 +82,12 @@ class GreedyACConfig(ElitesConfig, ActorConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class GreedyTD3Config(SmoothingConfig, NoiseConfig, ElitesConfig, ActorConfig):
-    """Greedy-TD3 has shared fields only."""
+    """Greedy-TD3 has shared fields only; what it publishes beside them is TD3's smoothing."""
 
-    target_noise: float = 0.2  # paper: arXiv:1802.09477v3
+    PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
+        "fair": {},
+        "published": {"target_noise": 0.2},  # paper: arXiv:1802.09477v3
+    }
 
 
 def elite_count(fraction: float, samples: int) -> int:
@@ -132,7 +136,7 @@ class GreedyAC(ActorCritic):
     ) -> None:
         self.actor = Stack.initialise(gaussian_spec(config, spaces), rngs, 1, device)
         self.actor_optimizer = Optimizer([self.actor], config.lr, config.max_grad_norm)
-        critic = TwinCritic(spaces.obs_dim + spaces.action_dim, config.hidden, rngs, device)
+        critic = TwinCritic(spaces.obs_dim + spaces.action_dim, config.hidden, rngs, device, config.init)
         self.proposal_policy = ProposalPolicy(config, spaces, rngs, device)
         networks = {"actor": self.actor, "actor_proposal": self.proposal_policy.stack}
         optimizers = {"actor": self.actor_optimizer, "proposal": self.proposal_policy.optimizer}
@@ -175,7 +179,7 @@ class GreedyTD3(ActorCritic):
         self.actor = Stack.initialise(actor_spec(config, spaces), rngs, 1, device)
         self.actor_target = self.actor.copy()
         self.actor_optimizer = Optimizer([self.actor], config.lr, config.max_grad_norm)
-        critic = TwinCritic(spaces.obs_dim + spaces.action_dim, config.hidden, rngs, device)
+        critic = TwinCritic(spaces.obs_dim + spaces.action_dim, config.hidden, rngs, device, config.init)
         self.proposal_policy = ProposalPolicy(config, spaces, rngs, device)
         networks = {"actor": self.actor, "actor_proposal": self.proposal_policy.stack}
         optimizers = {"actor": self.actor_optimizer, "proposal": self.proposal_policy.optimizer}

@@ -13,7 +13,7 @@ import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -96,29 +96,42 @@ def tanh(x: Tensor) -> Tensor:
     return elementwise(torch.tanh, x)
 
 
+Init = Literal["torch", "code"]  # how networks are initialised: as torch.nn does, or as the SAVO authors' code does
+
+
 class ParameterSpec(NamedTuple):
-    """One array of a network, initialised as `start` + U(-bound, bound)."""
+    """One array of a network, initialised as `start` + U(-bound, bound), or as a scaled orthogonal matrix."""
 
     shape: tuple[int, ...]
     bound: float
     start: float = 0.0
+    orthogonal: float | None = None  # the scale of an orthogonal matrix, in the place of the uniform numbers
 
 
 NetworkSpec = dict[str, ParameterSpec]  # parameter name -> its array
 
 
 def dense_spec(name: str, inputs: int, outputs: int, *, gain: float = 1.0, bias: float = 0.0) -> NetworkSpec:
-    """A layer x w + b, uniform within gain / sqrt(inputs); at gain 1 as in torch.nn.Linear (code)."""
-    bound = gain / math.sqrt(inputs)
+    """A layer x w + b, uniform within 1 / sqrt(inputs) as in torch.nn.Linear; `gain` scales the weight alone (code)."""
+    bound = 1 / math.sqrt(inputs)
     return {
-        f"{name}.weight": ParameterSpec((inputs, outputs), bound),
+        f"{name}.weight": ParameterSpec((inputs, outputs), gain * bound),
         f"{name}.bias": ParameterSpec((outputs,), bound, bias),
     }
 
 
-def norm_spec(name: str, size: int) -> NetworkSpec:
-    """The gain and bias of a layer normalisation."""
-    return {f"{name}.weight": ParameterSpec((size,), 0.0, 1.0), f"{name}.bias": ParameterSpec((size,), 0.0)}
+def orthogonal_spec(name: str, inputs: int, outputs: int) -> NetworkSpec:
+    """A layer x w + b as the authors' code begins: w orthogonal times √2, b 0 (code: USC-Lira/Q3C@4a5456b)."""
+    return {
+        f"{name}.weight": ParameterSpec((inputs, outputs), 0.0, orthogonal=math.sqrt(2)),
+        f"{name}.bias": ParameterSpec((outputs,), 0.0),
+    }
+
+
+def norm_spec(name: str, size: int, init: Init = "torch") -> NetworkSpec:
+    """Gain and bias of a layer normalisation; the gain starts at 1, in the authors' code in U(0, 1)."""
+    gain = ParameterSpec((size,), 0.0, 1.0) if init == "torch" else ParameterSpec((size,), 0.5, 0.5)
+    return {f"{name}.weight": gain, f"{name}.bias": ParameterSpec((size,), 0.0)}
 
 
 class Stack:
@@ -191,9 +204,21 @@ def _initialise(spec: NetworkSpec, rng: np.random.Generator) -> np.ndarray:
     start = 0
     for parameter in spec.values():
         size = math.prod(parameter.shape)
-        row[start : start + size] = parameter.start + rng.uniform(-parameter.bound, parameter.bound, size)
+        if parameter.orthogonal is None:
+            row[start : start + size] = parameter.start + rng.uniform(-parameter.bound, parameter.bound, size)
+        else:
+            row[start : start + size] = parameter.orthogonal * _orthogonal(parameter.shape, rng).ravel()
         start += _room(parameter)
     return row
+
+
+def _orthogonal(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    """A uniformly drawn matrix whose rows or columns, whichever are fewer, are orthonormal (arXiv:1312.6120v3)."""
+    rows, columns = shape
+    tall = rng.standard_normal((max(shape), min(shape)))
+    q, r = np.linalg.qr(tall)
+    q *= np.where(np.diagonal(r) < 0, -1, 1)  # else the decomposition's signs are not uniform
+    return q if rows >= columns else q.T
 
 
 class Optimizer:
@@ -218,6 +243,10 @@ class Optimizer:
                 stack.clip_gradient(self.max_grad_norm)
         self.adam.step()
 
+    def forget(self) -> None:
+        """Begin anew, without moments."""
+        self.adam.state.clear()
+
     def seed_state(self, index: int) -> list[dict[str, Tensor]]:
         """A copy of one seed's moments, per stack; empty before the first step."""
         return [
@@ -240,13 +269,22 @@ def _slice(value: Tensor, index: int) -> Tensor:
     return value if value.ndim == 0 else value[index]
 
 
-def mlp_spec(inputs: int, hidden: Sequence[int], outputs: int, *, norm: bool = False, gain: float = 1.0) -> NetworkSpec:
-    """An MLP; with `norm`, layer normalisation before the output; `gain` scales the initial output layer."""
+def mlp_spec(
+    inputs: int,
+    hidden: Sequence[int],
+    outputs: int,
+    *,
+    norm: bool = False,
+    gain: float = 1.0,
+    init: Init = "torch",
+) -> NetworkSpec:
+    """An MLP; with `norm`, layer normalisation before the output; `gain` scales the output layer's initial weight."""
+    hidden_spec = dense_spec if init == "torch" else orthogonal_spec
     spec: NetworkSpec = {}
     for index, (before, after) in enumerate(zip([inputs, *hidden], hidden, strict=False)):
-        spec |= dense_spec(f"hidden{index}", before, after)
+        spec |= hidden_spec(f"hidden{index}", before, after)
     if norm:
-        spec |= norm_spec("norm", hidden[-1])
+        spec |= norm_spec("norm", hidden[-1], init)
     return spec | dense_spec("output", hidden[-1], outputs, gain=gain)
 
 
@@ -266,16 +304,28 @@ def _output(p: Params, x: Tensor) -> Tensor:
 
 
 def film_spec(
-    inputs: int, hidden: Sequence[int], outputs: int, summary: int, *, norm: bool = False, gain: float = 1.0
+    inputs: int,
+    hidden: Sequence[int],
+    outputs: int,
+    summary: int,
+    *,
+    norm: bool = False,
+    gain: float = 1.0,
+    init: Init = "torch",
 ) -> NetworkSpec:
     """An MLP whose hidden layers are each scaled and shifted by a linear function of a summary vector.
 
-    The scale's bias starts at 1, so that an untrained layer is close to a plain one (ours: the sources do not say).
+    With torch's initialisation the scale's bias starts at 1, so that an untrained layer is close to a plain one (ours).
+    In the authors' code it starts at 0, as all biases, so that an untrained layer depends on the summary as on x.
     """
-    spec = mlp_spec(inputs, hidden, outputs, norm=norm, gain=gain)
+    spec = mlp_spec(inputs, hidden, outputs, norm=norm, gain=gain, init=init)
     for index, width in enumerate(hidden):
-        spec |= dense_spec(f"scale{index}", summary, width, bias=1.0)
-        spec |= dense_spec(f"shift{index}", summary, width)
+        if init == "torch":
+            spec |= dense_spec(f"scale{index}", summary, width, bias=1.0)
+            spec |= dense_spec(f"shift{index}", summary, width)
+        else:
+            spec |= orthogonal_spec(f"scale{index}", summary, width)
+            spec |= orthogonal_spec(f"shift{index}", summary, width)
     return spec
 
 
@@ -298,9 +348,14 @@ class TwinCritic:
     """Two Q-networks on [obs, action] and their target networks, for every seed."""
 
     def __init__(
-        self, inputs: int, hidden: Sequence[int], rngs: Sequence[np.random.Generator], device: torch.device
+        self,
+        inputs: int,
+        hidden: Sequence[int],
+        rngs: Sequence[np.random.Generator],
+        device: torch.device,
+        init: Init = "torch",
     ) -> None:
-        self.online = Stack.initialise(mlp_spec(inputs, hidden, 1), rngs, 2, device)
+        self.online = Stack.initialise(mlp_spec(inputs, hidden, 1, init=init), rngs, 2, device)
         self.target = self.online.copy()
         self.first, self.first_target = self.online.members[0], self.target.members[0]
 

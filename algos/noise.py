@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from savo_bench.algos.agent import Call, Noise, Spaces
-from savo_bench.algos.config import NoiseConfig, SmoothingConfig
+from savo_bench.algos.config import NoiseConfig, ProposalNoiseConfig, SmoothingConfig
 
 PURPOSES = ("init", "explore", "replay", "update", "environment", "evaluate")  # the order is part of every result
 
@@ -47,6 +47,11 @@ def evaluation_stream(seed: int, step: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(PURPOSES.index("evaluate"), step)))
 
 
+def reset_stream(seed: int, step: int) -> np.random.Generator:
+    """The generator of networks that begin anew at a step, from seed and step alone."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(PURPOSES.index("init"), step)))
+
+
 def standard_normal(
     rngs: Sequence[np.random.Generator], shapes: dict[str, tuple[int, ...]], device: torch.device
 ) -> dict[str, Tensor]:
@@ -70,7 +75,20 @@ def deterministic_noise_shapes(
 
 def add_exploration(proto_actions: Tensor, noise: Noise) -> Tensor:
     """Proto-actions (S, 1, P, A) with the exploration noise (S, P, A) on each, within the bounds."""
-    return (proto_actions + noise["explore"].unsqueeze(1)).clamp(-1, 1)
+    return with_noise(proto_actions, noise["explore"])
+
+
+def with_noise(proto_actions: Tensor, each: Tensor | None) -> Tensor:
+    """Proto-actions (S, 1, P, A) with noise (S, P, A) on each, within the bounds; None: no noise."""
+    return proto_actions if each is None else (proto_actions + each.unsqueeze(1)).clamp(-1, 1)
+
+
+def proposal_noise(config: ProposalNoiseConfig, noise: Noise) -> Tensor | None:
+    """The exploration noise (S, P, A) on the proposals of several actors; None: they have none."""
+    if config.explore == "chosen":
+        return None
+    each = noise["explore"]
+    return torch.cat([torch.zeros_like(each[:, :1]), each[:, 1:]], dim=1) if config.quiet_first else each
 
 
 def exploration(config: object, shape: tuple[int, ...] | None, seeds: int) -> ExplorationNoise:
@@ -81,26 +99,35 @@ def exploration(config: object, shape: tuple[int, ...] | None, seeds: int) -> Ex
 
 
 class ExplorationNoise:
-    """Ornstein-Uhlenbeck or Gaussian noise whose scale falls linearly over the first steps of a run.
+    """Ornstein-Uhlenbeck or Gaussian noise whose scale c falls linearly over the first steps of a run.
 
-    The Ornstein-Uhlenbeck process follows x <- x - theta x + sigma N(0, 1) (a time step of 1), independently for every
-    seed, actor and action dimension. It continues across episodes: an episode's end says nothing about exploration.
+    The Ornstein-Uhlenbeck process follows x <- x + c (sigma N(0, 1) - theta x) (a time step of 1), independently for
+    every seed, actor and action dimension. Its standard deviation tends to sigma sqrt(c / (2 theta - c theta²)), so at
+    the end of the decay it is a tenth of that at its begin where c is a hundredth. With noise_decay="output" the
+    process is not scaled and the noise is c x. It continues across episodes, unless noise_reset is true.
 
-    Source: arXiv:1509.02971v6, section 7 (the process); the schedule is that of the SAVO authors' code.
+    Source: arXiv:1509.02971v6, section 7 (the process); USC-Lira/Q3C@4a5456b, ddpg.py (the scaled increments).
     """
 
     def __init__(self, config: NoiseConfig, shape: tuple[int, ...], seeds: int) -> None:
         self.config, self.shape = config, shape
         self.state = np.zeros((seeds, *shape), np.float32)
 
-    def sample(self, rngs: Sequence[np.random.Generator], step: int) -> np.ndarray:
-        """The noise at `step`: (S, *shape) float32."""
+    def sample(self, rngs: Sequence[np.random.Generator], step: int, begins: Sequence[bool] = ()) -> np.ndarray:
+        """The noise at `step`: (S, *shape) float32; `begins` says which seeds stand at the first step of an episode."""
         sigma, theta = np.float32(self.config.noise_sigma), np.float32(self.config.noise_theta)
+        scale = np.float32(self.scale(step))
         normal = np.stack([rng.standard_normal(self.shape, dtype=np.float32) for rng in rngs])
         if self.config.noise == "gaussian":
-            return np.float32(self.scale(step)) * (sigma * normal)
-        self.state += sigma * normal - theta * self.state
-        return np.float32(self.scale(step)) * self.state
+            return scale * (sigma * normal)
+        if self.config.noise_reset:
+            self.state[np.flatnonzero(begins)] = 0
+        increments = sigma * normal - theta * self.state
+        if self.config.noise_decay == "output":
+            self.state += increments
+            return scale * self.state
+        self.state += scale * increments
+        return self.state.copy()
 
     def scale(self, step: int) -> float:
         """The factor on the noise at `step`: from 1 down to `noise_final`, linearly over `noise_decay_steps`."""

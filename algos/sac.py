@@ -6,8 +6,8 @@ sac_continuous_action.py (code).
     π_φ → actor (mean and log σ)       α → exp(temperature)       H̄ → -target_entropy × dim A
 
 Differs from the paper:
-- in the default preset, as TD3 here: layer normalisation before the actor's output, a small initial output, and
-  gradient norms clipped per network; the policy's samples explore;
+- in the default preset, as TD3 here: layer normalisation before the actor's output, and gradient norms clipped per
+  network; the policy's samples explore;
 - on a catalogue the sample is executed as its nearest item; its log-probability stays that of the sample.
 
     every step:    a ~ π(·|s); the mean's tanh in evaluation
@@ -162,7 +162,7 @@ class SAC(ActorCritic):
     ) -> None:
         self.actor = Stack.initialise(gaussian_spec(config, spaces), rngs, 1, device)
         self.actor_optimizer = Optimizer([self.actor], config.lr, config.max_grad_norm)
-        critic = TwinCritic(spaces.obs_dim + spaces.action_dim, config.hidden, rngs, device)
+        critic = TwinCritic(spaces.obs_dim + spaces.action_dim, config.hidden, rngs, device, config.init)
         self.temperature = Temperature(config, spaces, rngs, device)
         networks = {"actor": self.actor, "temperature": self.temperature.stack}
         optimizers = {"actor": self.actor_optimizer}

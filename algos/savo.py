@@ -52,7 +52,9 @@ from savo_bench.algos.chain import (
 from savo_bench.algos.config import (
     ActorConfig,
     ArgmaxConfig,
+    CompetitionConfig,
     NoiseConfig,
+    ProposalNoiseConfig,
     SmoothingConfig,
     check,
     not_negative,
@@ -61,11 +63,13 @@ from savo_bench.algos.config import (
 )
 from savo_bench.algos.entry import Entry, UpdateCost
 from savo_bench.algos.nets import Optimizer, Params, Stack, TwinCritic, mlp, mlp_spec, q_values, tanh
-from savo_bench.algos.noise import add_exploration, deterministic_noise_shapes
+from savo_bench.algos.noise import deterministic_noise_shapes, proposal_noise, with_noise
 
 
 @dataclass(frozen=True, kw_only=True)
-class SAVOConfig(SmoothingConfig, NoiseConfig, ActorConfig, ChainConfig, ArgmaxConfig):
+class SAVOConfig(
+    SmoothingConfig, NoiseConfig, ProposalNoiseConfig, CompetitionConfig, ActorConfig, ChainConfig, ArgmaxConfig
+):
     """SAVO's own fields; its published constants are those of the fair comparison."""
 
     surrogate: Literal["learned", "exact"] = "learned"  # paper: "exact" is its ablation "- approximation"
@@ -82,6 +86,7 @@ class SAVOConfig(SmoothingConfig, NoiseConfig, ActorConfig, ChainConfig, ArgmaxC
         if self.joint:
             check(self, "surrogate", self.surrogate == "learned", "must be learned when joint is true")
             check(self, "conditioning", self.conditioning == "film", "has no meaning when joint is true")
+            check(self, "truncation", self.truncation, "has no meaning when joint is true")
         if self.surrogate == "exact":
             online = self.surrogate_critics == "online"
             check(self, "surrogate_critics", online, "has no meaning when surrogate is exact")
@@ -120,11 +125,15 @@ def propose_jointly(actor: Params, obs: Tensor, proposals: int) -> Tensor:
     return tanh(mlp(actor, obs.unsqueeze(1))).squeeze(1).unflatten(-1, (proposals, -1))
 
 
-def exact_values(critic: Stack, obs: Tensor, actions: Tensor) -> list[Tensor]:
-    """Ψ_i of each proposal of (S, B, K, A) without surrogates: K x (S, 1, B); no gradient below the floor."""
+def exact_values(critic: Stack, obs: Tensor, actions: Tensor, truncation: bool = True) -> list[Tensor]:
+    """Ψ_i of each proposal of (S, B, K, A) without surrogates: K x (S, 1, B); no gradient below the floor.
+
+    Without truncation it is Q_1 of each.
+    """
     q = q_values(critic.frozen, obs, actions).squeeze(1)  # (S, B, K)
-    truncated = truncate(q[..., 1:], floors(q.detach()))
-    return list(torch.cat([q[..., :1], truncated], dim=-1).movedim(-1, 1).unsqueeze(2).unbind(1))
+    if truncation:
+        q = torch.cat([q[..., :1], truncate(q[..., 1:], floors(q.detach()))], dim=-1)
+    return list(q.movedim(-1, 1).unsqueeze(2).unbind(1))
 
 
 def diversity_penalty(actions: Tensor, sigma: float) -> Tensor:
@@ -142,7 +151,7 @@ class JointSurrogate:
     ) -> None:
         self.config = config
         inputs = spaces.obs_dim + (config.extra_actors + 1) * spaces.action_dim
-        self.network = Stack.initialise(mlp_spec(inputs, config.hidden, 1), rngs, 1, device)
+        self.network = Stack.initialise(mlp_spec(inputs, config.hidden, 1, init=config.init), rngs, 1, device)
         self.stacks = {"surrogates": self.network}
         self.optimizer = Optimizer([self.network], config.lr, config.max_grad_norm)
 
@@ -186,7 +195,7 @@ class SAVO(ActorCritic):
         K = self.stored_proto_actions = self.stored_items = config.extra_actors + 1
         outputs, successive = (K, 0) if config.joint else (1, config.extra_actors)
         self.actor = Stack.initialise(actor_spec(config, spaces, outputs), rngs, 1, device)
-        critic = TwinCritic(spaces.obs_dim + spaces.action_dim, config.hidden, rngs, device)
+        critic = TwinCritic(spaces.obs_dim + spaces.action_dim, config.hidden, rngs, device, config.init)
         norm, gain = config.actor_norm, config.output_gain
         spec = conditioned_spec(config, spaces, spaces.obs_dim, spaces.action_dim, norm=norm, gain=gain)
         self.successive_actors = Stack.initialise(spec, rngs, successive, device)
@@ -215,10 +224,11 @@ class SAVO(ActorCritic):
 
     def propose(self, obs: Tensor, noise: Noise, *, explore: bool) -> Tensor:
         """The K proposals of the online actors: obs (S, B, O) -> (S, B, K, A)."""
-        within = noise["explore"] if explore and self.catalogue is not None else None
         successive = [member.frozen for member in self.successive_actors.members]
-        actions = self.chain(self.actor.frozen, successive, obs, within)
-        return add_exploration(actions, noise) if explore and within is None else actions
+        each = proposal_noise(self.config, noise) if explore else None  # (S, K, A)
+        if self.catalogue is not None:
+            return self.chain(self.actor.frozen, successive, obs, each)
+        return with_noise(self.chain(self.actor.frozen, successive, obs), each)
 
     def propose_next(self, obs: Tensor, noise: Noise) -> tuple[Tensor, None]:
         """The K proposals of the target actors."""
@@ -250,7 +260,7 @@ class SAVO(ActorCritic):
     def landscape_values(self, obs: Tensor, actions: Tensor) -> list[Tensor]:
         """The value of each proposal (S, B, K, A) on the landscape that its actor maximises: (S, 1, B) each."""
         if self.surrogates is None:
-            return exact_values(self.critic.first, obs, actions)
+            return exact_values(self.critic.first, obs, actions, self.config.truncation)
         fitted = self.surrogates.values(obs, list(actions.unbind(2)))
         if self.config.joint or self.catalogue is not None:
             return fitted

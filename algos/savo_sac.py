@@ -27,20 +27,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from savo_bench.algos.actor_critic import ActorCritic, clipped_double_q
-from savo_bench.algos.agent import Batch, Call, Noise, Spaces
+from savo_bench.algos.actor_critic import ActorCritic, clipped_double_q, select
+from savo_bench.algos.agent import Acted, Batch, Call, Noise, Spaces
 from savo_bench.algos.chain import ChainConfig, Surrogates, conditioned, conditioned_spec, needs_surrogates
-from savo_bench.algos.config import ActorConfig, ArgmaxConfig
+from savo_bench.algos.config import ActorConfig, ArgmaxConfig, CompetitionConfig
 from savo_bench.algos.entry import Entry, UpdateCost
 from savo_bench.algos.nets import Optimizer, Params, Stack, TwinCritic, q_values, tanh
 from savo_bench.algos.sac import SACConfig, Sample, Temperature, TemperatureConfig, gaussian, gaussian_spec, sample
 
 
 @dataclass(frozen=True, kw_only=True)
-class SAVOSACConfig(TemperatureConfig, ActorConfig, ChainConfig, ArgmaxConfig):
+class SAVOSACConfig(TemperatureConfig, CompetitionConfig, ActorConfig, ChainConfig, ArgmaxConfig):
     """The fields of SAC and of successive actors; its published constants are SAC's."""
 
     policy_delay: int = 1  # paper: arXiv:1812.05905v2
+    entropy_argmax: bool = False  # ours: the highest Q, as in SAVO; true, the code's default: the highest soft value
 
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = SACConfig.PRESETS
 
@@ -75,7 +76,7 @@ class SAVOSAC(ActorCritic):
     ) -> None:
         self.stored_proto_actions = self.stored_items = config.extra_actors + 1
         self.actor = Stack.initialise(gaussian_spec(config, spaces), rngs, 1, device)
-        critic = TwinCritic(spaces.obs_dim + spaces.action_dim, config.hidden, rngs, device)
+        critic = TwinCritic(spaces.obs_dim + spaces.action_dim, config.hidden, rngs, device, config.init)
         norm, gain = config.actor_norm, config.output_gain
         spec = conditioned_spec(config, spaces, spaces.obs_dim, 2 * spaces.action_dim, norm=norm, gain=gain)
         self.successive_actors = Stack.initialise(spec, rngs, config.extra_actors, device)
@@ -90,6 +91,7 @@ class SAVOSAC(ActorCritic):
             networks |= self.surrogates.stacks
             optimizers["surrogates"] = self.surrogates.optimizer
         super().__init__(config, spaces, critic, networks=networks, targets={}, optimizers=optimizers)
+        self.entropy_selects = config.entropy_argmax
 
     def noise_shapes(self, call: Call) -> dict[str, tuple[int, ...]]:
         """Noise for the actors' samples: to act, and at s and s' to learn."""
@@ -104,6 +106,21 @@ class SAVOSAC(ActorCritic):
         successive = [member.frozen for member in self.successive_actors.members]
         return sample_chain(self.actor.frozen, successive, self.config.summariser, obs, normal)
 
+    @torch.no_grad()
+    def act(self, obs: Tensor, noise: Noise, *, explore: bool) -> Acted:
+        """At each obs (S, B, O) the proposal with the highest online Q_1 or, with entropy_argmax, the best sample."""
+        if not (explore and self.entropy_selects):  # means have no log-probability
+            return super().act(obs, noise, explore=explore)
+        proto_actions, bonus = self.with_bonuses(self.chain(obs, noise["sample"].unsqueeze(1)))
+        proposals = self.snap(proto_actions, noise)
+        action, chosen = select(self.critic.first, obs, proposals.actions, bonus)
+        return Acted(action, proto_actions, chosen, proposals.items)
+
+    def with_bonuses(self, samples: list[Sample]) -> tuple[Tensor, Tensor]:
+        """The actions (S, B, K, A) of K samples and their entropy bonuses (S, B, K)."""
+        log_pi = torch.stack([sample.log_pi for sample in samples], dim=2)
+        return torch.stack([sample.action for sample in samples], dim=2), -self.temperature.value.unsqueeze(-1) * log_pi
+
     def propose(self, obs: Tensor, noise: Noise, *, explore: bool) -> Tensor:
         """Samples to explore, else means: obs (S, B, O) -> (S, B, K, A)."""
         samples = self.chain(obs, noise["sample"].unsqueeze(1) if explore else None)
@@ -111,10 +128,7 @@ class SAVOSAC(ActorCritic):
 
     def propose_next(self, obs: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
         """Samples at next_obs, and their entropy bonuses."""
-        samples = self.chain(obs, noise["next"])
-        log_pi = torch.stack([sample.log_pi for sample in samples], dim=2)  # (S, B, K)
-        actions = torch.stack([sample.action for sample in samples], dim=2)
-        return actions, -self.temperature.value.unsqueeze(-1) * log_pi
+        return self.with_bonuses(self.chain(obs, noise["next"]))
 
     def fit_to_critics(self, batch: Batch, noise: Noise) -> dict[str, Tensor]:
         """One step of the surrogates."""

@@ -7,8 +7,8 @@ setting and the same for every algorithm here; `preset=published` gives TD3's ow
     π' → actor_target   Q_1', Q_2' → critic.target
 
 Differs from the paper:
-- in the default preset: Ornstein-Uhlenbeck noise with a falling scale, layer normalisation before the actor's output,
-  a small initial output, and gradient norms clipped per network;
+- in the default preset: no target smoothing, Ornstein-Uhlenbeck noise with a falling scale, layer normalisation before
+  the actor's output, and gradient norms clipped per network;
 - actions live in [-1, 1], so noise is in units of the maximal action;
 - on a catalogue the actor's output is executed as its nearest item; target smoothing comes before that.
 
@@ -42,8 +42,6 @@ from savo_bench.algos.noise import add_exploration, deterministic_noise_shapes
 class TD3Config(SmoothingConfig, NoiseConfig, ActorConfig):
     """TD3 has shared fields only."""
 
-    target_noise: float = 0.2  # paper: arXiv:1802.09477v3
-
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
         "fair": {},
         "published": {  # code: sfujim/TD3 main.py and TD3.py
@@ -58,6 +56,7 @@ class TD3Config(SmoothingConfig, NoiseConfig, ActorConfig):
             "noise": "gaussian",
             "noise_sigma": 0.1,
             "noise_decay_steps": 0,
+            "target_noise": 0.2,
         },
     }
 
@@ -86,7 +85,7 @@ class TD3(ActorCritic):
         self.actor = Stack.initialise(actor_spec(config, spaces), rngs, 1, device)
         self.actor_target = self.actor.copy()
         self.actor_optimizer = Optimizer([self.actor], config.lr, config.max_grad_norm)
-        critic = TwinCritic(spaces.obs_dim + spaces.action_dim, config.hidden, rngs, device)
+        critic = TwinCritic(spaces.obs_dim + spaces.action_dim, config.hidden, rngs, device, config.init)
         super().__init__(
             config,
             spaces,

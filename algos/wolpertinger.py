@@ -11,13 +11,14 @@ USC-Lira/Q3C@4a5456b (code).
 Differs from the paper:
 - twin critics and the constants of the fair comparison; the proposal of the target is chosen by the online Q_1 (a
   switch);
-- `dual`: the actor maximises a critic of its own, fitted at the stored proto-action to the best Q of its candidates,
-  instead of Q_1, which was never trained at proto-actions.
+- `dual`: the actor maximises a critic of its own instead of Q_1, which was never trained at proto-actions. It is fitted
+  at the stored proto-action to the best Q of its candidates and, as SAVO's surrogates, at the executed action to Q.
 
     every step:    a = argmax over g(clip(f(s) + noise)) of Q_1(s, ·)
     every update:  y = r + γ (1 - terminated) min Q'(s', argmax over g(f'(s')) of Q_1)
                    critics      minimise Σ (Q(s, a) - y)²
-                   dual critic  minimises (D(s, f) - max over g(f) of min Q(s, ·))² at the stored proto-action f
+                   dual critic  minimises (D(s, f) - max over g(f) of min Q(s, ·))² at the stored proto-action f,
+                                and (D(s, a) - min Q(s, a))²
     every 2nd:     actor  maximises Q_1(s, f(s)), with `dual` D(s, f(s));  all targets move by τ
 """
 
@@ -61,12 +62,14 @@ class WolpertingerConfig(SmoothingConfig, NoiseConfig, ActorConfig, ArgmaxConfig
     candidates: int = 3  # code: USC-Lira/Q3C@4a5456b; the paper's k, the actions that are scored
     candidate_sigma: float = 0.01  # code: USC-Lira/Q3C@4a5456b; of the perturbations in a box; also try 0.1
     dual: bool = False  # code: USC-Lira/Q3C@4a5456b; the actor maximises a critic of proto-actions
+    dual_executed: bool = True  # ours: it is fitted at the executed action, too, as SAVO's surrogates are
 
     def __post_init__(self) -> None:
         """Check the fields, see `Config`."""
         super().__post_init__()
         positive(self, "candidates")
         not_negative(self, "candidate_sigma")
+        check(self, "dual_executed", self.dual or self.dual_executed, "has no meaning when dual is false")
 
     def check_spaces(self, spaces: Spaces) -> None:
         """Refuse more candidates than there are items.
@@ -97,13 +100,14 @@ class Wolpertinger(ActorCritic):
         self.actor = Stack.initialise(actor_spec(config, spaces), rngs, 1, device)
         self.actor_target = self.actor.copy()
         self.actor_optimizer = Optimizer([self.actor], config.lr, config.max_grad_norm)
-        critic = TwinCritic(inputs, config.hidden, rngs, device)
+        critic = TwinCritic(inputs, config.hidden, rngs, device, config.init)
         networks = {"actor": self.actor}
         optimizers = {"actor": self.actor_optimizer}
         self.actors_critic = critic.first  # which the actor maximises
         if config.dual:
             self.stored_proto_actions, self.stored_items = 1, config.candidates
-            self.actors_critic = self.dual = Stack.initialise(mlp_spec(inputs, config.hidden, 1), rngs, 1, device)
+            spec = mlp_spec(inputs, config.hidden, 1, init=config.init)
+            self.actors_critic = self.dual = Stack.initialise(spec, rngs, 1, device)
             self.dual_optimizer = Optimizer([self.dual], config.lr, config.max_grad_norm)
             networks["dual"] = self.dual
             optimizers["dual"] = self.dual_optimizer
@@ -149,16 +153,21 @@ class Wolpertinger(ActorCritic):
         return perturbed(proto_actions, each, self.config.candidate_sigma)
 
     def fit_to_critics(self, batch: Batch, noise: Noise) -> dict[str, Tensor]:
-        """One step of the dual critic: at the stored proto-action towards the best value of its candidates."""
+        """One step of the dual critic, at the stored proto-action and at the executed action."""
         if not self.config.dual:
             return {}
         candidates = batch.proposals
         if self.catalogue is None:
             candidates = self.around(batch.proto_actions, noise.get("dual"))
         with torch.no_grad():
-            q = clipped_double_q(q_values(self.critic.online.frozen, batch.obs, candidates))  # (S, B, k)
-        value = q_values(self.dual.params, batch.obs, batch.proto_actions).squeeze(-1)  # (S, 1, B)
-        loss = squared_error(value, q.amax(-1).unsqueeze(1)).squeeze(1)
+            points = torch.cat([candidates, batch.action.unsqueeze(2)], dim=2)
+            q = clipped_double_q(q_values(self.critic.online.frozen, batch.obs, points))  # (S, B, k + 1)
+            targets = torch.stack([q[..., :-1].amax(-1), q[..., -1]], dim=1)  # (S, 2, B)
+        points = torch.cat([batch.proto_actions, batch.action.unsqueeze(2)], dim=2)  # (S, B, 2, A)
+        if not self.config.dual_executed:
+            points, targets = points[:, :, :1], targets[:, :1]
+        values = q_values(self.dual.params, batch.obs, points).squeeze(1).movedim(-1, 1)  # (S, 1 or 2, B)
+        loss = squared_error(values, targets).mean(1)
         self.dual_optimizer.step(loss.sum())
         return {"dual_loss": loss.detach()}
 

@@ -90,9 +90,14 @@ def _env_seconds(cell: Cell, step: int) -> float:
     return (each + ACT) * (budget.steps + evaluations) * (1 - step / budget.steps)
 
 
-def updates(cell: Cell, step: int = 0) -> int:
-    """Updates of one seed from a step to the end; there is none in the random steps at the beginning."""
+def learning_steps(cell: Cell, step: int = 0) -> int:
+    """Steps of one seed with updates, from a step to the end: all but the random steps at the beginning."""
     return max(0, cell.budget.steps - max(step, cell.config.warmup_steps))
+
+
+def updates(cell: Cell, step: int = 0) -> int:
+    """Updates of one seed from a step to the end."""
+    return learning_steps(cell, step) * getattr(cell.config, "replay_ratio", 1)  # a plug-in's config need not have it
 
 
 def seconds(cell: Cell, step: int = 0, pack: int = 1) -> float:

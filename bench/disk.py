@@ -100,7 +100,7 @@ def _evals_csv(cell: Cell) -> int:
 
 
 def _train_csv(cell: Cell, metrics: int) -> int:
-    rows = cost.updates(cell) // cell.budget.log_every
+    rows = cost.learning_steps(cell) // cell.budget.log_every
     return metrics * HEADER + rows * (3 * COUNT + metrics * NUMBER)
 
 

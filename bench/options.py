@@ -46,6 +46,7 @@ class Options:
         str,
         Flag("On what: names, tags, all; with keywords: restricted-hopper:balls=990.", repeatable=True, read=_joined),
     ] = ""
+    controls: Annotated[bool, Flag("Train the controls of each algorithm, too: see bench list controls.")] = False
     seeds: Annotated[str, Flag("10 (0 to 9), 3-7 or 0,4. Without it one seed, 0.", read=_seeds)] = "1"
     profile: Annotated[str, Flag(f"The budget: {', '.join(profiles.PROFILES)}. Without it {profiles.DEFAULT}.")] = (
         profiles.DEFAULT

@@ -5,7 +5,7 @@ import typing
 from collections.abc import Iterable, Mapping, Sequence
 
 from savo_bench import algos, envs
-from savo_bench.bench import grammar, profiles
+from savo_bench.bench import controls, grammar, profiles
 from savo_bench.bench.cells import AnyConfig, Budget, Cell
 from savo_bench.bench.errors import UserError
 from savo_bench.bench.grammar import nearest
@@ -35,7 +35,24 @@ def cells(options: Options) -> tuple[Cell, ...]:
         for variant in variants:
             cell = _cell(options, variant, task)
             found.setdefault(cell.key, cell)
+            for control in _controls(variant, cell) if options.controls else []:
+                cell = _cell(options, control, task)
+                found.setdefault(cell.key, cell)
     return tuple(found.values())
+
+
+def _controls(variant: Variant, cell: Cell) -> list[Variant]:
+    """The controls of a variant whose cell this is, with those of its fields that they have, too."""
+    from savo_bench.bench.spaces import probe  # needs torch
+
+    entry, fields = variant
+    found = []
+    for control in controls.controls(entry.name, "box" if probe(cell).catalogue is None else "catalogue"):
+        algorithm = algos.get(control.algorithm)
+        known = set(field_types(algorithm.config)) - set(control.drops)
+        shared = {key: value for key, value in fields.items() if key in known}
+        found.append((algorithm, shared | control.values(cell.config)))
+    return found
 
 
 def unavailable(options: Options) -> list[str]:

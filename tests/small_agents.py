@@ -46,12 +46,25 @@ ABLATIONS: dict[str, list[dict[str, Any]]] = {
         {"surrogate_critics": "target", "extra_actors": 1},
         {"summariser": "lstm"},
         {"summariser": "transformer"},
+        {"truncation": False, "conditioning": "concat", "init": "code"},
+        {"surrogate": "exact", "truncation": False},
+        {"quiet_first": True, "evaluate": "first"},
     ],
-    "wolpertinger": [{"candidates": 1}, {"candidates": 5, "candidate_sigma": 0.1}, {"dual": True}],
+    "wolpertinger": [
+        {"candidates": 1},
+        {"candidates": 5, "candidate_sigma": 0.1},
+        {"dual": True},
+        {"dual": True, "dual_executed": False},
+    ],
     "cem": [{"iterations": 1}, {"iterations": 2, "samples": 10, "elites": 4}],
-    "ensemble": [{"extra_actors": 0}],
+    "ensemble": [{"extra_actors": 0}, {"explore": "chosen", "init": "code"}],
     "sac": [{"learn_temperature": False}, {"policy_delay": 2}],
-    "savo-sac": [{"extra_actors": 0}, {"extra_actors": 1, "conditioning": "none"}, {"learn_temperature": False}],
+    "savo-sac": [
+        {"extra_actors": 0},
+        {"extra_actors": 1, "conditioning": "none"},
+        {"learn_temperature": False},
+        {"entropy_argmax": True, "init": "code"},
+    ],
     "greedy-ac": [{"entropy": 0.0}],
 }
 # Variants that make sense on a catalogue alone, beside those above that can be had there.
@@ -75,7 +88,7 @@ def _variants() -> dict[str, Variant]:
     for name in algos.names():
         for fields in [{}, *ABLATIONS.get(name, [])]:
             found[",".join([name, *(f"{field}={value}" for field, value in fields.items())])] = Variant(name, fields)
-            if fields.get("surrogate") != "exact":  # which is for boxes alone
+            if "exact" not in fields.values() and "chosen" not in fields.values():  # which are for boxes alone
                 label = ",".join([name, *(f"{field}={value}" for field, value in fields.items()), "on items"])
                 found[label] = Variant(name, fields, ITEMS)
         for fields in ON_ITEMS.get(name, []):

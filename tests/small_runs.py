@@ -20,7 +20,7 @@ VARIANTS: dict[str, dict[str, Any]] = {name: {} for name in algos.names()} | {
     "savo-sac": {"extra_actors": 1, "summary_hidden": 9},
     "cem": {"samples": 11},
     "greedy-ac": {"samples": 11},
-    "greedy-td3": {"samples": 11},
+    "greedy-td3": {"samples": 11, "replay_ratio": 2, "reset_every": 170, "noise_reset": True},
     "wolpertinger": {"dual": True},  # stores proto-actions and, on a catalogue, items
 }
 KEYWORDS: dict[str, dict[str, Any]] = {"recsim": {"items": 50}}

@@ -10,6 +10,7 @@ from small_agents import VARIANTS, Pack, config, numbers, pack, same
 from torch import Tensor
 
 from savo_bench import algos
+from savo_bench.algos.actor_critic import mean_distance
 from savo_bench.algos.agent import load_policy_state, load_seed_state, parameters, policy_state, seed_state
 from savo_bench.algos.nets import Stack
 
@@ -99,17 +100,35 @@ def test_an_action_depends_on_its_own_state_alone(variant: str):
 
 
 @pytest.mark.parametrize("variant", [v for v in VARIANTS if has_actor(v) and not acts_on_items(v)])
-def test_the_output_gain_scales_what_untrained_actors_propose(variant: str):
-    largest = []
+def test_the_output_gain_scales_how_untrained_proposals_depend_on_the_state(variant: str):
+    spans = []
     for gain in (1e-3, 1.0):
         made = of(variant, 0, output_gain=gain)
         noise = {name: torch.zeros_like(value) for name, value in made.noise("act").items()}
-        acted = made.agent.act(torch.ones(1, 5, 3), noise, explore=True)
-        proposals = torch.cat([acted.action.unsqueeze(2), acted.proto_actions], dim=2)
-        largest.append(proposals.abs().amax((0, 1, 3)))
-    small, large = largest
-    assert (small < 5e-3).all()
-    assert (large > 0.05).all()
+        obs = torch.randn(1, 9, 3, generator=torch.Generator().manual_seed(0))
+        proposals = made.agent.propose(obs, noise, explore=True)  # (1, B, P, A)
+        spans.append((proposals.amax(1) - proposals.amin(1)).squeeze(0))
+    small, large = spans
+    assert (small < 0.01).all()
+    assert (large > 0.01).all()
+
+
+SEVERAL = [v for v in VARIANTS if VARIANTS[v].name in ("savo", "savo-sac", "ensemble")]
+
+
+@pytest.mark.parametrize("hidden", [(64, 64), (256, 256)])
+@pytest.mark.parametrize("variant", [v for v in SEVERAL if VARIANTS[v].fields.get("extra_actors") != 0])
+def test_every_actor_of_several_starts_apart_from_the_others(variant: str, hidden: tuple[int, int]):
+    made = of(variant, *range(5), hidden=hidden)
+    noise = {name: torch.zeros_like(value) for name, value in made.noise("act").items()}
+    obs = torch.randn(5, 64, 3, generator=torch.Generator().manual_seed(0))
+    proposals = made.agent.propose(obs, noise, explore=False)
+    assert (mean_distance(proposals) > 0.05).all()
+    K = proposals.shape[2]
+    for i in range(K):  # not one actor among many that coincide
+        others = proposals[:, :, [j for j in range(K) if j != i]]
+        nearest = (others - proposals[:, :, i : i + 1]).norm(dim=-1).amin(-1)  # (S, B)
+        assert (nearest.mean(1) > 0.01).all()
 
 
 @every_variant
@@ -149,7 +168,9 @@ def test_diagnosing_changes_nothing(variant: str):
     assert same(numbers(made.agent), numbers(calm.agent))
 
 
-OF_SEVERAL = ("recurrent.weight", "query", "key")  # without effect in a summary of one action
+# Without effect in a summary of one action.
+RECURRENT = tuple(f"{direction}{layer}_recurrent.weight" for direction in ("forward", "backward") for layer in (0, 1))
+OF_SEVERAL = (*RECURRENT, "query", "key")
 
 
 @every_variant
@@ -167,7 +188,7 @@ def test_every_array_of_every_network_moves(variant: str):
         for m in range(view.shape[1])
         if torch.equal(view[:, m], before[name][layer][:, m])
         and not (m == 0 and layer.startswith(OF_SEVERAL))  # the second actor sees a single earlier action
-        and layer != "key.bias"  # to which a softmax is blind
+        and layer not in ("key0.bias", "key1.bias")  # to which a softmax is blind
     ]
     assert still == []
 
@@ -225,7 +246,7 @@ def test_parameters_counts_the_trained_numbers_of_one_seed(name: str):
 @every_variant
 def test_the_same_seed_gives_the_same_agent_and_another_seed_another(variant: str):
     one, again, other = of(variant, 3), of(variant, 3), of(variant, 4)
-    metrics = [each.update(3) for each in (one, again, other)]
+    metrics = [each.update(6) for each in (one, again, other)]
     assert same(numbers(one.agent), numbers(again.agent))
     assert same(metrics[0], metrics[1])
     for name, value in numbers(other.agent).items():
@@ -324,7 +345,11 @@ CHANGES: dict[str, tuple[Any, dict[str, Any]]] = {
     "policy_delay": (3, {}),
     "max_grad_norm": (0.01, {}),
     "actor_norm": (False, {}),
-    "output_gain": (1.0, {}),
+    "output_gain": (0.1, {}),
+    "init": ("code", {}),
+    "evaluate": ("first", {}),
+    "explore": ("chosen", {}),
+    "dual_executed": (False, {"dual": True}),
     "target_noise": (0.3, {}),
     "noise_clip": (0.1, {"target_noise": 0.2}),
     "batch_size": (9, {"target_noise": 0.2}),
@@ -355,8 +380,16 @@ CHANGES: dict[str, tuple[Any, dict[str, Any]]] = {
 ON_ITEMS_ALONE = ("snap_samples",)  # fields without a meaning in a box
 
 # Fields that an agent does not read but the loop; tests/test_config.py has them.
-LOOP_FIELDS = ("preset", "buffer_size", "warmup_steps", "search", "probes")
-NOISE_FIELDS = ("noise", "noise_sigma", "noise_theta", "noise_final", "noise_decay_steps")
+LOOP_FIELDS = ("preset", "buffer_size", "warmup_steps", "replay_ratio", "reset_every", "search", "probes")
+NOISE_FIELDS = (
+    "noise",
+    "noise_sigma",
+    "noise_theta",
+    "noise_decay",
+    "noise_final",
+    "noise_decay_steps",
+    "noise_reset",
+)
 
 FIELDS = [(name, field) for name in algos.names() for field in field_names(name)]
 AGENT_FIELDS = [(name, field) for name, field in FIELDS if field not in LOOP_FIELDS + NOISE_FIELDS]
@@ -380,7 +413,9 @@ def change(name: str, field: str) -> tuple[Any, dict[str, Any]]:
 def outcome(name: str, items: int, **fields: Any) -> dict[str, Tensor]:
     made = pack(name, (0,), items=items, **fields)
     made.update(5)
-    return numbers(made.agent) | {"action": made.act(states=4).action}
+    obs = torch.linspace(-1, 1, 60).view(1, 20, 3)
+    evaluated = made.agent.act(obs, made.noise("evaluate"), explore=False).action
+    return numbers(made.agent) | {"action": made.act(states=4).action, "evaluated": evaluated}
 
 
 @pytest.mark.parametrize(("name", "field"), AGENT_FIELDS, ids=map(label, AGENT_FIELDS))

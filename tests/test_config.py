@@ -29,9 +29,11 @@ def test_a_config_is_an_algorithm_made_of_parts_of_one_base(name: str):
     assert not others & set(kind.__mro__)  # no algorithm inherits from another
 
 
-def test_smoothing_belongs_to_the_algorithms_that_name_it():
-    assert SmoothingConfig.target_noise == 0
-    assert {entry.name for entry in algos.BUILT_IN if getattr(entry.config, "target_noise", 0)} == {"td3", "greedy-td3"}
+def test_no_algorithm_smooths_in_a_fair_comparison_and_those_that_are_published_so_do_there():
+    smooth = {entry.name: entry.config for entry in algos.BUILT_IN if issubclass(entry.config, SmoothingConfig)}
+    assert all(config().target_noise == 0 for config in smooth.values())
+    published = {name for name, config in smooth.items() if config.PRESETS["published"].get("target_noise")}
+    assert published == {"td3", "greedy-td3"}
 
 
 def test_exploration_noise_is_that_of_the_config():
@@ -72,7 +74,17 @@ def all_differ(policies: list[dict[str, torch.Tensor]]) -> bool:
 def test_every_field_that_the_loop_reads_changes_what_is_learnt(tmp_path):
     base = "td3:warmup_steps=40"
     variants = [
-        f"{base},{field}" for field in ("buffer_size=30", "batch_size=99", "preset=published", "noise_sigma=0.9")
+        f"{base},{field}"
+        for field in (
+            "buffer_size=30",
+            "batch_size=99",
+            "preset=published",
+            "noise_sigma=0.9",
+            "noise_decay=output",
+            "noise_reset=true",
+            "replay_ratio=2",
+            "reset_every=70",
+        )
     ]
     assert all_differ(train(tmp_path, "restricted-inverted-pendulum", base, *variants, "td3:warmup_steps=60"))
 

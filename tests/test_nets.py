@@ -103,6 +103,42 @@ def test_an_untrained_film_layer_is_near_the_plain_one():
     assert p["shift0.bias"].mean().abs() < 0.1
 
 
+def test_the_authors_initialisation_is_orthogonal_without_bias():
+    spec = nets.film_spec(5, (16, 40), 2, 8, norm=True, init="code")
+    p = Stack.initialise(spec, rngs(0, 1), 2, CPU).frozen
+    for layer in ("hidden0", "hidden1", "scale0", "scale1", "shift0", "shift1"):
+        weight = p[f"{layer}.weight"]  # (S, M, inputs, outputs), fewer inputs than outputs
+        product = weight @ weight.mT
+        torch.testing.assert_close(product, 2 * torch.eye(weight.shape[2]).expand_as(product), rtol=1e-5, atol=1e-5)
+        assert not p[f"{layer}.bias"].any()
+    gain = p["norm.weight"]
+    assert 0 <= gain.min() < 0.2
+    assert 0.8 < gain.max() <= 1
+    assert p["output.bias"].any()  # as in torch
+    assert not torch.equal(p["hidden0.weight"][0], p["hidden0.weight"][1])
+
+
+def test_an_orthogonal_layer_of_more_inputs_than_outputs_has_orthogonal_outputs():
+    weight = Stack.initialise(nets.orthogonal_spec("layer", 9, 4), rngs(0), 1, CPU).frozen["layer.weight"][0, 0]
+    torch.testing.assert_close(weight.mT @ weight, 2 * torch.eye(4), rtol=1e-5, atol=1e-5)
+
+
+def test_an_optimiser_that_forgets_takes_its_first_step_again():
+    def step(optimizer: Optimizer, stack: Stack) -> Tensor:
+        before = stack.flat.clone()
+        optimizer.step(stack.params["layer.weight"].sum())
+        return stack.flat - before
+
+    stack = Stack.initialise(nets.dense_spec("layer", 3, 2), rngs(0), 1, CPU)
+    optimizer = Optimizer([stack], 0.125, 0.0)
+    first = step(optimizer, stack)
+    stack.flat.zero_()
+    optimizer.step((stack.params["layer.weight"] * 7).sum())
+    optimizer.forget()
+    assert optimizer.seed_state(0) == [{}]
+    torch.testing.assert_close(step(optimizer, stack), first)
+
+
 def test_layer_normalisation_starts_as_the_plain_one_of_torch():
     p = Stack.initialise(nets.norm_spec("norm", 6), rngs(0), 2, CPU).frozen
     x = random(1, 2, 5, 6)
@@ -205,7 +241,9 @@ def test_layers_are_drawn_uniformly_within_their_bound():
         assert weight.abs().max() <= bound
         assert weight.abs().mean() == pytest.approx(bound / 2, rel=0.1)
         assert weight.mean().abs() < bound / 5
-        assert 0 < p[f"{layer}.bias"].abs().max() <= bound
+        if layer == "output":
+            bound = 1 / 10  # the gain is of the weight alone
+        assert bound / 2 < p[f"{layer}.bias"].abs().max() <= bound
     assert (p["norm.weight"] == 1).all()
     assert not p["norm.bias"].any()
 

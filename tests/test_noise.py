@@ -75,7 +75,7 @@ class Ones:
 
 
 def noise(
-    kind: Literal["ou", "gaussian"], shape: tuple[int, ...] = (1, 1), seeds: int = 1, **values: float
+    kind: Literal["ou", "gaussian"], shape: tuple[int, ...] = (1, 1), seeds: int = 1, **values: float | str
 ) -> ExplorationNoise:
     fields: dict[str, Any] = {"sigma": 2.0, "theta": 0.25, "final": 0.5, "decay_steps": 0} | values
     config = NoiseConfig(noise=kind, **{f"noise_{name}": value for name, value in fields.items()})
@@ -107,8 +107,44 @@ def test_without_a_decay_the_scale_stays():
     assert noise("ou", decay_steps=0).scale(10**9) == 1
 
 
-def test_the_schedule_scales_what_is_added_and_not_the_process():
-    scaled, plain = noise("ou", decay_steps=4), noise("ou")
+def test_the_schedule_scales_the_increments():
+    assert draws(noise("ou", decay_steps=4), range(3)) == [2, 2 + 0.875 * (2 - 0.5), 3.3125 + 0.75 * (2 - 0.828125)]
+
+
+@pytest.mark.parametrize("c", [1.0, 0.5, 0.1, 0.05, 0.01])
+def test_the_spread_of_the_noise_is_the_closed_form_of_its_scale(c: float):
+    """A process whose increments are scaled by c has the variance c² σ² / (1 - (1 - c θ)²)."""
+    process = noise("ou", (20_000, 1), sigma=0.2, theta=0.15, final=c, decay_steps=1)
+    process.state[:] = 0.3  # what it was before is forgotten
+    stream = rngs(0)
+    steps = round(6 / (c * 0.15))
+    sample = [process.sample(stream, step) for step in range(1, steps)][-1]
+    expected = c * 0.2 / (1 - (1 - c * 0.15) ** 2) ** 0.5
+    assert sample.std() == pytest.approx(expected, rel=0.02)
+    assert expected == pytest.approx(0.2 * (c / (2 * 0.15 - c * 0.15**2)) ** 0.5)
+
+
+def test_at_the_end_of_the_published_schedule_the_noise_is_a_tenth():
+    """.0365, where a scaled output gives .0038 (code: USC-Lira/Q3C@4a5456b)."""
+    spreads = []
+    for decay in ("increments", "output"):
+        process = noise("ou", (4_000, 1), sigma=0.2, theta=0.15, final=0.01, decay_steps=1, decay=decay)
+        stream = rngs(0)
+        spreads.append([process.sample(stream, step) for step in range(1, 2_500)][-1].std())
+    assert spreads == pytest.approx([0.0365, 0.0038], rel=0.03)
+
+
+def test_a_process_can_begin_anew_with_each_episode_of_its_seed():
+    stream = [Ones(), Ones()]
+    kept, reset = noise("ou", seeds=2), noise("ou", seeds=2, reset=True)
+    for process in (kept, reset):
+        process.sample(stream, 0, [True, True])  # type: ignore[arg-type]
+    assert kept.sample(stream, 1, [True, False]).flatten().tolist() == [3.5, 3.5]  # type: ignore[arg-type]
+    assert reset.sample(stream, 1, [True, False]).flatten().tolist() == [2, 3.5]  # type: ignore[arg-type]
+
+
+def test_the_schedule_can_scale_the_output_instead():
+    scaled, plain = noise("ou", decay_steps=4, decay="output"), noise("ou")
     assert draws(scaled, range(6)) == [
         a * b for a, b in zip(draws(plain, range(6)), (1, 0.875, 0.75, 0.625, 0.5, 0.5), strict=True)
     ]

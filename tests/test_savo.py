@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from small_agents import UNUSED, Pack, make_constant, make_linear, one_transition, pack, set_critics, tiny
+from small_agents import UNUSED, Pack, config, make_constant, make_linear, one_transition, pack, set_critics, tiny
 from torch import Tensor, tensor
 
 from savo_bench.algos import chain, savo
@@ -83,6 +83,44 @@ def test_each_proposal_is_scored_and_stored_with_its_own_noise():
     assert act(agent_, 2, -2, 0.5, explore=False) == (0.75, [-0.5, 0.75, 0.25], 1)
 
 
+def test_noise_on_the_chosen_proposal_comes_after_the_choice():
+    agent_ = agent(explore="chosen")
+    set_proposals(agent_, -0.5, 0.75, 0.25)
+    set_critics(agent_, online=((1, 0), UNUSED[1]), targets=UNUSED)
+    assert act(agent_, -0.5, 0.0, 9.0) == (0.25, [-0.5, 0.75, 0.25], 1)
+    assert act(agent_, 2, 0, 0) == (1, [-0.5, 0.75, 0.25], 1)  # in the box
+    assert act(agent_, -0.5, 0, 0, explore=False) == (0.75, [-0.5, 0.75, 0.25], 1)
+
+
+def test_the_first_proposal_can_stay_without_noise():
+    agent_ = agent(quiet_first=True)
+    set_proposals(agent_, -0.5, 0.75, 0.25)
+    set_critics(agent_, online=((1, 0), UNUSED[1]), targets=UNUSED)
+    assert act(agent_, 9, -1, 0.5) == (0.75, [-0.5, -0.25, 0.75], 2)
+
+
+def test_on_items_the_first_proto_action_can_stay_without_noise():
+    made = pack("savo", (0,), items=23, quiet_first=True)
+    obs, noise = torch.ones(1, 1, 3), made.noise("act")
+    explored, calm = (made.agent.act(obs, noise, explore=explore).proto_actions for explore in (True, False))
+    assert [torch.equal(explored[:, :, i], calm[:, :, i]) for i in range(4)] == [True, False, False, False]
+
+
+@pytest.mark.parametrize("name", ["savo", "ensemble", "savo-sac"])
+def test_the_first_actor_can_be_evaluated_alone_and_then_no_critic_decides(name: str):
+    best, first = (pack(name, (0,), evaluate=evaluate).agent for evaluate in ("best", "first"))
+    obs = torch.linspace(-1, 1, 60).view(1, 20, 3)
+    acted = first.act(obs, {}, explore=False)
+    assert not acted.chosen.any()
+    assert torch.equal(acted.action, best.propose(obs, {}, explore=False)[:, :, 0])
+    assert best.act(obs, {}, explore=False).chosen.any()
+
+
+def test_noise_on_the_chosen_proposal_is_refused_on_items():
+    with pytest.raises(ValueError, match="explore=chosen: must be proposals on a catalogue"):
+        config("savo", explore="chosen").check_spaces(pack("savo", (0,), items=23).agent.spaces)
+
+
 def target(agent: Pack, normal: float = 0.0) -> float:
     batch = one_transition([0.0] * agent.agent.stored_proto_actions, reward=1)
     return agent.agent.update_critics(batch, {"smoothing": torch.full((1, 1, 1), normal)})["target_mean"].item()
@@ -136,6 +174,14 @@ def test_surrogates_are_fitted_to_the_smaller_critic_truncated():
     batch = one_transition([0.5, -0.5, 0.75], executed=0.25)  # of values 2, -2, 3 and 1
     assert errors(agent_, batch).tolist() == [[[2**2, 2**2], [(3 - 1) ** 2, (2 - 1) ** 2]]]
     assert fit(agent_, batch)["surrogate_loss"].item() == (4 + 4 + 4 + 1) / 4
+
+
+def test_surrogates_can_be_fitted_to_the_critic_as_it_is():
+    agent_ = agent(truncation=False)
+    make_constant(surrogates(agent_), 0, 1)
+    set_critics(agent_, online=((4, 0), (4, 1)), targets=UNUSED)
+    batch = one_transition([0.5, -0.5, 0.75], executed=0.25)  # of values 2, -2, 3 and 1
+    assert errors(agent_, batch).tolist() == [[[2**2, 1**2], [(3 - 1) ** 2, 0]]]
 
 
 def test_surrogates_can_be_fitted_to_the_target_critics():
@@ -204,6 +250,17 @@ def test_exact_values_are_the_critics_truncated_at_the_best_action_before():
     exact.sum().backward()
     assert actions.grad is not None
     assert actions.grad.tolist() == [4, 0, 4, 0]  # below the floor it is flat, and the floor is a constant
+
+
+def test_without_truncation_exact_values_are_the_critics_and_never_flat():
+    agent_ = agent(extra_actors=3, surrogate="exact", truncation=False)
+    set_critics(agent_, online=((4, 0), UNUSED[1]), targets=UNUSED)
+    actions = tensor([0.5, -0.5, 0.75, 0.625], requires_grad=True)
+    exact = landscape_values(agent_, actions)
+    assert exact.tolist() == [2, -2, 3, 2.5]
+    exact.sum().backward()
+    assert actions.grad is not None
+    assert actions.grad.tolist() == [4] * 4
 
 
 def test_every_actor_ascends_its_own_landscape():

@@ -71,6 +71,18 @@ def test_the_sample_that_the_first_critic_values_most_is_executed(slope, execute
     assert made.agent.act(torch.zeros(1, 1, 1), {}, explore=False).action.item() == 0  # the means
 
 
+def test_the_sample_with_the_highest_soft_value_can_be_executed_instead():
+    """With Q = .01 a the far sample's value is a little higher, and its entropy bonus .65 lower."""
+    near, far = 0.0, 2.0
+    noise = {"sample": tensor([near, far]).view(1, 2, 1)}
+    for entropy_argmax, slope, chosen in ((False, 0.01, 1), (True, 0.01, 0), (True, 9, 1)):
+        made = agent(((slope, 0), (0, 0)), entropy_argmax=entropy_argmax)
+        bonus = made.agent.with_bonuses(made.agent.chain(torch.zeros(1, 1, 1), noise["sample"].unsqueeze(1)))[1]
+        assert (bonus[0, 0, 1] - bonus[0, 0, 0]).item() == pytest.approx(far**2 / 2 + 2 * math.log(1 / math.cosh(far)))
+        acted = made.agent.act(torch.zeros(1, 1, 1), noise, explore=True)
+        assert acted.chosen.item() == chosen
+
+
 @pytest.mark.parametrize(("slope", "point", "value"), [(1, HALF, 3), (-1, math.atanh(-0.25), 2)])
 def test_target_is_the_chosen_samples_value_and_its_own_entropy_bonus(slope, point, value):
     """At .5 the target critics give 5 and 3, at -.25 2 and 3."""

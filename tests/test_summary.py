@@ -41,41 +41,44 @@ def linear(p: dict[str, Tensor], layer: str, x: Tensor) -> Tensor:
 
 
 def pooled_deepset(p: dict[str, Tensor], x: Tensor) -> Tensor:
-    """x (count, B, H) -> (B, H), element by element."""
-    return torch.stack([linear(p, "feature", element) for element in x]).amax(0)
+    """x (count, B, I) -> (B, H), element by element."""
+    return torch.stack([linear(p, "feature", linear(p, "element", element).relu()) for element in x]).amax(0)
 
 
 def pooled_lstm(p: dict[str, Tensor], x: Tensor) -> Tensor:
     """By torch's LSTM, whose gates stand in another order: input, forget, cell, output."""
     order = torch.cat([torch.arange(0, 2 * H), torch.arange(3 * H, 4 * H), torch.arange(2 * H, 3 * H)])
-    lstm = torch.nn.LSTM(H, H).double()
-    ours = {
-        "weight_ih_l0": p["input.weight"].mT[order],
-        "weight_hh_l0": p["recurrent.weight"].mT[order],
-        "bias_ih_l0": p["input.bias"][order],
-        "bias_hh_l0": p["recurrent.bias"][order],
-    }
+    lstm = torch.nn.LSTM(I, H, num_layers=2, bidirectional=True).double()
+    ours = {}
+    for layer in range(2):
+        for direction, suffix in (("forward", ""), ("backward", "_reverse")):
+            for theirs, name in (("ih", "input"), ("hh", "recurrent")):
+                ours[f"weight_{theirs}_l{layer}{suffix}"] = p[f"{direction}{layer}_{name}.weight"].mT[order]
+                ours[f"bias_{theirs}_l{layer}{suffix}"] = p[f"{direction}{layer}_{name}.bias"][order]
     lstm.load_state_dict(ours)
     with torch.no_grad():
-        return lstm(x)[0][-1]
+        return lstm(x)[0].mean(0)
 
 
 def pooled_transformer(p: dict[str, Tensor], x: Tensor) -> Tensor:
-    """By torch's encoder layer of one head."""
-    layer = torch.nn.TransformerEncoderLayer(H, 1, H, dropout=0.0).double()
-    ours = {
-        "self_attn.in_proj_weight": torch.cat([p[f"{name}.weight"].mT for name in ("query", "key", "value")]),
-        "self_attn.in_proj_bias": torch.cat([p[f"{name}.bias"] for name in ("query", "key", "value")]),
-        "self_attn.out_proj.weight": torch.eye(H),
-        "self_attn.out_proj.bias": torch.zeros(H),
-        "linear1.weight": p["forward0.weight"].mT,
-        "linear1.bias": p["forward0.bias"],
-        "linear2.weight": p["forward1.weight"].mT,
-        "linear2.bias": p["forward1.bias"],
-    }
-    layer.load_state_dict(layer.state_dict() | ours)
-    with torch.no_grad():
-        return layer(x).mean(0)
+    """By torch's encoder layers of one head."""
+    for layer in range(2):
+        encoder = torch.nn.TransformerEncoderLayer(I, 1, H, dropout=0.0).double()
+        inputs = [f"{name}{layer}" for name in ("query", "key", "value")]
+        ours = {
+            "self_attn.in_proj_weight": torch.cat([p[f"{name}.weight"].mT for name in inputs]),
+            "self_attn.in_proj_bias": torch.cat([p[f"{name}.bias"] for name in inputs]),
+            "self_attn.out_proj.weight": p[f"mixed{layer}.weight"].mT,
+            "self_attn.out_proj.bias": p[f"mixed{layer}.bias"],
+            "linear1.weight": p[f"wide{layer}.weight"].mT,
+            "linear1.bias": p[f"wide{layer}.bias"],
+            "linear2.weight": p[f"narrow{layer}.weight"].mT,
+            "linear2.bias": p[f"narrow{layer}.bias"],
+        }
+        encoder.load_state_dict(encoder.state_dict() | ours)
+        with torch.no_grad():
+            x = encoder(x)
+    return x.mean(0)
 
 
 PLAIN = {"deepset": pooled_deepset, "lstm": pooled_lstm, "transformer": pooled_transformer}
@@ -90,7 +93,7 @@ def test_a_summary_is_that_of_plain_arithmetic(kind: str, count: int):
     for s in range(SEEDS):
         for m in range(MEMBERS):
             single = one(p, s, m)
-            pooled = PLAIN[kind](single, linear(single, "element", x[s].double()).relu())
+            pooled = PLAIN[kind](single, x[s].double())
             expected = linear(single, "pooled1", linear(single, "pooled0", pooled).relu())
             torch.testing.assert_close(found[s, m].double(), expected, rtol=1e-5, atol=1e-6)
 

@@ -103,6 +103,7 @@ def test_the_actor_ascends_the_dual_critic_where_there_is_one():
 
 
 def dual_loss(made: Pack, proto: float, proposals: list[float], noise: dict[str, Tensor]) -> float:
+    """Its loss where the action 0 was executed."""
     make_linear(made.agent.dual, (-2, 0))
     batch = one_transition(proto_actions=[proto], proposals=proposals)
     return made.agent.fit_to_critics(batch, noise)["dual_loss"].item()
@@ -110,15 +111,26 @@ def dual_loss(made: Pack, proto: float, proposals: list[float], noise: dict[str,
 
 def test_on_items_the_dual_critic_is_fitted_at_the_proto_to_the_best_smaller_value_of_its_stored_items():
     """min(4 a, 1): 1 at .6, 1 at .9, -.8 at -.2; the dual critic says -2 × .25 at the proto."""
-    made = agent(online=((4, 0), (0, 1)), items=ITEMS, dual=True)
+    made = agent(online=((4, 0), (0, 1)), items=ITEMS, dual=True, dual_executed=False)
     assert (made.agent.stored_proto_actions, made.agent.stored_items) == (1, 3)
     assert dual_loss(made, 0.25, [0.6, -0.2, 0.9], {}) == pytest.approx((-0.5 - 1) ** 2)
     assert dual_loss(made, 0.25, [-0.2, -0.2, -1.0], {}) == pytest.approx((-0.5 + 0.8) ** 2)
 
 
+def test_the_dual_critic_is_fitted_at_the_executed_action_too():
+    """min(-4 a, .5) is -1, -2 and .5 at the candidates and 0 at the executed action, where the dual critic says 0."""
+    made = agent(online=((-4, 0), (0, 0.5)), dual=True, candidate_sigma=0.25)
+    make_linear(made.agent.dual, (-2, 0))
+    batch = one_transition(proto_actions=[0.25], proposals=[0.25], executed=0.5)  # min(-4 a, .5) is -2, and it says -1
+    loss = made.agent.fit_to_critics(batch, learning(1, -2))["dual_loss"].item()
+    assert loss == pytest.approx(((-0.5 - 0.5) ** 2 + (-1 + 2) ** 2) / 2)
+
+
 def test_in_a_box_the_dual_critic_is_fitted_to_the_best_smaller_value_round_the_proto():
     """Candidates .25, .5, -.25, where min(4 a, 1) is 1, 1 and -1."""
-    made = agent(online=((4, 0), (0, 1)), dual=True, candidate_sigma=0.25)
+    made = agent(online=((4, 0), (0, 1)), dual=True, dual_executed=False, candidate_sigma=0.25)
     assert dual_loss(made, 0.25, [0.25], learning(1, -2)) == pytest.approx((-0.5 - 1) ** 2)
-    made = agent(online=((-4, 0), (0, 0.5)), dual=True, candidate_sigma=0.25)  # min(-4 a, .5): -1, -2, .5
+    made = agent(
+        online=((-4, 0), (0, 0.5)), dual=True, dual_executed=False, candidate_sigma=0.25
+    )  # min(-4 a, .5): -1, -2, .5
     assert dual_loss(made, 0.25, [0.25], learning(1, -2)) == pytest.approx((-0.5 - 0.5) ** 2)

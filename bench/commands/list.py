@@ -7,9 +7,9 @@ from rich.console import Console
 
 from savo_bench.bench import profiles, show
 from savo_bench.bench.grammar import choose
-from savo_bench.results.format import text
+from savo_bench.results.format import label, text
 
-SUBJECTS = ("algos", "envs", "profiles")
+SUBJECTS = ("algos", "envs", "profiles", "controls")
 
 
 def print_lists(what: str | None, console: Console) -> None:
@@ -18,7 +18,7 @@ def print_lists(what: str | None, console: Console) -> None:
     Raises:
         UserError: there is no such subject.
     """
-    printers = {"algos": _algorithms, "envs": _environments, "profiles": _profiles}
+    printers = {"algos": _algorithms, "envs": _environments, "profiles": _profiles, "controls": _controls}
     for subject in (choose(what, SUBJECTS, "bench list:"),) if what is not None else SUBJECTS:
         printers[subject](console)
 
@@ -41,6 +41,20 @@ def _algorithms(console: Console) -> None:
         different = {key: value for key, value in own.items() if shared.get(key) != value}
         if different:
             _print_fields(console, f"fields of {name}", different)
+
+
+def _controls(console: Console) -> None:
+    """What is trained beside an algorithm with `bench run --controls`, and why."""
+    from savo_bench import algos
+    from savo_bench.bench.controls import CONTROLS, KINDS
+
+    table = show.table("algorithm", "control", "actions", "a difference says")
+    for name, controls in CONTROLS.items():
+        usual = algos.get(name).config()
+        for control in controls:
+            kinds = "" if control.kinds == KINDS else ", ".join(control.kinds)
+            table.add_row(name, label(control.algorithm, control.values(usual)), kinds, control.answers)
+    console.print(table)
 
 
 def _fields(config: type) -> dict[str, str]:

@@ -6,7 +6,7 @@ step, and each array has them as its first axis. A seed that fails stays in the 
     actions ← agent.act(obs, noise)            uniformly random in the first `warmup_steps` steps
     next_obs, reward, terminated ← environments
     replay ← obs, actions, reward, terminated, next_obs
-    agent.update(batch from replay, noise)     after the first `warmup_steps` steps
+    agent.update(batch from replay, noise)     after the first `warmup_steps` steps, `replay_ratio` times
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from torch import Tensor
 
 from savo_bench import algos, envs
 from savo_bench.algos.agent import Agent, Batch, Noise
-from savo_bench.algos.noise import Streams, exploration, standard_normal
+from savo_bench.algos.noise import Streams, exploration, reset_stream, standard_normal
 from savo_bench.algos.replay import Layout, Replay
 from savo_bench.bench.cells import Cell, Pack
 from savo_bench.bench.evaluate import Evaluator, describe
@@ -68,8 +68,9 @@ class Training:
         self.device = torch.device(pack.device)
         self.runs = [SeedRun(seed, SeedFolder(pack.folder(seed)), make_env(cell), Streams(seed)) for seed in seeds]
         self.spaces = spaces_of(self.runs[0].env, self.config, self.device)
-        init_rngs = [run.streams.init for run in self.runs]
-        self.agent: Agent = algos.get(cell.algorithm).agent(self.config, self.spaces, init_rngs, self.device)
+        self.replay_ratio = getattr(self.config, "replay_ratio", 1)  # a plug-in's config need not have these
+        self.reset_every = getattr(self.config, "reset_every", 0)
+        self.agent = self.make_agent([run.streams.init for run in self.runs])
         self.layout = Layout(self.spaces, self.agent.stored_proto_actions, self.agent.stored_items)
         self.replay = Replay(len(seeds), min(self.config.buffer_size, self.budget.steps), self.layout, self.device)
         self.noise_shapes = self.agent.noise_shapes("act")
@@ -109,13 +110,19 @@ class Training:
             for run in self.runs:
                 run.env.close()
 
+    def make_agent(self, rngs: Sequence[np.random.Generator]) -> Agent:
+        """An untrained agent, initialised from one generator per seed."""
+        return algos.get(self.pack.cell.algorithm).agent(self.config, self.spaces, rngs, self.device)
+
     @property
     def active(self) -> np.ndarray:
         """Which seeds have not failed: (S,) bool."""
         return np.array([run.failure is None for run in self.runs])
 
     def advance(self) -> None:
-        """One environment step of every seed and, after the warm-up, one update."""
+        """One environment step of every seed and, after the warm-up, updates."""
+        if self.step > 0 and self.reset_every and self.step % self.reset_every == 0:
+            self.reset_networks()
         began = time.perf_counter()
         actions, proto_actions, items = self.act()
         self.status.acting_seconds += time.perf_counter() - began
@@ -130,7 +137,10 @@ class Training:
         self.replay.add(self.layout.pack(obs, actions, proto_actions, items, reward, terminated, next_obs))
         self.step += 1
         if self.step > self.config.warmup_steps:
-            self.update()
+            for _ in range(self.replay_ratio):
+                self.update()
+            if self.step % self.log_every == 0 and self.agent.updates >= 2 * self.config.policy_delay:
+                self.log()
 
     def act(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """What to execute and what to store; the executed actions are random during the warm-up.
@@ -140,7 +150,8 @@ class Training:
         """
         rngs = [run.streams.explore for run in self.runs]
         noise = standard_normal(rngs, self.noise_shapes, self.device)
-        noise["explore"] = torch.from_numpy(self.exploration.sample(rngs, self.step)).to(self.device)
+        begins = [not run.actions for run in self.runs]
+        noise["explore"] = torch.from_numpy(self.exploration.sample(rngs, self.step, begins)).to(self.device)
         obs = torch.from_numpy(np.stack([run.obs for run in self.runs])).unsqueeze(1).to(self.device)  # (S, 1, O)
         acted = self.agent.act(obs, noise, explore=True)
         actions, proto_actions = acted.executed.squeeze(1).cpu().numpy(), acted.proto_actions.squeeze(1).cpu().numpy()
@@ -162,8 +173,15 @@ class Training:
         noise = standard_normal([run.streams.update for run in self.runs], shapes, self.device)
         self.metrics |= self.agent.update(batch, noise)
         self.learnt = batch, noise
-        if self.step % self.log_every == 0 and self.agent.updates >= 2 * self.config.policy_delay:
-            self.log()
+
+    def reset_networks(self) -> None:
+        """Begin all networks and optimisers anew; replay, environments and the count of updates go on."""
+        rngs = [reset_stream(run.seed, self.step) for run in self.runs]
+        fresh = self.make_agent(rngs)
+        for name, stack in self.agent.networks.items():
+            stack.flat.copy_(fresh.networks[name].flat)
+        for optimizer in self.agent.optimizers.values():
+            optimizer.forget()
 
     def evaluate_if_due(self) -> None:
         """Play the evaluation episodes of this step and write evals.csv. A stop leaves them to the next attempt."""

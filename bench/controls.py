@@ -1,0 +1,87 @@
+"""Controls: the variants that must stand beside a headline, so that a lead can be put down to one cause.
+
+`bench run --controls` trains them with each chosen variant, with its other fields; `bench list controls` shows them.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from savo_bench import algos
+from savo_bench.bench.cells import AnyConfig
+
+KINDS = ("box", "catalogue")  # of actions
+
+
+@dataclass(frozen=True)
+class Control:
+    """A variant to train beside a headline.
+
+    Attributes:
+        algorithm: Its algorithm.
+        answers: What a difference between the headline and this control says.
+        fields: Its fields; a function takes the headline's config and gives the value.
+        drops: Fields of the headline that have no meaning in it.
+        kinds: The kinds of actions for which it is a control.
+    """
+
+    algorithm: str
+    answers: str
+    fields: Mapping[str, object | Callable[[AnyConfig], object]] = field(default_factory=dict)
+    drops: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = KINDS
+
+    def values(self, headline: AnyConfig) -> dict[str, object]:
+        """Its fields beside a headline's config."""
+        return {name: value(headline) if callable(value) else value for name, value in self.fields.items()}
+
+
+def equal_compute(headline: AnyConfig) -> int:
+    """The extra actors with which an ensemble's update costs what SAVO's does, by the costs of the registry."""
+    savo, ensemble = algos.get("savo").cost.relative, algos.get("ensemble")
+    one = ensemble.cost.relative(ensemble.config(extra_actors=1)) - 1
+    return round((savo(headline) - 1) / one)
+
+
+BOX, CATALOGUE = ("box",), ("catalogue",)
+
+# ours: each differs from the headline in one cause, see docs/algorithms.md
+CONTROLS: dict[str, tuple[Control, ...]] = {
+    "savo": (
+        Control("td3", "what more than one actor is worth", kinds=BOX),
+        Control("ensemble", "what successive actors are worth beyond their number", kinds=BOX),
+        Control(
+            "ensemble",
+            "what they are worth beyond the time that they cost",
+            {"extra_actors": equal_compute},
+            kinds=BOX,
+        ),
+        Control(
+            "savo",
+            "what seeing the earlier actions is worth",
+            {"conditioning": "none"},
+            ("summariser", "summary_hidden", "summary_size"),
+            BOX,
+        ),
+        Control("savo", "what truncation is worth", {"truncation": False}, kinds=BOX),
+        Control("savo", "what more than one actor is worth", {"extra_actors": 0}, kinds=CATALOGUE),
+        Control("wolpertinger", "what a critic of proto-actions is worth", {"dual": True}, kinds=CATALOGUE),
+    ),
+    "savo-sac": (
+        Control("sac", "what more than one actor is worth"),
+        Control("savo-sac", "what seeing the earlier actions is worth", {"conditioning": "none"}, ("summariser",), BOX),
+        Control("savo-sac", "what truncation is worth", {"truncation": False}, kinds=BOX),
+    ),
+    "ensemble": (Control("td3", "what more than one actor is worth"),),
+    "wolpertinger": (
+        Control("td3", "what more than one candidate is worth"),
+        Control("wolpertinger", "what a critic of proto-actions is worth", {"dual": True}, kinds=CATALOGUE),
+    ),
+    "cem": (Control("td3", "what searching is worth beside an actor"),),
+    "greedy-td3": (Control("td3", "what imitating elites is worth beside a gradient"),),
+    "greedy-ac": (Control("sac", "what imitating elites is worth beside a gradient"),),
+}
+
+
+def controls(algorithm: str, kind: str) -> list[Control]:
+    """The controls of an algorithm where actions are of a kind, one of `KINDS`."""
+    return [control for control in CONTROLS.get(algorithm, ()) if kind in control.kinds]

@@ -1,0 +1,76 @@
+"""The controls of a headline: which they are, and that they differ from it in one cause alone."""
+
+import pytest
+
+from savo_bench import algos
+from savo_bench.bench import controls, resolving
+from savo_bench.bench.cells import Cell
+from savo_bench.bench.options import Options
+
+BOX, ITEMS = "restricted-inverted-pendulum", "recsim:items=50"
+
+
+def cells(algos: str, environments: str, **options: object) -> list[Cell]:
+    return list(resolving.cells(Options(algos=algos, envs=environments, controls=True, **options)))  # type: ignore[arg-type]
+
+
+def variants(algos: str, environments: str) -> list[str]:
+    return [cell.variant for cell in cells(algos, environments)]
+
+
+def test_beside_savo_in_a_box_stand_td3_ensembles_and_its_ablations():
+    assert variants("savo", BOX) == [
+        "savo",
+        "td3",
+        "ensemble",
+        "ensemble:extra_actors=16",
+        "savo:conditioning=none",
+        "savo:truncation=false",
+    ]
+
+
+def test_beside_savo_on_items_stand_those_with_a_critic_of_proto_actions():
+    assert variants("savo", ITEMS) == ["savo", "savo:extra_actors=0", "wolpertinger:dual=true"]
+
+
+def test_each_environment_has_the_controls_of_its_kind():
+    found = [cell.key for cell in cells("savo", f"{BOX},{ITEMS}")]
+    assert len(found) == 6 + 3
+    assert (ITEMS, "td3") not in found
+
+
+def test_a_control_has_the_fields_of_its_headline_where_it_takes_them():
+    assert variants("savo:extra_actors=5,tau=0.01,summariser=lstm", BOX) == [
+        "savo:tau=0.01,extra_actors=5,summariser=lstm",
+        "td3:tau=0.01",
+        "ensemble:tau=0.01,extra_actors=5",
+        "ensemble:tau=0.01,extra_actors=27",
+        "savo:tau=0.01,extra_actors=5,conditioning=none",
+        "savo:tau=0.01,extra_actors=5,truncation=false,summariser=lstm",
+    ]
+
+
+def test_what_is_asked_for_twice_is_trained_once():
+    assert len(variants("savo,td3,ensemble", BOX)) == 6
+
+
+def test_without_the_option_there_are_none():
+    assert [cell.variant for cell in resolving.cells(Options(algos="savo", envs=BOX))] == ["savo"]
+
+
+@pytest.mark.parametrize("extra", [1, 3, 10])
+def test_the_larger_ensemble_costs_what_savo_does(extra: int):
+    savo, ensemble = algos.get("savo"), algos.get("ensemble")
+    headline = savo.config(extra_actors=extra)
+    same = ensemble.config(extra_actors=controls.equal_compute(headline))
+    assert ensemble.cost.relative(same) == pytest.approx(savo.cost.relative(headline), rel=0.1)
+
+
+def test_every_control_is_a_variant_that_there_is():
+    for name, listed in controls.CONTROLS.items():
+        usual = algos.get(name).config()
+        for control in listed:
+            made = algos.get(control.algorithm).config(**control.values(usual))
+            assert made != usual, name
+            assert set(control.kinds) <= set(controls.KINDS)
+            assert set(control.drops) <= set(resolving.field_types(type(usual)))
