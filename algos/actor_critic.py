@@ -27,7 +27,6 @@ from savo_bench.algos.catalogue import Catalogue, InvertedFile
 from savo_bench.algos.config import (
     ActorConfig,
     ArgmaxConfig,
-    CompetitionConfig,
     ProposalNoiseConfig,
     SmoothingConfig,
 )
@@ -75,8 +74,6 @@ class ActorCritic(ABC):
         by_target = isinstance(config, ArgmaxConfig) and config.target_argmax == "target"
         self.selecting_critic = critic.first_target if by_target else critic.first  # in the Bellman target
         self.smoothing = config.target_noise if isinstance(config, SmoothingConfig) else 0.0
-        self.evaluates_first = isinstance(config, CompetitionConfig) and config.evaluate == "first"
-        self.noise_on_chosen = isinstance(config, ProposalNoiseConfig) and config.explore == "chosen"
         self.updates = 0
 
     # What an algorithm defines.
@@ -111,11 +108,8 @@ class ActorCritic(ABC):
     def act(self, obs: Tensor, noise: Noise, *, explore: bool) -> Acted:
         """At each obs (S, B, O) the proposal with the highest online Q_1."""
         proto_actions = self.propose(obs, noise, explore=explore)
-        first_alone = self.evaluates_first and not explore
-        proposals = self.snap(proto_actions[:, :, :1] if first_alone else proto_actions, noise)
+        proposals = self.snap(proto_actions, noise)
         action, chosen = select(self.critic.first, obs, proposals.actions)
-        if self.noise_on_chosen and explore:
-            action = (action + noise["explore"][:, :1]).clamp(-1, 1)
         return Acted(action, proto_actions[:, :, : self.stored_proto_actions], chosen, proposals.items)
 
     # Training.
@@ -193,6 +187,25 @@ class ActorCritic(ABC):
                 metrics |= {f"wins_{i}": (winner == i).float().mean(1) for i in range(q.shape[-1])}
                 metrics["spread"] = mean_distance(proto_actions)
         return metrics
+
+
+class SeveralActors(ActorCritic):
+    """The frame of several actors: their proposals compete, unless the first one is evaluated alone."""
+
+    actors_compete = True
+
+    @torch.no_grad()
+    def act(self, obs: Tensor, noise: Noise, *, explore: bool) -> Acted:
+        """At each obs (S, B, O) the proposal with the highest online Q_1, or what the config says."""
+        if self.config.evaluate == "first" and not explore:
+            proto_actions = self.propose(obs, noise, explore=False)
+            proposals = self.snap(proto_actions[:, :, :1], noise)
+            action, chosen = select(self.critic.first, obs, proposals.actions)
+            return Acted(action, proto_actions[:, :, : self.stored_proto_actions], chosen, proposals.items)
+        acted = super().act(obs, noise, explore=explore)
+        if explore and isinstance(self.config, ProposalNoiseConfig) and self.config.explore == "chosen":
+            return acted._replace(action=(acted.action + noise["explore"][:, :1]).clamp(-1, 1))
+        return acted
 
 
 def actor_spec(config: ActorConfig, spaces: Spaces, outputs: int = 1) -> NetworkSpec:

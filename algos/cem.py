@@ -35,7 +35,7 @@ from savo_bench.algos.agent import Batch, Call, Noise, Spaces
 from savo_bench.algos.config import ArgmaxConfig, NoiseConfig, check, positive
 from savo_bench.algos.entry import Entry, UpdateCost
 from savo_bench.algos.nets import Stack, TwinCritic, q_values, tanh
-from savo_bench.algos.noise import add_exploration
+from savo_bench.algos.noise import with_noise
 
 # ours: fitted to the two rows of cem for Hopper in docs/performance.md; that the cache is the reason is a guess
 SAMPLE_COST = 0.041  # of a TD3 update, for every sample that is scored
@@ -87,7 +87,7 @@ class CEM(ActorCritic):
         """The elites of a search of the online Q_1: obs (S, B, O) -> (S, B, elites, A)."""
         normal = noise["search"]
         elites = self.search(self.critic.first, obs, normal if normal.ndim == 5 else normal.unsqueeze(1))
-        return add_exploration(elites, noise) if explore else elites
+        return with_noise(elites, noise["explore"]) if explore else elites
 
     def propose_next(self, obs: Tensor, noise: Noise) -> tuple[Tensor, None]:
         """The elites of a search of the selecting critic."""

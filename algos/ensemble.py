@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from savo_bench.algos.actor_critic import ActorCritic, actor_spec
+from savo_bench.algos.actor_critic import SeveralActors, actor_spec
 from savo_bench.algos.agent import Batch, Call, Noise, Spaces
 from savo_bench.algos.config import (
     ActorConfig,
@@ -52,11 +52,10 @@ class EnsembleConfig(SmoothingConfig, NoiseConfig, ProposalNoiseConfig, Competit
         not_negative(self, "extra_actors")
 
 
-class Ensemble(ActorCritic):
+class Ensemble(SeveralActors):
     """S seeds of an ensemble of actors."""
 
     policy = ("actor", "critic")
-    actors_compete = True
 
     def __init__(
         self, config: EnsembleConfig, spaces: Spaces, rngs: Sequence[np.random.Generator], device: torch.device

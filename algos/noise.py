@@ -25,12 +25,7 @@ class Streams:
 
     def __init__(self, seed: int) -> None:
         children = np.random.SeedSequence(seed).spawn(len(PURPOSES))
-        generators = dict(zip(PURPOSES, map(np.random.default_rng, children), strict=True))
-        self.init = generators["init"]
-        self.explore = generators["explore"]
-        self.replay = generators["replay"]
-        self.update = generators["update"]
-        self.environment = generators["environment"]
+        self.init, self.explore, self.replay, self.update, self.environment, _ = map(np.random.default_rng, children)
 
     def state(self) -> dict[str, Any]:
         """The states of the generators that training uses; the environment keeps the state of its own."""
@@ -71,11 +66,6 @@ def deterministic_noise_shapes(
     if call == "update" and config.target_noise > 0:
         return {"smoothing": (config.batch_size, spaces.action_dim)}
     return {}
-
-
-def add_exploration(proto_actions: Tensor, noise: Noise) -> Tensor:
-    """Proto-actions (S, 1, P, A) with the exploration noise (S, P, A) on each, within the bounds."""
-    return with_noise(proto_actions, noise["explore"])
 
 
 def with_noise(proto_actions: Tensor, each: Tensor | None) -> Tensor:

@@ -27,7 +27,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from savo_bench.algos.actor_critic import ActorCritic, clipped_double_q, select
+from savo_bench.algos.actor_critic import SeveralActors, clipped_double_q, select
 from savo_bench.algos.agent import Acted, Batch, Call, Noise, Spaces
 from savo_bench.algos.chain import ChainConfig, Surrogates, conditioned, conditioned_spec, needs_surrogates
 from savo_bench.algos.config import ActorConfig, ArgmaxConfig, CompetitionConfig
@@ -65,11 +65,10 @@ def sample_chain(
     return samples
 
 
-class SAVOSAC(ActorCritic):
+class SAVOSAC(SeveralActors):
     """S seeds of SAVO+SAC."""
 
     policy = ("actor", "followers", "critic")  # in files the successive actors are called followers
-    actors_compete = True
 
     def __init__(
         self, config: SAVOSACConfig, spaces: Spaces, rngs: Sequence[np.random.Generator], device: torch.device

@@ -35,7 +35,7 @@ from savo_bench.algos.agent import Batch, Call, Noise, Spaces
 from savo_bench.algos.config import ActorConfig, NoiseConfig, SmoothingConfig
 from savo_bench.algos.entry import Entry
 from savo_bench.algos.nets import Optimizer, Params, Stack, TwinCritic, mlp, q_values, tanh
-from savo_bench.algos.noise import add_exploration, deterministic_noise_shapes
+from savo_bench.algos.noise import deterministic_noise_shapes, with_noise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +102,7 @@ class TD3(ActorCritic):
     def propose(self, obs: Tensor, noise: Noise, *, explore: bool) -> Tensor:
         """The actor's action: obs (S, B, O) -> (S, B, 1, A)."""
         actions = deterministic(self.actor.frozen, obs)
-        return add_exploration(actions, noise) if explore else actions
+        return with_noise(actions, noise["explore"]) if explore else actions
 
     def propose_next(self, obs: Tensor, noise: Noise) -> tuple[Tensor, None]:
         """The target actor's action."""

@@ -51,7 +51,7 @@ from savo_bench.algos.config import (
 )
 from savo_bench.algos.entry import Entry, UpdateCost
 from savo_bench.algos.nets import Optimizer, Stack, TwinCritic, mlp_spec, q_values
-from savo_bench.algos.noise import add_exploration, deterministic_noise_shapes
+from savo_bench.algos.noise import deterministic_noise_shapes, with_noise
 from savo_bench.algos.td3 import deterministic, dpg_step
 
 
@@ -133,7 +133,7 @@ class Wolpertinger(ActorCritic):
     def propose(self, obs: Tensor, noise: Noise, *, explore: bool) -> Tensor:
         """The actor's proto-action: obs (S, B, O) -> (S, B, 1, A)."""
         actions = deterministic(self.actor.frozen, obs)
-        return add_exploration(actions, noise) if explore else actions
+        return with_noise(actions, noise["explore"]) if explore else actions
 
     def propose_next(self, obs: Tensor, noise: Noise) -> tuple[Tensor, None]:
         """The target actor's proto-action."""

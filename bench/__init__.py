@@ -14,6 +14,7 @@ What is trained:
 
     resolving        names, fields and keywords -> cells
     profiles         named budgets, and the config fields that go with them
+    controls         what must stand beside a headline
     cells            cells and packs
     packing          seeds -> packs
     grid             the cells and seeds of a command, and how they stand

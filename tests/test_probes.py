@@ -134,7 +134,7 @@ def test_the_best_action_is_learnt(name: str, items: int):
     def step(obs: np.ndarray, a: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return 1 - 2 * np.abs(a - 0.25), obs + 1, obs
 
-    made = train(name, lambda _: 0.0, step, updates=800 if items else 500, items=items, **patient(name))
+    made = train(name, lambda _: 0.0, step, updates=800, items=items, **patient(name))
     assert action(made, 0) == pytest.approx(0.25, abs=0.15)
     assert value(made, 0) == pytest.approx(1, abs=0.25)
 
@@ -147,7 +147,7 @@ def test_the_best_action_of_each_state_is_learnt(name: str, items: int):
     def step(obs: np.ndarray, a: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return 1 - 2 * np.abs(a - obs / 4), obs**2, obs
 
-    made = train(name, signs, step, updates=800 if items else 500, items=items, **patient(name))
+    made = train(name, signs, step, updates=800, items=items, **patient(name))
     assert action(made, 1) == pytest.approx(0.25, abs=0.15)
     assert action(made, -1) == pytest.approx(-0.25, abs=0.15)
     assert value(made, 1) == pytest.approx(1, abs=0.25)

@@ -20,7 +20,7 @@ from savo_bench.algos.actor_critic import ActorCritic, Proposals, actor_spec, sn
 from savo_bench.algos.agent import Batch, Call, Noise, Spaces
 from savo_bench.algos.config import ActorConfig, NoiseConfig, not_negative, positive
 from savo_bench.algos.nets import Optimizer, Params, Stack, TwinCritic, mlp, q_values, tanh
-from savo_bench.algos.noise import add_exploration
+from savo_bench.algos.noise import with_noise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +71,7 @@ class BestOfN(ActorCritic):
     def propose(self, obs: Tensor, noise: Noise, *, explore: bool) -> Tensor:
         """The actor's action: obs (S, B, O) -> (S, B, 1, A)."""
         action = proto_action(self.actor.frozen, obs)
-        return add_exploration(action, noise) if explore else action
+        return with_noise(action, noise["explore"]) if explore else action
 
     def propose_next(self, obs: Tensor, noise: Noise) -> tuple[Tensor, None]:
         """The target actor's action; no entropy bonus."""
