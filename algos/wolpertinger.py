@@ -159,17 +159,20 @@ class Wolpertinger(ActorCritic):
         candidates = batch.proposals
         if self.catalogue is None:
             candidates = self.around(batch.proto_actions, noise.get("dual"))
-        with torch.no_grad():
-            points = torch.cat([candidates, batch.action.unsqueeze(2)], dim=2)
-            q = clipped_double_q(q_values(self.critic.online.frozen, batch.obs, points))  # (S, B, k + 1)
-            targets = torch.stack([q[..., :-1].amax(-1), q[..., -1]], dim=1)  # (S, 2, B)
-        points = torch.cat([batch.proto_actions, batch.action.unsqueeze(2)], dim=2)  # (S, B, 2, A)
-        if not self.config.dual_executed:
-            points, targets = points[:, :, :1], targets[:, :1]
-        values = q_values(self.dual.params, batch.obs, points).squeeze(1).movedim(-1, 1)  # (S, 1 or 2, B)
-        loss = squared_error(values, targets).mean(1)
+        points, targets = batch.proto_actions, self.smaller_q(batch.obs, candidates).amax(-1, keepdim=True)
+        if self.config.dual_executed:
+            executed = batch.action.unsqueeze(2)
+            points = torch.cat([points, executed], dim=2)  # (S, B, 2, A)
+            targets = torch.cat([targets, self.smaller_q(batch.obs, executed)], dim=-1)  # (S, B, 2)
+        values = q_values(self.dual.params, batch.obs, points).squeeze(1)  # (S, B, 1 or 2)
+        loss = squared_error(values.movedim(-1, 1), targets.movedim(-1, 1)).mean(1)
         self.dual_optimizer.step(loss.sum())
         return {"dual_loss": loss.detach()}
+
+    @torch.no_grad()
+    def smaller_q(self, obs: Tensor, actions: Tensor) -> Tensor:
+        """min(Q_1, Q_2) of actions (S, B, k, A), without gradient: (S, B, k)."""
+        return clipped_double_q(q_values(self.critic.online.frozen, obs, actions))
 
     def update_actors(self, batch: Batch, noise: Noise) -> dict[str, Tensor]:
         """A deterministic policy gradient step on Q_1, or on the dual critic."""
