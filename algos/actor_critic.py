@@ -185,7 +185,7 @@ class ActorCritic(ABC):
 def actor_spec(config: ActorConfig, spaces: Spaces, outputs: int = 1) -> NetworkSpec:
     """An actor that sees the observation, with `outputs` vectors of an action's size."""
     norm, gain = config.actor_norm, config.output_gain
-    return mlp_spec(spaces.obs_dim, config.hidden, outputs * spaces.action_dim, norm=norm, gain=gain)
+    return mlp_spec(spaces.obs_dim, config.actor_widths, outputs * spaces.action_dim, norm=norm, gain=gain)
 
 
 def snap(catalogue: Catalogue | None, proto_actions: Tensor, neighbours: int = 1) -> Proposals:

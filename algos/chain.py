@@ -58,13 +58,20 @@ class ChainConfig(Config):
 
 
 def conditioned_spec(
-    config: ChainConfig, spaces: Spaces, inputs: int, outputs: int, *, norm: bool = False, gain: float = 1.0
+    config: ChainConfig,
+    spaces: Spaces,
+    hidden: Sequence[int],
+    inputs: int,
+    outputs: int,
+    *,
+    norm: bool = False,
+    gain: float = 1.0,
 ) -> NetworkSpec:
     """A network that may see earlier actions: a FiLM MLP with its own summary of them, or without it a plain MLP."""
     if config.conditioning == "none":
-        return mlp_spec(inputs, config.hidden, outputs, norm=norm, gain=gain)
+        return mlp_spec(inputs, hidden, outputs, norm=norm, gain=gain)
     element = spaces.obs_dim + spaces.action_dim
-    film = film_spec(inputs, config.hidden, outputs, config.summary_size, norm=norm, gain=gain)
+    film = film_spec(inputs, hidden, outputs, config.summary_size, norm=norm, gain=gain)
     return film | summary_spec(config.summariser, element, config.summary_hidden, config.summary_size)
 
 
@@ -135,7 +142,8 @@ class Surrogates:
         inputs = spaces.obs_dim + spaces.action_dim
         first = 0 if spaces.catalogue is None else 1
         self.first = Stack.initialise(mlp_spec(inputs, config.hidden, 1), rngs, first, device)
-        self.extra = Stack.initialise(conditioned_spec(config, spaces, inputs, 1), rngs, config.extra_actors, device)
+        extra = conditioned_spec(config, spaces, config.hidden, inputs, 1)
+        self.extra = Stack.initialise(extra, rngs, config.extra_actors, device)
         self.stacks = {"surrogate_first": self.first, "surrogates": self.extra}
         self.optimizer = Optimizer(list(self.stacks.values()), config.lr, config.max_grad_norm)
 

@@ -26,7 +26,7 @@ class Config:
     """The fields of every algorithm."""
 
     preset: Literal["fair", "published"] = "fair"  # ours: a named set of the values below
-    hidden: tuple[int, ...] = (256, 256)  # paper: arXiv:1802.09477v3; one width for all networks
+    hidden: tuple[int, ...] = (256, 256)  # paper: arXiv:1802.09477v3; widths of all networks
     lr: float = 3e-4  # code: USC-Lira/Q3C@4a5456b; Adam, every network
     batch_size: int = 256  # code: USC-Lira/Q3C@4a5456b
     buffer_size: int = 500_000  # code: USC-Lira/Q3C@4a5456b
@@ -80,13 +80,14 @@ class NoiseConfig(Config):
     noise_theta: float = 0.15  # code: USC-Lira/Q3C@4a5456b; pull of the Ornstein-Uhlenbeck process to 0
     noise_final: float = 0.01  # code: USC-Lira/Q3C@4a5456b; scale of the noise after its decay
     noise_decay_steps: int = 500_000  # code: USC-Lira/Q3C@4a5456b; 0: no decay
+    epsilon: float = 0.0  # ours: none; at first the share of steps with a random action; it falls as the noise's scale
 
     def __post_init__(self) -> None:
         """Check the fields, see `Config`."""
         super().__post_init__()
         one_of(self, "noise", "ou", "gaussian")
         not_negative(self, "noise_sigma", "noise_decay_steps")
-        within_unit(self, "noise_theta", "noise_final")
+        within_unit(self, "noise_theta", "noise_final", "epsilon")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,11 +96,18 @@ class ActorConfig(Config):
 
     actor_norm: bool = True  # code: USC-Lira/Q3C@4a5456b; layer normalisation before the output layer
     output_gain: float = 1e-3  # code: USC-Lira/Q3C@4a5456b; scale of the initial output layer
+    actor_hidden: tuple[int, ...] = ()  # ours: as in the fair comparison; widths of actors, none: those of `hidden`
 
     def __post_init__(self) -> None:
         """Check the fields, see `Config`."""
         super().__post_init__()
         not_negative(self, "output_gain")
+        check(self, "actor_hidden", all(width > 0 for width in self.actor_hidden), "must be widths above 0, as 64-64")
+
+    @property
+    def actor_widths(self) -> tuple[int, ...]:
+        """The widths of the hidden layers of every actor network."""
+        return self.actor_hidden or self.hidden
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -58,6 +58,8 @@ class TD3Config(SmoothingConfig, NoiseConfig, ActorConfig):
             "noise": "gaussian",
             "noise_sigma": 0.1,
             "noise_decay_steps": 0,
+            "epsilon": 0.0,
+            "actor_hidden": (),
         },
     }
 

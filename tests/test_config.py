@@ -72,7 +72,8 @@ def all_differ(policies: list[dict[str, torch.Tensor]]) -> bool:
 def test_every_field_that_the_loop_reads_changes_what_is_learnt(tmp_path):
     base = "td3:warmup_steps=40"
     variants = [
-        f"{base},{field}" for field in ("buffer_size=30", "batch_size=99", "preset=published", "noise_sigma=0.9")
+        f"{base},{field}"
+        for field in ("buffer_size=30", "batch_size=99", "preset=published", "noise_sigma=0.9", "epsilon=0.5")
     ]
     assert all_differ(train(tmp_path, "restricted-inverted-pendulum", base, *variants, "td3:warmup_steps=60"))
 

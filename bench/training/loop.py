@@ -133,7 +133,7 @@ class Training:
             self.update()
 
     def act(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """What to execute and what to store; the executed actions are random during the warm-up.
+        """What to execute and what to store; executed actions are random in the warm-up, and later with probability ε.
 
         Returns:
             Actions (S, A), on a catalogue items (S,); proto-actions (S, P, A) and items (S, J) for replay.
@@ -147,6 +147,10 @@ class Training:
         items = np.zeros((len(rngs), 0)) if acted.items is None else acted.items.squeeze(1).cpu().numpy()
         if self.step < self.config.warmup_steps:
             actions = np.stack([self.random_action(rng) for rng in rngs])
+        elif self.exploration.config.epsilon > 0:  # otherwise nothing is drawn
+            share = self.exploration.config.epsilon * self.exploration.scale(self.step)
+            pairs = zip(rngs, actions, strict=True)
+            actions = np.stack([self.random_action(rng) if rng.random() < share else action for rng, action in pairs])
         return actions, proto_actions, items[:, : self.layout.items]
 
     def random_action(self, rng: np.random.Generator) -> Any:
