@@ -211,7 +211,7 @@ class SeveralActors(ActorCritic):
 def actor_spec(config: ActorConfig, spaces: Spaces, outputs: int = 1) -> NetworkSpec:
     """An actor that sees the observation, with `outputs` vectors of an action's size."""
     norm, gain, init = config.actor_norm, config.output_gain, config.init
-    return mlp_spec(spaces.obs_dim, config.hidden, outputs * spaces.action_dim, norm=norm, gain=gain, init=init)
+    return mlp_spec(spaces.obs_dim, config.actor_widths, outputs * spaces.action_dim, norm=norm, gain=gain, init=init)
 
 
 def snap(catalogue: Catalogue | None, proto_actions: Tensor, neighbours: int = 1) -> Proposals:

@@ -6,6 +6,7 @@ are snapped to the nearest items by Euclidean distance.
 
 from __future__ import annotations
 
+import importlib.util
 import math
 from collections.abc import Iterator
 
@@ -152,6 +153,15 @@ class InvertedFile(Catalogue):
             true = super()._nearest(queries, items.shape[-1])
             shares.append((items.unsqueeze(-1) == true.unsqueeze(-2)).any(-1).float().mean())
         return torch.stack(shares)
+
+
+def why_not_inverted(catalogue: Catalogue | None) -> str | None:
+    """What an approximate search needs and a task or this machine lacks; None: it is possible."""
+    if catalogue is None or len(catalogue) < INVERTED_FROM:
+        return f"needs a catalogue of {INVERTED_FROM} items or more"
+    if importlib.util.find_spec("faiss") is None:
+        return "needs faiss: pip install faiss-cpu, or the extra 'approximate'"
+    return None
 
 
 def _smallest(values: Tensor, count: int) -> tuple[Tensor, Tensor]:

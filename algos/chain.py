@@ -59,10 +59,17 @@ class ChainConfig(Config):
 
 
 def conditioned_spec(
-    config: ChainConfig, spaces: Spaces, inputs: int, outputs: int, *, norm: bool = False, gain: float = 1.0
+    config: ChainConfig,
+    spaces: Spaces,
+    hidden: Sequence[int],
+    inputs: int,
+    outputs: int,
+    *,
+    norm: bool = False,
+    gain: float = 1.0,
 ) -> NetworkSpec:
     """A network that may see earlier actions, by a summary of its own that scales its layers or is an input to it."""
-    hidden, size, init = config.hidden, config.summary_size, config.init
+    size, init = config.summary_size, config.init
     if config.conditioning == "none":
         return mlp_spec(inputs, hidden, outputs, norm=norm, gain=gain, init=init)
     summary = summary_spec(config.summariser, spaces.obs_dim + spaces.action_dim, config.summary_hidden, size)
@@ -142,7 +149,8 @@ class Surrogates:
         inputs = spaces.obs_dim + spaces.action_dim
         first = 0 if spaces.catalogue is None else 1
         self.first = Stack.initialise(mlp_spec(inputs, config.hidden, 1, init=config.init), rngs, first, device)
-        self.extra = Stack.initialise(conditioned_spec(config, spaces, inputs, 1), rngs, config.extra_actors, device)
+        extra = conditioned_spec(config, spaces, config.hidden, inputs, 1)
+        self.extra = Stack.initialise(extra, rngs, config.extra_actors, device)
         self.stacks = {"surrogate_first": self.first, "surrogates": self.extra}
         self.optimizer = Optimizer(list(self.stacks.values()), config.lr, config.max_grad_norm)
 

@@ -12,13 +12,12 @@ SAVO authors' own. `preset=published` gives a method's own constants.
 
 from __future__ import annotations
 
-import importlib.util
 import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from savo_bench.algos.agent import Spaces
-from savo_bench.algos.catalogue import INVERTED_FROM
+from savo_bench.algos.catalogue import why_not_inverted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +25,7 @@ class Config:
     """The fields of every algorithm."""
 
     preset: Literal["fair", "published"] = "fair"  # ours: a named set of the values below
-    hidden: tuple[int, ...] = (256, 256)  # paper: arXiv:1802.09477v3; one width for all networks
+    hidden: tuple[int, ...] = (256, 256)  # paper: arXiv:1802.09477v3; widths of all networks
     lr: float = 3e-4  # code: USC-Lira/Q3C@4a5456b; Adam, every network
     batch_size: int = 256  # code: USC-Lira/Q3C@4a5456b
     buffer_size: int = 500_000  # code: USC-Lira/Q3C@4a5456b
@@ -68,11 +67,8 @@ class Config:
         Raises:
             ValueError: with the field, its value and what is allowed.
         """
-        if self.search == "ivf":
-            N = 0 if spaces.catalogue is None else len(spaces.catalogue)
-            check(self, "search", N >= INVERTED_FROM, f"needs a catalogue of {INVERTED_FROM} items or more")
-            installed = importlib.util.find_spec("faiss") is not None
-            check(self, "search", installed, "needs faiss: pip install faiss-cpu, or the extra 'approximate'")
+        lacks = why_not_inverted(spaces.catalogue) if self.search == "ivf" else None
+        check(self, "search", lacks is None, f"{lacks}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +82,7 @@ class NoiseConfig(Config):
     noise_final: float = 0.01  # code: USC-Lira/Q3C@4a5456b; the scale after the decay
     noise_decay_steps: int = 500_000  # code: USC-Lira/Q3C@4a5456b; 0: no decay
     noise_reset: bool = False  # ours: the code begins the process anew in each episode, its caller is not published
+    epsilon: float = 0.0  # ours: none; at first the share of steps with a random action; it falls as the noise's scale
 
     def __post_init__(self) -> None:
         """Check the fields, see `Config`."""
@@ -96,7 +93,7 @@ class NoiseConfig(Config):
             check(self, "noise_decay", self.noise_decay == "increments", "has no meaning when noise is gaussian")
             check(self, "noise_reset", not self.noise_reset, "has no meaning when noise is gaussian")
         not_negative(self, "noise_sigma", "noise_decay_steps")
-        within_unit(self, "noise_theta", "noise_final")
+        within_unit(self, "noise_theta", "noise_final", "epsilon")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,11 +140,18 @@ class ActorConfig(Config):
     actor_norm: bool = True  # code: USC-Lira/Q3C@4a5456b; layer normalisation before the output layer
     # ours: with the code's 1e-3 all actors begin close to 0 and find the same peak, see docs/algorithms.md
     output_gain: float = 1.0  # of the output layer's initial weight; its bias is not scaled
+    actor_hidden: tuple[int, ...] = ()  # ours: as in the fair comparison; widths of actors, none: those of `hidden`
 
     def __post_init__(self) -> None:
         """Check the fields, see `Config`."""
         super().__post_init__()
         not_negative(self, "output_gain")
+        check(self, "actor_hidden", all(width > 0 for width in self.actor_hidden), "must be widths above 0, as 64-64")
+
+    @property
+    def actor_widths(self) -> tuple[int, ...]:
+        """The widths of the hidden layers of every actor network."""
+        return self.actor_hidden or self.hidden
 
 
 @dataclass(frozen=True, kw_only=True)

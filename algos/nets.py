@@ -270,13 +270,7 @@ def _slice(value: Tensor, index: int) -> Tensor:
 
 
 def mlp_spec(
-    inputs: int,
-    hidden: Sequence[int],
-    outputs: int,
-    *,
-    norm: bool = False,
-    gain: float = 1.0,
-    init: Init = "torch",
+    inputs: int, hidden: Sequence[int], outputs: int, *, norm: bool = False, gain: float = 1.0, init: Init = "torch"
 ) -> NetworkSpec:
     """An MLP; with `norm`, layer normalisation before the output; `gain` scales the output layer's initial weight."""
     hidden_spec = dense_spec if init == "torch" else orthogonal_spec
@@ -348,12 +342,7 @@ class TwinCritic:
     """Two Q-networks on [obs, action] and their target networks, for every seed."""
 
     def __init__(
-        self,
-        inputs: int,
-        hidden: Sequence[int],
-        rngs: Sequence[np.random.Generator],
-        device: torch.device,
-        init: Init = "torch",
+        self, inputs: int, hidden: Sequence[int], rngs: Sequence[np.random.Generator], device: torch.device, init: Init
     ) -> None:
         self.online = Stack.initialise(mlp_spec(inputs, hidden, 1, init=init), rngs, 2, device)
         self.target = self.online.copy()

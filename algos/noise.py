@@ -119,6 +119,10 @@ class ExplorationNoise:
         self.state += scale * increments
         return self.state.copy()
 
+    def random_share(self, step: int) -> float:
+        """The share of actions at `step` that are uniformly random instead."""
+        return self.config.epsilon * self.scale(step)
+
     def scale(self, step: int) -> float:
         """The factor on the noise at `step`: from 1 down to `noise_final`, linearly over `noise_decay_steps`."""
         final, decay_steps = self.config.noise_final, self.config.noise_decay_steps

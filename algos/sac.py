@@ -80,6 +80,7 @@ class SACConfig(TemperatureConfig, ActorConfig):
             "max_grad_norm": 0.0,
             "actor_norm": False,
             "output_gain": 1.0,
+            "actor_hidden": (),
         },
     }
 

@@ -151,7 +151,9 @@ class SAVO(SeveralActors):
         self.actor = Stack.initialise(actor_spec(config, spaces, outputs), rngs, 1, device)
         critic = TwinCritic(spaces.obs_dim + spaces.action_dim, config.hidden, rngs, device, config.init)
         norm, gain = config.actor_norm, config.output_gain
-        spec = conditioned_spec(config, spaces, spaces.obs_dim, spaces.action_dim, norm=norm, gain=gain)
+        spec = conditioned_spec(
+            config, spaces, config.actor_widths, spaces.obs_dim, spaces.action_dim, norm=norm, gain=gain
+        )
         self.successive_actors = Stack.initialise(spec, rngs, successive, device)
         self.actor_target, self.successive_targets = self.actor.copy(), self.successive_actors.copy()
         networks = {"actor": self.actor, "followers": self.successive_actors}

@@ -77,7 +77,9 @@ class SAVOSAC(SeveralActors):
         self.actor = Stack.initialise(gaussian_spec(config, spaces), rngs, 1, device)
         critic = TwinCritic(spaces.obs_dim + spaces.action_dim, config.hidden, rngs, device, config.init)
         norm, gain = config.actor_norm, config.output_gain
-        spec = conditioned_spec(config, spaces, spaces.obs_dim, 2 * spaces.action_dim, norm=norm, gain=gain)
+        spec = conditioned_spec(
+            config, spaces, config.actor_widths, spaces.obs_dim, 2 * spaces.action_dim, norm=norm, gain=gain
+        )
         self.successive_actors = Stack.initialise(spec, rngs, config.extra_actors, device)
         self.actor_optimizer = Optimizer([self.actor, self.successive_actors], config.lr, config.max_grad_norm)
         self.temperature = Temperature(config, spaces, rngs, device)

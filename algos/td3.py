@@ -57,6 +57,8 @@ class TD3Config(SmoothingConfig, NoiseConfig, ActorConfig):
             "noise_sigma": 0.1,
             "noise_decay_steps": 0,
             "target_noise": 0.2,
+            "epsilon": 0.0,
+            "actor_hidden": (),
         },
     }
 

@@ -186,6 +186,8 @@ def convert(value: Any, annotation: Any) -> Any:
             raise ValueError(f"must be one of {', '.join(by_text)}")
         return by_text[text]
     if origin is tuple or annotation is tuple:
+        if value == "none":  # as an empty one is shown
+            return ()
         element = arguments[0] if arguments else int
         parts = value.split("-") if isinstance(value, str) else value if isinstance(value, list | tuple) else [value]
         try:

@@ -199,7 +199,7 @@ def _cell(options: Options, variant: Variant, task: Task) -> Cell:
         profile=profile.name,
         steps=options.steps or profiles.steps(profile, environment),
         eval_every=options.eval_every or profile.eval_every,
-        eval_episodes=options.eval_episodes or profile.eval_episodes,
+        eval_episodes=options.eval_episodes or profiles.eval_episodes(profile, environment),
     )
     config, overrides = resolve(entry, profiles.config_fields(profile, environment, budget.steps), fields)
     return Cell(

@@ -118,7 +118,9 @@ def made_by_other_code(root: Path, cells: Iterable["Cell"]) -> str | None:
 def _refusal(cell: "Cell", folder: Path, differences: Sequence[tuple[str, Any, Any]]) -> str:
     """One line about a cell that exists with another spec."""
     first = sorted(differences, key=lambda entry: not entry[0].startswith("budget"))  # what one changes most often
-    named = [f"{name}={text(old)}, not {text(new)}" for name, old, new in first[:2]]
+    named = [  # an earlier version of this project may lack a field
+        f"no {name}" if old is None else f"{name}={text(old)}, not {text(new)}" for name, old, new in first[:2]
+    ]
     more = f" (and {len(first) - 2} more fields)" if len(first) > 2 else ""
     return (
         f"{cell.variant} on {cell.env_label} was trained with {' and '.join(named)}{more}: "

@@ -8,6 +8,7 @@ import numpy as np
 
 from savo_bench.envs.registry import USUAL_STEP_SECONDS, adopt
 from savo_bench.envs.simulator import make
+from savo_bench.envs.values import one_of
 
 Version = Literal["v5", "v4"]  # ours: v5 by default, as Gymnasium calls v4 deprecated; the SAVO paper used v4
 
@@ -49,9 +50,7 @@ def base(task: str, version: str, render_mode: str | None = None) -> gym.Env:
     Raises:
         ValueError: There is no such version.
     """
-    versions = get_args(Version)
-    if version not in versions:
-        raise ValueError(f"version={version!r}: must be {' or '.join(versions)}")
+    one_of("version", version, get_args(Version))
     with warnings.catch_warnings():
         # v4 is used only if a user asks for it.
         warnings.filterwarnings("ignore", r".*is out of date", DeprecationWarning)

@@ -6,8 +6,9 @@ item's quality, the less. The episode ends when the budget is spent. An agent ob
 not observe e, quality or budget, so items that are neighbours in its catalogue are only roughly neighbours in e.
 
 Numbers and rules are those of the SAVO authors' code (`USC-Lira/Q3C@4a5456b`, `large_rl/envs/`). Differs from it:
-- The code draws the same user at every reset, from a fixed random state and always from the first category. Here each
-  reset draws category and user from `np_random`.
+- The code trains on 20 copies at once, each with a user of its own: a copy draws the same interest at every reset, from
+  a fixed random state and always from the first category, and only c anew. Here each reset draws category and interest
+  from `np_random`, or with `users=20` one of the code's 20 users.
 - The catalogue is drawn once, from a seed of its own, and shared by all runs.
 - The five added dimensions of the shown vectors hold the same noise as the others, and are scaled in the same way.
 """
@@ -40,6 +41,8 @@ STEPS = 20  # code
 ITEMS = 10_000  # ours: the size in comparisons
 MAX_ITEMS = 5_000_000  # ours: they take 1.3 GB; more is probably a typing error
 CATALOGUE_SEED = 0  # ours
+FIRST_USER_SEED = 2022  # code: the default of `env_seed`; user k is drawn from this + k. The paper's is unknown
+MAX_USERS = 100_000  # ours: they take 12 MB; more is probably a typing error
 
 
 class Catalogue(NamedTuple):
@@ -81,6 +84,21 @@ def catalogue(items: int, seed: int, /) -> Catalogue:
     return drawn
 
 
+@functools.cache
+def fixed_users(users: int, /) -> NDArray[np.float32]:
+    """Return the interests u of so many users, (users, 30) in [-1, 1], read-only; the first 20 are those of the code.
+
+    All are of the first category, and user k is drawn from a random state of its own, so more users do not change the
+    first ones.
+    """
+    noise = [np.random.RandomState(FIRST_USER_SEED + k).normal(0, SPREAD, CATEGORIES) for k in range(users)]
+    interests = np.array(noise)
+    interests[:, 0] += _signs()[0]
+    interests = np.clip(interests, -1, 1).astype(np.float32)
+    interests.setflags(write=False)
+    return interests
+
+
 def click_probability(affinity: Any) -> Any:
     """Return P(click) of u·e = `affinity`, elementwise: s / (s + 2), s = softplus(u·e), or of u·e − 1.5 if u·e < 0."""
     score = np.logaddexp(0.0, np.where(affinity < 0, affinity - DISLIKE, affinity))
@@ -114,12 +132,24 @@ class RecSim(gym.Env[np.ndarray, np.int64]):
     Attributes:
         item_vectors: (N, 35) float32, the vectors that agents see; the same object in all environments of a process.
         catalogue, catalogue_seed: The items with their hidden properties, and the seed that they were drawn from.
+        users: The number of fixed users; 0: each reset draws a new one.
         interest, budget, gain, elapsed: u (30,), the budget, the user's c, and the number of steps of the episode.
     """
 
-    def __init__(self, items: int = ITEMS, catalogue_seed: int = CATALOGUE_SEED) -> None:
+    def __init__(self, items: int = ITEMS, catalogue_seed: int = CATALOGUE_SEED, users: int = 0) -> None:
+        """Make the environment.
+
+        Args:
+            items: The number of items N.
+            catalogue_seed: The seed that they are drawn from.
+            users: The number of fixed users, of whom each reset draws one; with 0 each reset draws a new user.
+
+        Raises:
+            ValueError: A wrong value, in one line.
+        """
         items = integer("items", items, 1, MAX_ITEMS)
         catalogue_seed = integer("catalogue_seed", catalogue_seed, 0, 2**32 - 1)
+        self.users = integer("users", users, 0, MAX_USERS)
         self.catalogue, self.catalogue_seed = catalogue(items, catalogue_seed), catalogue_seed
         self.item_vectors = self.catalogue.vectors
         self.action_space = gym.spaces.Discrete(items)
@@ -128,12 +158,15 @@ class RecSim(gym.Env[np.ndarray, np.int64]):
         self.budget, self.gain, self.elapsed = BUDGET, 0.0, 0
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
-        """Draw a user: category, interest, c. Returns (observation, {})."""
+        """Draw a user: category and interest, or one of the fixed users; and c. Returns (observation, {})."""
         super().reset(seed=seed, options=options)
-        centre = int(self.np_random.integers(CATEGORIES))
-        interest = SPREAD * self.np_random.standard_normal(CATEGORIES)
-        interest[centre] += _signs()[centre]
-        self.interest = np.clip(interest, -1, 1).astype(np.float32)
+        if self.users:
+            self.interest = fixed_users(self.users)[self.np_random.integers(self.users)]
+        else:
+            centre = int(self.np_random.integers(CATEGORIES))
+            interest = SPREAD * self.np_random.standard_normal(CATEGORIES)
+            interest[centre] += _signs()[centre]
+            self.interest = np.clip(interest, -1, 1).astype(np.float32)
         self.gain = self.np_random.random()
         self.budget, self.elapsed = BUDGET, 0
         return self.interest.copy(), {}
@@ -195,9 +228,9 @@ def generalising(env: RecSim) -> int:
     metrics={"click": Metric("mean", "click rate", "%"), "quality": Metric("mean", "quality of shown items")},
     step_seconds=1 / 165_000,  # ours: measured, rounded
 )
-def recsim(*, items: int = ITEMS, catalogue_seed: int = CATALOGUE_SEED) -> gym.Env:
+def recsim(*, items: int = ITEMS, catalogue_seed: int = CATALOGUE_SEED, users: int = 0) -> gym.Env:
     """Simulated recommender: one item of 10 000 per step, a reward per click, clicks cost budget."""
-    return RecSim(items, catalogue_seed)
+    return RecSim(items, catalogue_seed, users)
 
 
 def _plan(affinity: Any, quality: Any, gain: float, budget: float, steps: int) -> int:

@@ -2,6 +2,7 @@
 
 import math
 import operator
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,17 @@ def number(keyword: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not math.isfinite(value):
         raise ValueError(f"{keyword}={value!r}: must be a finite number")
     return float(value)
+
+
+def one_of(keyword: str, value: Any, allowed: Sequence[str]) -> str:
+    """Return the value, one of some words.
+
+    Raises:
+        ValueError: It is another.
+    """
+    if value not in allowed:
+        raise ValueError(f"{keyword}={value!r}: must be {' or '.join(allowed)}")
+    return value
 
 
 def picture_mode(render_mode: str | None) -> str | None:

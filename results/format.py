@@ -109,7 +109,7 @@ def label(name: str, fields: Mapping[str, Any]) -> str:
 
 
 def text(value: Any) -> str:
-    """A field's value as labels and tables show it: 0.0003, true, 64-64, none."""
+    """A field's value as labels and tables show it: 0.0003, true, 64-64, none (also for an empty list)."""
     if value is None:
         return "none"
     if isinstance(value, bool):
@@ -118,7 +118,7 @@ def text(value: Any) -> str:
         short = f"{value:g}"
         return short if float(short) == value else repr(value)
     if isinstance(value, list | tuple):
-        return "-".join(map(text, value))
+        return "-".join(map(text, value)) or "none"
     return str(value)
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import re
 from typing import Any
 
 import pytest
@@ -339,6 +340,7 @@ def test_a_state_is_a_copy(name: str):
 # What each field is changed to, and what else must be set for it to matter.
 CHANGES: dict[str, tuple[Any, dict[str, Any]]] = {
     "hidden": ((16, 8), {}),
+    "actor_hidden": ((16, 8), {}),
     "lr": (2e-3, {}),
     "gamma": (0.9, {}),
     "tau": (0.01, {}),
@@ -389,6 +391,7 @@ NOISE_FIELDS = (
     "noise_final",
     "noise_decay_steps",
     "noise_reset",
+    "epsilon",
 )
 
 FIELDS = [(name, field) for name in algos.names() for field in field_names(name)]
@@ -442,6 +445,16 @@ def test_every_network_and_optimizer_follows_the_config(variant: str):
 
 
 @pytest.mark.parametrize("variant", [v for v in VARIANTS if has_actor(v)])
+def test_actors_and_no_critics_have_the_widths_that_are_asked_for(variant: str):
+    made = of(variant, 0, hidden=(7, 9), actor_hidden=(8, 6, 4))
+    for name, stack in made.agent.networks.items():
+        if stack.flat.numel() and name != "temperature":
+            widths = [shape.shape[1] for layer, shape in stack.spec.items() if re.fullmatch(r"hidden\d\.weight", layer)]
+            assert widths == ([8, 6, 4] if name.startswith(("actor", "followers")) else [7, 9]), name
+    made.update(2)
+
+
+@pytest.mark.parametrize("variant", [v for v in VARIANTS if has_actor(v)])
 @pytest.mark.parametrize("norm", [True, False])
 def test_actors_and_no_critics_have_the_norm_that_is_asked_for(variant: str, norm: bool):
     made = of(variant, 0, actor_norm=norm)
@@ -479,6 +492,8 @@ WRONG: dict[str, list[Any]] = {
     "noise_theta": [-0.1, 1.1, NAN],
     "noise_final": [-0.1, 1.1, NAN],
     "noise_decay_steps": [-1],
+    "epsilon": [-0.1, 1.1, NAN],
+    "actor_hidden": [(64, 0), (-1,)],
     "target_noise": [-0.1, NAN],
     "noise_clip": [-0.1, NAN],
     "extra_actors": [-1],

@@ -82,6 +82,7 @@ def test_every_field_that_the_loop_reads_changes_what_is_learnt(tmp_path):
             "noise_sigma=0.9",
             "noise_decay=output",
             "noise_reset=true",
+            "epsilon=0.5",
             "replay_ratio=2",
             "reset_every=70",
         )

@@ -214,8 +214,12 @@ def test_initial_state_varies_with_the_seed_and_from_episode_to_episode(name: st
 
 @pytest.mark.parametrize("name", NAMES)
 def test_spec_is_a_recipe(name: str):
-    keywords: dict[str, Any] = {"volume": 0.7, "extra_dims": 2, "penalty": -10} if name in RESTRICTED else {}
-    keywords |= {"mineworld": {"layout_seed": 3}, "recsim": {"items": 500, "catalogue_seed": 3}}.get(name, {})
+    keywords: dict[str, Any] = {}
+    if name in RESTRICTED:
+        keywords = {"volume": 0.7, "extra_dims": 2, "penalty": -10, "projections": 5, "projections_seed": 3}
+    keywords |= {"mineworld": {"layout_seed": 3}, "recsim": {"items": 500, "catalogue_seed": 3, "users": 4}}.get(
+        name, {}
+    )
     env = envs.make(name, **keywords)
     assert env.spec is not None
     actions = actions_for(env, 30)

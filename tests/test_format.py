@@ -36,6 +36,7 @@ def test_label_and_slug_of_a_variant():
     assert name == "savo:extra_actors=5,lr=0.0003,hidden=64-64,actor_norm=none,film=true,noise_final=0"
     assert fmt.slug("savo:extra_actors=5,target_noise=0.2") == "savo__extra_actors-5__target_noise-0.2"
     assert fmt.text(1 / 3) == repr(1 / 3)
+    assert fmt.text(()) == "none"
 
 
 @pytest.mark.parametrize("label", ["a:b=/etc", "..", ".", ".hidden", "", "Ä", "x" * 400, "a b", "a:b=C:\\"])

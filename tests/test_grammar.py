@@ -43,6 +43,7 @@ def test_wrong_seeds_are_refused_in_one_line_that_shows_them(text):
         ("1e-3", float, 0.001),
         ("true", bool, True),
         ("64-64", tuple[int, ...], (64, 64)),
+        ("none", tuple[int, ...], ()),
         ("64", tuple[int, ...], (64,)),
         ([64, 64], tuple[int, ...], (64, 64)),
         ("none", float | None, None),

@@ -80,6 +80,20 @@ def test_the_laws_hold_with_an_approximate_search(tmp_path, stop_at, algorithm):
     assert 0 < recall.mean() < 0.9
 
 
+@pytest.mark.parametrize("environment", ["restricted-hopper", "recsim"])
+def test_the_laws_hold_with_random_steps(tmp_path, stop_at, environment):
+    exploring = cell("savo", environment, epsilon=0.5)
+    calm = pack(tmp_path / "calm", exploring, 3)
+    train.train_pack(calm)
+    stopped = pack(tmp_path / "stopped", exploring, 9, 3)
+    stop_at(200)
+    with pytest.raises(train.Interrupted):
+        train.train_pack(stopped)
+    stop_at(None)
+    train.train_pack(stopped)
+    assert_same_run(calm.folder(3), stopped.folder(3))
+
+
 def test_a_stop_during_an_evaluation_leaves_it_to_the_next_attempt(tmp_path, monkeypatch):
     calm = pack(tmp_path / "calm", cell("td3"), 3)
     train.train_pack(calm)

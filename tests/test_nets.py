@@ -146,7 +146,7 @@ def test_layer_normalisation_starts_as_the_plain_one_of_torch():
 
 
 def test_q_values_pair_each_state_with_its_own_actions():
-    critic = nets.TwinCritic(5, (8, 8), rngs(0, 1), CPU)
+    critic = nets.TwinCritic(5, (8, 8), rngs(0, 1), CPU, "torch")
     obs, actions = random(2, 3, 4), random(2, 3, 6, 1, seed=1)
     q = nets.q_values(critic.online.frozen, obs, actions)
     assert q.shape == (2, 2, 3, 6)
@@ -155,7 +155,7 @@ def test_q_values_pair_each_state_with_its_own_actions():
 
 
 def test_twin_critics_differ_and_their_targets_start_as_copies():
-    critic = nets.TwinCritic(3, (8,), rngs(0, 1), CPU)
+    critic = nets.TwinCritic(3, (8,), rngs(0, 1), CPU, "torch")
     online, target = critic.online.flat, critic.target.flat
     assert torch.equal(online, target)
     assert not torch.equal(online[:, 0], online[:, 1])

@@ -172,6 +172,33 @@ def test_every_reset_draws_another_user():
     assert np.std(gains) == pytest.approx(1 / math.sqrt(12), abs=0.01)
 
 
+def test_fixed_users_are_those_of_the_code():
+    users = recsim.fixed_users(20)
+    assert users.shape == (20, 30)
+    assert users.dtype == np.float32
+    assert not users.flags.writeable
+    for k, user in enumerate(users):  # of the first category, each from a random state of its own
+        drawn = np.eye(30)[0] + np.random.RandomState(2022 + k).normal(0, 0.35, 30)
+        np.testing.assert_array_equal(user, np.clip(drawn, -1, 1).astype(np.float32))
+    np.testing.assert_array_equal(recsim.fixed_users(5), users[:5])
+    assert len(np.unique(users, axis=0)) == 20
+
+
+def test_a_reset_draws_one_of_the_fixed_users_and_a_step_does_not_change_them():
+    env, known = make(items=50, users=20), recsim.fixed_users(20).copy()
+    env.reset(seed=0)
+    seen, gains = set(), set()
+    for _ in range(300):
+        obs, _ = env.reset()
+        (match,) = np.flatnonzero((known == obs).all(axis=1))
+        seen.add(int(match))
+        gains.add(env.gain)
+        env.step(np.int64(click_greedy(env)))
+    assert seen == set(range(20))  # a user is missed with probability 4e-6
+    assert len(gains) == 300  # c is drawn at each reset
+    np.testing.assert_array_equal(recsim.fixed_users(20), known)
+
+
 def z(x: float) -> float:
     """The standard normal density."""
     return math.exp(-x * x / 2) / math.sqrt(2 * math.pi)
@@ -312,6 +339,8 @@ def test_guesses_are_exact_where_the_vectors_say_all(monkeypatch):
         ({"items": 2.5}, r"items=2.5: must be a whole number"),
         ({"items": "5k"}, r"items='5k': must be a whole number"),
         ({"catalogue_seed": -1}, r"catalogue_seed=-1: must be a whole number from 0 to 4294967295"),
+        ({"users": -1}, r"users=-1: must be a whole number from 0 to 100000"),
+        ({"users": True}, r"users=True: must be a whole number"),
         ({"item": 5}, r"recsim: unknown keyword 'item'; did you mean items\?"),
     ],
 )

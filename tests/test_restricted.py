@@ -11,7 +11,7 @@ from rollouts import actions_for, digest, rollout
 from savo_bench import envs
 from savo_bench.envs import Metric
 from savo_bench.envs.locomotion import base
-from savo_bench.envs.restricted import Restricted, ball_radius
+from savo_bench.envs.restricted import Restricted, ball_radius, projection_weights
 
 RESTRICTED = envs.names("restricted")
 
@@ -167,6 +167,13 @@ def test_gymnasium_makes_it_with_keywords():
         ({"centres_seed": -1}, r"centres_seed=-1: must be a whole number from 0 to 4294967295"),
         ({"penalty": float("inf")}, r"penalty=inf: must be a finite number"),
         ({"extra_dims": -1}, r"extra_dims=-1: must be a whole number from 0 to 10000"),
+        ({"control_cost": "none"}, r"control_cost='none': must be executed or asked"),
+        ({"projections": -1}, r"projections=-1: must be a whole number from 0 to 1000"),
+        (
+            {"projections": 5, "projections_seed": -1},
+            r"projections_seed=-1: must be a whole number from 0 to 4294967295",
+        ),
+        ({"projections_seed": 3}, r"projections_seed=3: has no meaning when projections is 0"),
         ({"version": "v3"}, r"version='v3': must be v5 or v4"),
         ({"ball": 3}, r"restricted-hopper: unknown keyword 'ball'; did you mean balls\?"),
     ],
@@ -188,3 +195,118 @@ def test_a_broken_action_is_an_error_and_not_an_invalid_action(name: str):
     broken = np.full(env.action_space.shape or (), np.nan, np.float32)
     with pytest.raises(ValueError, match=r"must be finite"):
         env.step(broken)
+
+
+COSTS = {"restricted-hopper": 1e-3, "restricted-walker2d": 1e-3, "restricted-half-cheetah": 0.1, "restricted-ant": 0.5}
+
+
+def invalid_corner(env: Restricted) -> np.ndarray:
+    """A corner of the action box that lies in no ball."""
+    n = env.centres.shape[1]
+    corners = (np.array([1.0 if corner >> i & 1 else -1.0 for i in range(n)], np.float32) for corner in range(2**n))
+    return next(corner for corner in corners if not env.is_valid(corner))
+
+
+@pytest.mark.parametrize("version", ["v5", "v4"])
+@pytest.mark.parametrize("name", COSTS)
+def test_an_invalid_step_pays_the_control_cost_of_what_was_asked_for_only_if_told_so(name: str, version: str):
+    usual, asked = (envs.make(name, version=version, control_cost=which) for which in ("executed", "asked"))
+    corner = invalid_corner(find_restricted(usual))
+    for env in (usual, asked):
+        env.reset(seed=3)
+    obs, reward, terminated, _, info = usual.step(corner)
+    asked_obs, asked_reward, asked_terminated, _, asked_info = asked.step(corner)
+    assert info["valid"] is asked_info["valid"] is False
+    assert float(reward) - float(asked_reward) == pytest.approx(COSTS[name] * len(corner), rel=1e-6)  # Ant: 4.0
+    np.testing.assert_array_equal(obs, asked_obs)
+    assert terminated == asked_terminated
+    if "reward_ctrl" in info:
+        assert info["reward_ctrl"] == 0
+        assert asked_info["reward_ctrl"] == pytest.approx(-COSTS[name] * len(corner))
+
+
+def test_a_valid_step_pays_the_same_in_both():
+    usual, asked = (envs.make("restricted-ant", control_cost=which) for which in ("executed", "asked"))
+    usual.reset(seed=3)
+    asked.reset(seed=3)
+    seen = set()
+    for action in actions_for(usual, 30):
+        (_, reward, *_, info), (_, other, *_) = usual.step(action), asked.step(action)
+        cost = 0.0 if info["valid"] else 0.5 * float(np.square(action, dtype=np.float64).sum())
+        assert float(reward) - float(other) == pytest.approx(cost, abs=1e-6)  # the cost is a float32 sum
+        seen.add(info["valid"])
+    assert seen == {True, False}
+
+
+@pytest.mark.parametrize("name", [name for name in RESTRICTED if name not in COSTS])
+def test_a_task_without_control_cost_cannot_charge_it(name: str):
+    assert find_restricted(envs.make(name, control_cost="executed"))
+    with pytest.raises(
+        ValueError, match=r"^control_cost='asked': Inverted\w*PendulumEnv has no control cost; leave it"
+    ):
+        envs.make(name, control_cost="asked")
+
+
+def test_a_control_cost_that_a_penalty_would_hide_is_refused():
+    with pytest.raises(ValueError, match=r"^control_cost='asked': changes nothing beside penalty=-10, .* leave one"):
+        envs.make("restricted-ant", control_cost="asked", penalty=-10)
+
+
+@pytest.mark.parametrize("name", RESTRICTED)
+@pytest.mark.parametrize("inputs", [5, 50])
+def test_projected_joints_are_spread_over_their_range(name: str, inputs: int):
+    env = find_restricted(envs.make(name, projections=inputs))
+    n = RULES[name][1]
+    assert env.action_space.shape == (n * inputs,)
+    assert env.action_space.contains(np.ones(n * inputs, np.float32))
+    drawn = np.random.default_rng(0).uniform(-1, 1, (20_000, n * inputs)).astype(np.float32)
+    joints = np.array([env.joints(action) for action in drawn])
+    assert joints.shape == (20_000, n)
+    for joint in joints.T:
+        shares = np.histogram(joint, 10, (-1, 1))[0] / len(joint)
+        assert shares.min() > 0.065  # .1 if uniform
+        assert shares.max() < 0.135
+    assert np.abs(np.corrcoef(joints.T) - np.eye(n)).max() < 0.03 if n > 1 else True  # each has inputs of its own
+    weights = projection_weights(n, inputs, 0)
+    for sign in (-1, 1):  # the corner that drives every joint to its end
+        ends = env.joints(sign * np.sign(weights).ravel())
+        assert (sign * ends > 0.98).all()
+
+
+def test_projections_by_hand():
+    env = find_restricted(envs.make("restricted-hopper", projections=4, projections_seed=7, extra_dims=2))
+    assert env.action_space.shape == (3 * 4 + 2,)
+    weights = np.random.RandomState(7).standard_normal((3, 4))
+    weights *= (np.pi / 2) / np.linalg.norm(weights, axis=1, keepdims=True)  # variance |w|² / 3 = π² / 12
+    action = np.random.default_rng(0).uniform(-1, 1, 14).astype(np.float32)
+    expected = [math.tanh(float(weights[i] @ action[4 * i : 4 * i + 4])) for i in range(3)]
+    np.testing.assert_allclose(env.joints(action), expected, rtol=1e-12)
+    other = find_restricted(envs.make("restricted-hopper", projections=4, projections_seed=8, extra_dims=2))
+    assert not np.isclose(other.joints(action), expected).any()
+
+
+def test_projected_joints_decide_validity_and_are_executed():
+    env, plain = envs.make("restricted-ant", projections=13), envs.make("restricted-ant")
+    assert env.action_space.shape == (104,)
+    env.reset(seed=2)
+    plain.reset(seed=2)
+    seen = set()
+    for action in actions_for(env, 40):
+        joints = find_restricted(env).joints(action)
+        obs, reward, terminated, _, info = env.step(action)
+        expected, expected_reward, _, _, expected_info = plain.step(joints)
+        np.testing.assert_array_equal(obs, expected)
+        assert reward == expected_reward
+        assert info["valid"] is expected_info["valid"] is find_restricted(env).is_valid(action)
+        seen.add(info["valid"])
+        if terminated:
+            break
+    assert seen == {True, False}
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_tanh_does_not_make_a_broken_action_a_command(value: float):
+    env = envs.make("restricted-inverted-pendulum", projections=5)
+    env.reset(seed=0)
+    with pytest.raises(ValueError, match=r"must be finite"):
+        env.step(np.array([0, value, 0, 0, 0], np.float32))

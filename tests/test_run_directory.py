@@ -50,6 +50,16 @@ def test_a_cell_with_another_config_is_refused_naming_the_field_both_values_and_
         run_directory.check_specs(tmp_path, asked_for(profile="quick"))
 
 
+def test_a_cell_of_a_version_with_fewer_fields_is_refused_naming_them(tmp_path, cell):
+    spec = cell.spec(0)
+    for field in ("actor_hidden", "epsilon"):
+        del spec["algorithm"]["config"][field]
+    seed_folder(tmp_path, cell, 0).write_run(spec, {})
+    named = r"was trained with no algorithm\.config\.actor_hidden and no algorithm\.config\.epsilon: take"
+    with pytest.raises(UserError, match=named):
+        run_directory.check_specs(tmp_path, asked_for())
+
+
 def test_more_seeds_and_other_cells_are_welcome(tmp_path, cell):
     begun(tmp_path, cell, 0)
     run_directory.check_specs(tmp_path, asked_for())

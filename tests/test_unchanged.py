@@ -52,4 +52,4 @@ def test_what_was_audited_is_learnt_bit_for_bit(tmp_path: Path, name: str, envir
     trained = pack(tmp_path, cell(name, environment, steps=300, **fields), 0, 1)
     train.train_pack(trained)
     for seed in (0, 1):
-        assert digests(trained.folder(seed).path) == stored[f"{environment} {name} {seed}"]
+        assert digests(trained.folder(seed)) == stored[f"{environment} {name} {seed}"]

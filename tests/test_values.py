@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from savo_bench.envs.values import integer, number, picture_mode, reason_of
+from savo_bench.envs.values import integer, number, one_of, picture_mode, reason_of
 
 
 @pytest.mark.parametrize("value", [0, 3, np.int64(10)])
@@ -29,6 +29,12 @@ def test_a_finite_number_is_returned_as_a_float(value):
 def test_a_number_that_is_not_finite_is_refused(value):
     with pytest.raises(ValueError, match=r"^volume=.*: must be a finite number$"):
         number("volume", value)
+
+
+def test_a_word_is_one_of_those_that_are_allowed():
+    assert one_of("version", "v4", ("v5", "v4")) == "v4"
+    with pytest.raises(ValueError, match=r"^version='v3': must be v5 or v4$"):
+        one_of("version", "v3", ("v5", "v4"))
 
 
 def test_the_only_render_mode_is_rgb_array():

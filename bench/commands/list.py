@@ -98,13 +98,20 @@ def _profiles(console: Console) -> None:
     for field in next(iter(every)).fields:
         table.add_row(field, *(text(profile.fields[field]) for profile in every))
     table.add_row("evaluation", *(
-        f"{profile.eval_episodes} episodes every {show.thousands(profile.eval_every)} steps" for profile in every
+        f"{_eval_episodes(profile)} every {show.thousands(profile.eval_every)} steps" for profile in every
     ))  # fmt: skip
     console.print(table)
 
 
 def _mark(name: str) -> str:
     return f"{name} (default)" if name == profiles.DEFAULT else name
+
+
+def _eval_episodes(profile: profiles.Profile) -> str:
+    counts = {profile.eval_episodes, *profile.eval_episodes_for.values()}
+    if len(counts) > 1:
+        return f"{min(counts)} to {max(counts)} episodes, by environment,"
+    return f"{profile.eval_episodes} episodes"
 
 
 def _paper_steps() -> str:

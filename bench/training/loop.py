@@ -143,7 +143,7 @@ class Training:
                 self.log()
 
     def act(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """What to execute and what to store; the executed actions are random during the warm-up.
+        """What to execute and what to store; executed actions are random in the warm-up, and later with probability ε.
 
         Returns:
             Actions (S, A), on a catalogue items (S,); proto-actions (S, P, A) and items (S, J) for replay.
@@ -156,8 +156,10 @@ class Training:
         acted = self.agent.act(obs, noise, explore=True)
         actions, proto_actions = acted.executed.squeeze(1).cpu().numpy(), acted.proto_actions.squeeze(1).cpu().numpy()
         items = np.zeros((len(rngs), 0)) if acted.items is None else acted.items.squeeze(1).cpu().numpy()
-        if self.step < self.config.warmup_steps:
-            actions = np.stack([self.random_action(rng) for rng in rngs])
+        share = 1.0 if self.step < self.config.warmup_steps else self.exploration.random_share(self.step)
+        if share > 0:  # otherwise nothing is drawn
+            random = [share == 1 or rng.random() < share for rng in rngs]
+            actions = np.stack([self.random_action(rngs[i]) if random[i] else actions[i] for i in range(len(rngs))])
         return actions, proto_actions, items[:, : self.layout.items]
 
     def random_action(self, rng: np.random.Generator) -> Any:

@@ -53,7 +53,7 @@ class BestOfN(ActorCritic):
         self.actor = Stack.initialise(actor_spec(config, spaces), rngs, 1, device)
         self.actor_target = self.actor.copy()
         self.actor_optimizer = Optimizer([self.actor], config.lr, config.max_grad_norm)
-        critic = TwinCritic(spaces.obs_dim + spaces.action_dim, config.hidden, rngs, device)
+        critic = TwinCritic(spaces.obs_dim + spaces.action_dim, config.hidden, rngs, device, config.init)
         super().__init__(
             config,
             spaces,
