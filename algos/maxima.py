@@ -31,7 +31,7 @@ from savo_bench.algos.nets import Stack, q_values
 
 Landscape = Callable[[Tensor], Tensor]  # actions (S, B, N, A) -> their values (S, B, N)
 
-PROMINENT = 0.05  # ours: share of the span; smaller bumps cost an actor less than what returns show
+PROMINENT = 0.05  # ours: share of the span; a smaller bump is no maximum, and who is nearer to the highest is not stuck
 ROUNDING = 1e-4  # ours: share of |Q|; a smaller span is flat, as 5 % of it may be float32's rounding in a network
 GRID = 201  # ours: points in one dimension, steps of .01 of the maximal action
 STARTS = 32  # ours: ascents from each state, and as many descents; 16 miss one of eight maxima more often than not
@@ -41,7 +41,7 @@ BETWEEN = 7  # ours: points on the way from one end to another
 ITEMS = 1_000  # ours: of a larger catalogue so many items are valued, at equal distances in its order
 
 COLUMNS = ("maxima", "stuck", "first_gap", "best_gap")  # of train.csv
-GRID_STATES, ASCENT_STATES = 32, 8  # ours: of a batch; a few per cent of the time between two lines of train.csv
+GRID_STATES, ASCENT_STATES = 32, 8  # ours: of a batch; below 1 % of a training, see docs/report.md
 AT_ONCE = 1_024  # ours: points of a seed in a call, about an update's
 
 
