@@ -221,7 +221,9 @@ def of_items(critic: Stack, obs: Tensor, catalogue: Catalogue) -> tuple[Tensor, 
 
 
 @torch.no_grad()
-def gaps(critic: Stack, obs: Tensor, proposals: Tensor, catalogue: Catalogue | None = None) -> dict[str, Tensor]:
+def gaps(
+    critic: Stack, obs: Tensor, proposals: Tensor, catalogue: Catalogue | None = None, states: int | None = None
+) -> dict[str, Tensor]:
     """How many maxima Q(s, ·) has in the first states of a batch, and how far below the highest proposals lie.
 
     Args:
@@ -229,6 +231,7 @@ def gaps(critic: Stack, obs: Tensor, proposals: Tensor, catalogue: Catalogue | N
         obs: States (S, B, O).
         proposals: Of each state K actions (S, B, K, A), the first actor's first; on a catalogue vectors of items.
         catalogue: None in a box.
+        states: How many states; by default GRID_STATES or ASCENT_STATES.
 
     Returns:
         Means over the states, (S,), for each name of COLUMNS. `maxima`: the number of prominent ones; NaN on a
@@ -236,8 +239,8 @@ def gaps(critic: Stack, obs: Tensor, proposals: Tensor, catalogue: Catalogue | N
         proposal is above PROMINENT. `first_gap`, `best_gap`: the gap of the first and of the best proposal, in shares
         of the span. A proposal above all that was found counts as the highest.
     """
-    one_by_one = catalogue is not None or proposals.shape[-1] == 1
-    states = GRID_STATES if one_by_one else ASCENT_STATES
+    if states is None:
+        states = GRID_STATES if catalogue is not None or proposals.shape[-1] == 1 else ASCENT_STATES
     obs, proposals = obs[:, :states], proposals[:, :states]
     values = q_values(critic.frozen, obs, proposals).squeeze(1)  # (S, B, K)
     best = values.amax(-1)

@@ -51,10 +51,11 @@ SIGNS = (
 def diagnose(root: Path, runs: Runs) -> pd.DataFrame:
     """A row per seed whose train.csv has columns about several proposals or about an approximate search.
 
-    Columns: environment, variant, seed; `first_spread` (mean distance of the proposals in the first two lines), `spread` (mean distance of the proposals in the last quarter of the lines, in
-    units of the maximal action), `error_growth` (surrogate error over |q|, last quarter over second quarter),
-    `top_share` (largest share of states that one actor wins in the last quarter), `recall` (share of the nearest items
-    that an approximate search found in the last quarter), `top` (which actor). NaN where not recorded. Its
+    Columns: environment, variant, seed; `first_spread` and `spread` (mean distance of the proposals in the first two
+    lines and in the last quarter of the lines, in units of the maximal action), `error_growth` (surrogate error over
+    |q|, last quarter over second quarter), `top_share` (largest share of states that one actor wins in the last
+    quarter), `recall` (share of the nearest items that an approximate search found in the last quarter), `top` (which
+    actor). NaN where not recorded. Its
     `attrs["problems"]` has a line per train.csv that cannot be read.
     """
     rows, problems = [], []

@@ -7,12 +7,12 @@ from savo_bench.results.findings import Findings
 from savo_bench.results.page import Section, Table, Text
 
 _HOW_TO_READ = """\
-In states from replay, as long as the last-10 return counts: how many **maxima** Q₁(s, ·) has that are **prominent** (to \
-reach a higher point from one, one must go down by at least 5 % of the span, which is the highest less the lowest \
-value); in how many states the first proposal is **stuck** (more than 5 % of the span below the highest value found); \
-and how far the first and the best proposal are below it on average (**gap**). The first proposal is that of the first \
-actor, as a single actor would act. Each variant has a Q of its own. Where Q has one maximum there is nothing to win \
-by more proposals."""
+In states from replay, over as many last evaluations as the last-10 return: how many **maxima** of Q₁(s, ·) are \
+**prominent** (to reach a higher point from one, one must go down by at least 5 % of the span, which is the \
+highest less the lowest value); in how many states the first proposal is **stuck** (more than 5 % of the span below \
+the highest value found); and how far the first and the best proposal are below it on average (**gap**). The first \
+proposal is that of the first actor, as a single actor would act. Each variant has a Q of its own. Where Q has one \
+maximum there is nothing to win by more proposals."""
 
 
 def section(found: Findings) -> Section | None:
