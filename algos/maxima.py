@@ -34,14 +34,14 @@ Landscape = Callable[[Tensor], Tensor]  # actions (S, B, N, A) -> their values (
 PROMINENT = 0.05  # ours: share of the span; a smaller bump is no maximum, and who is nearer to the highest is not stuck
 ROUNDING = 1e-4  # ours: share of |Q|; a smaller span is flat, as 5 % of it may be float32's rounding in a network
 GRID = 201  # ours: points in one dimension, steps of .01 of the maximal action
-STARTS = 32  # ours: ascents from each state, and as many descents; 16 miss one of eight maxima more often than not
+STARTS = 32  # ours: ascents from each state, and as many descents
 STEPS = 30  # ours: of an ascent; together they can cross the box
 FIRST_STEP, LAST_STEP = 0.3, 0.003  # ours: in each dimension, in units of the maximal action
 BETWEEN = 7  # ours: points on the way from one end to another
 ITEMS = 1_000  # ours: of a larger catalogue so many items are valued, at equal distances in its order
 
 COLUMNS = ("maxima", "stuck", "first_gap", "best_gap")  # of train.csv
-GRID_STATES, ASCENT_STATES = 32, 8  # ours: of a batch; below 1 % of a training, see docs/report.md
+GRID_STATES, ASCENT_STATES = 32, 8  # ours: of a batch; costs are in docs/algorithms.md
 AT_ONCE = 1_024  # ours: points of a seed in a call, about an update's
 
 
