@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from savo_bench.algos import maxima
 from savo_bench.algos.agent import Acted, Batch, Call, Noise, Spaces
 from savo_bench.algos.catalogue import Catalogue, InvertedFile
 from savo_bench.algos.config import (
@@ -187,6 +188,15 @@ class ActorCritic(ABC):
                 metrics |= {f"wins_{i}": (winner == i).float().mean(1) for i in range(q.shape[-1])}
                 metrics["spread"] = mean_distance(proto_actions)
         return metrics
+
+    @torch.no_grad()
+    def gaps(self, batch: Batch, noise: Noise) -> dict[str, Tensor]:
+        """How many maxima Q_1 has at the batch's first states, and how far below them the proposals lie.
+
+        See `maxima.gaps`; the proposals are those of `act` without exploration.
+        """
+        proposals = self.snap(self.propose(batch.obs, noise, explore=False), noise)
+        return maxima.gaps(self.critic.first, batch.obs, proposals.actions, self.catalogue)
 
 
 class SeveralActors(ActorCritic):

@@ -91,15 +91,26 @@ class Agent(Protocol):
         """Metrics of shape (S,) that cost too much for every update; `noise` as for an update. Changes nothing."""
         ...
 
+    def gaps(self, batch: Batch, noise: Noise) -> dict[str, Tensor]:
+        """Metrics (S,) of the names `maxima.COLUMNS`, once an evaluation; {} without a critic. Changes nothing."""
+        ...
+
 
 def policy_state(agent: Agent, index: int) -> dict[str, Tensor]:
-    """A copy of the networks that one seed acts with: name -> (M, P)."""
-    return {name: agent.networks[name].flat[index].clone() for name in agent.policy}
+    """A copy of all networks of one seed but the targets: name -> (M, P). It needs those of `policy` to act."""
+    kept = [name for name in agent.networks if not name.endswith("_target")]
+    return {name: agent.networks[name].flat[index].clone() for name in dict.fromkeys([*agent.policy, *kept])}
 
 
 def load_policy_state(agent: Agent, index: int, state: Mapping[str, Tensor]) -> None:
-    """Load what `policy_state` returned for one seed."""
+    """Load what `policy_state` returned for one seed. Files of earlier versions hold the networks of `policy` alone.
+
+    Raises:
+        KeyError: one of `policy` is not there.
+    """
     for name in agent.policy:
+        agent.networks[name].flat[index].copy_(state[name])
+    for name in state.keys() & agent.networks.keys() - set(agent.policy):
         agent.networks[name].flat[index].copy_(state[name])
 
 

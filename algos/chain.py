@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from savo_bench.algos.actor_critic import clipped_double_q, squared_error
+from savo_bench.algos.actor_critic import clipped_double_q
 from savo_bench.algos.agent import Batch, Spaces
 from savo_bench.algos.config import Config, check, not_negative, one_of, positive
 from savo_bench.algos.nets import (
@@ -168,6 +168,10 @@ class Surrogates:
 
     def errors(self, critic: TwinCritic, batch: Batch, *, frozen: bool) -> Tensor:
         """Mean squared error of each at its two key actions: (S, number of surrogates, 2)."""
+        return self.differences(critic, batch, frozen=frozen).square().mean(-1)
+
+    def differences(self, critic: TwinCritic, batch: Batch, *, frozen: bool) -> Tensor:
+        """Value less target of each, at its proposal and at the executed action: (S, number of surrogates, 2, B)."""
         q_proposals, q_executed = stored_values(critic, batch, self.config.surrogate_critics)
         targets = surrogate_targets(q_proposals, q_executed, self.config.truncation)  # (S, K - 1, 2, B)
         if self.first.members:  # no proposal comes before the first, so its landscape is not truncated
@@ -178,7 +182,7 @@ class Surrogates:
             surrogate_value(network, self.config.summariser, batch.obs, [actions[i], batch.action], actions[:i])
             for i, network in self.networks(frozen=frozen)
         ]
-        return squared_error(torch.stack(values, dim=1), targets)
+        return torch.stack(values, dim=1) - targets
 
     def values(self, obs: Tensor, actions: list[Tensor]) -> list[Tensor]:
         """Each surrogate's value at its own action, with earlier ones detached: K x (S, B, A) -> (S, 1, B) each."""
@@ -190,6 +194,16 @@ class Surrogates:
 
     @torch.no_grad()
     def diagnose(self, critic: TwinCritic, batch: Batch) -> dict[str, Tensor]:
-        """Root mean squared errors (S,) at the proposals and at the executed actions."""
-        errors = self.errors(critic, batch, frozen=True).sqrt().mean(1)
-        return {"surrogate_error": errors[:, 0], "surrogate_error_executed": errors[:, 1]}
+        """Root mean squared errors (S,) at the proposals, at the executed actions, and of what lies between these.
+
+        The first two contain how far a surrogate is off in a state as a whole, which moves no actor. The third,
+        `surrogate_error_centred`, is the error of Ψ̂_i(s, a_i) - Ψ̂_i(s, a), in which that cancels.
+        """
+        differences = self.differences(critic, batch, frozen=True)  # (S, number of surrogates, 2, B)
+        errors = differences.square().mean(-1).sqrt().mean(1)
+        centred = (differences[:, :, 0] - differences[:, :, 1]).square().mean(-1).sqrt().mean(1)
+        return {
+            "surrogate_error": errors[:, 0],
+            "surrogate_error_executed": errors[:, 1],
+            "surrogate_error_centred": centred,
+        }

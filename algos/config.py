@@ -43,11 +43,7 @@ class Config:
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {"fair": {}, "published": {}}
 
     def __post_init__(self) -> None:
-        """Refuse values that cannot work, naming the field.
-
-        Raises:
-            ValueError: with the field, its value and what is allowed.
-        """
+        """Raise a ValueError for values that cannot work: with the field, its value and what is allowed."""
         for name, value in vars(self).items():
             check(self, name, not isinstance(value, float) or math.isfinite(value), "must be finite")
         one_of(self, "preset", *self.PRESETS)
@@ -62,11 +58,7 @@ class Config:
         check(self, "tau", 0 < self.tau <= 1, "must lie in (0, 1]")
 
     def check_spaces(self, spaces: Spaces) -> None:
-        """Refuse a task for which these values cannot work, naming the field.
-
-        Raises:
-            ValueError: with the field, its value and what is allowed.
-        """
+        """Raise a ValueError for a task that these values cannot fit: with the field, its value and what is allowed."""
         lacks = why_not_inverted(spaces.catalogue) if self.search == "ivf" else None
         check(self, "search", lacks is None, f"{lacks}")
 
@@ -180,11 +172,7 @@ class ArgmaxConfig(Config):
 
 
 def check(config: Config, name: str, holds: bool, demand: str) -> None:
-    """Check one condition on a field.
-
-    Raises:
-        ValueError: with the field, its value and what is allowed, if `holds` is false.
-    """
+    """Raise a ValueError with a field, its value and what is demanded of it, unless the demand `holds`."""
     if not holds:
         raise ValueError(f"{name}={getattr(config, name)}: {demand}")
 

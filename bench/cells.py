@@ -57,6 +57,13 @@ class Budget:
         """Steps between two rows of train.csv."""
         return max(1, self.steps // LOG_ROWS)
 
+    def gaps_at(self, step: int) -> bool:
+        """Whether the row of train.csv at this step has what `Agent.gaps` finds: the first from each evaluation on.
+
+        So does the last row.
+        """
+        return step % self.eval_every < self.log_every or step + self.log_every > self.steps
+
 
 @dataclass(frozen=True)
 class Cell:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from savo_bench import algos, envs
+from savo_bench.algos import maxima
 from savo_bench.algos.agent import Agent, Spaces, policy_state, seed_state
 from savo_bench.algos.noise import Streams, standard_normal
 from savo_bench.algos.replay import Layout
@@ -100,8 +101,10 @@ def _evals_csv(cell: Cell) -> int:
 
 
 def _train_csv(cell: Cell, metrics: int) -> int:
-    rows = cost.learning_steps(cell) // cell.budget.log_every
-    return metrics * HEADER + rows * (3 * COUNT + metrics * NUMBER)
+    budget, gaps = cell.budget, len(maxima.COLUMNS)
+    rows = cost.learning_steps(cell) // budget.log_every
+    with_gaps = min(rows, budget.steps // budget.eval_every)  # in the other rows a comma stands for each
+    return (metrics + gaps) * HEADER + rows * (3 * COUNT + metrics * NUMBER + gaps) + with_gaps * gaps * NUMBER
 
 
 def _replay_log(cell: Cell, layout: Layout) -> int:

@@ -12,6 +12,7 @@ be read anywhere.
     metrics      what a seed's score is, and aggregates over seeds and tasks
     inference    tests and intervals
     reference    bounds for normalised scores, and published scores
+    gaps         how many maxima Q had, and how far proposals lay below them
     diagnosis    signs that a maximiser does not work as it should
     attempts     the attempts that made a seed's result, and in what they differ
     provenance   in what the runs' machines and code differ

@@ -2,7 +2,8 @@
 
 The thresholds for maximisers were set on 20 seeds of SAVO that work (results/reference/restricted-pendulums): in the
 last quarter of their training the proposals lay .22 to 1.07 apart, the surrogates' error fell to between .5 and .8 of
-what it had been in the second quarter, and no actor won more than 85 % of the states.
+what it had been in the second quarter, and no actor won more than 85 % of the states. Actors that begin at one action
+are another sign: they then differ only by what the updates make of their differences.
 """
 
 from collections.abc import Iterator
@@ -16,10 +17,12 @@ from savo_bench.results.files import CorruptFile, naming, read_csv, said
 from savo_bench.results.format import SeedFolder
 from savo_bench.results.frame import Runs
 
+TOGETHER = 0.05  # mean distance in the first lines, same units. ours: a quarter of the exploration noise (noise_sigma)
 COLLAPSED = 0.01  # mean distance, in units of the maximal action. ours: the exploration noise ends there (noise_final)
 GROWING = 1.5  # error relative to |q|, last quarter over second. ours: twice what seeds that work show
 MISSED = 0.9  # share of the nearest items that are found. ours: below it one in ten is another than was asked for
 DOMINANT = 0.95  # share of states. ours: the rest then matters in fewer than one state in twenty
+_FIRST = 2  # lines of train.csv. ours: a hundredth of a training; later, updates may have parted the proposals
 _ROWS = 8  # lines of train.csv below which there are no quarters to speak of
 
 
@@ -37,6 +40,7 @@ class Sign(NamedTuple):
 
 
 SIGNS = (
+    Sign("first_spread", "proposals begin at one action", TOGETHER, above=False),
     Sign("spread", "proposals collapse onto each other", COLLAPSED, above=False),
     Sign("error_growth", "the surrogates' error grows", GROWING, above=True),
     Sign("top_share", "one actor wins nearly all states", DOMINANT, above=True),
@@ -47,10 +51,11 @@ SIGNS = (
 def diagnose(root: Path, runs: Runs) -> pd.DataFrame:
     """A row per seed whose train.csv has columns about several proposals or about an approximate search.
 
-    Columns: environment, variant, seed; `spread` (mean distance of the proposals in the last quarter of the lines, in
-    units of the maximal action), `error_growth` (surrogate error over |q|, last quarter over second quarter),
-    `top_share` (largest share of states that one actor wins in the last quarter), `recall` (share of the nearest items
-    that an approximate search found in the last quarter), `top` (which actor). NaN where not recorded. Its
+    Columns: environment, variant, seed; `first_spread` and `spread` (mean distance of the proposals in the first two
+    lines and in the last quarter of the lines, in units of the maximal action), `error_growth` (surrogate error over
+    |q|, last quarter over second quarter), `top_share` (largest share of states that one actor wins in the last
+    quarter), `recall` (share of the nearest items that an approximate search found in the last quarter), `top` (which
+    actor). NaN where not recorded. Its
     `attrs["problems"]` has a line per train.csv that cannot be read.
     """
     rows, problems = [], []
@@ -107,6 +112,7 @@ def _signs(path: Path) -> Iterator[dict[str, Any]]:
     second, last = (table.iloc[len(table) * i // 4 : len(table) * (i + 1) // 4] for i in (1, 3))
     shares = last[wins].mean() if len(wins) > 1 else pd.Series([np.nan], index=[""])
     yield {
+        "first_spread": table["spread"].iloc[:_FIRST].mean() if "spread" in table else np.nan,
         "spread": last["spread"].mean() if "spread" in table else np.nan,
         "error_growth": _relative_error(last) / _relative_error(second),
         "top_share": shares.max(),

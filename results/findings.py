@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from savo_bench.results import diagnosis, plots, provenance, tables
+from savo_bench.results import diagnosis, gaps, plots, provenance, tables
 from savo_bench.results.frame import Runs
 from savo_bench.results.plots import LineStyle
 from savo_bench.results.reference import Bounds
@@ -85,10 +85,16 @@ class Findings:
         """See `diagnosis.diagnose`."""
         return diagnosis.diagnose(self.root, self.runs)
 
+    @cached_property
+    def gaps(self) -> pd.DataFrame:
+        """See `gaps.of_seeds`."""
+        return gaps.of_seeds(self.root, self.runs)
+
     @property
     def problems(self) -> list[str]:
         """A line per file that is damaged, cannot be read or is out of place."""
-        return [*self.runs.problems, *self.diagnoses.attrs["problems"]]
+        found = [*self.runs.problems, *self.diagnoses.attrs["problems"], *self.gaps.attrs["problems"]]
+        return list(dict.fromkeys(found))
 
     @cached_property
     def warnings(self) -> pd.DataFrame:

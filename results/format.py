@@ -8,7 +8,7 @@
         attempts.jsonl  a line for each process that trained it: from which step on, where, with which code
         evals.csv     one row per evaluation episode: step,episode,return,length and the environment's metrics
         train.csv     sparse scalars of the training: step,seconds and whatever the algorithm reports
-        policy.pt     the final networks, once done
+        policy.pt     the final networks without the targets, once done
         film.mp4      or film.gif, where one was asked for
         lock          locked by the process that trains the seed, see results.lock
         lock.owners/  who has the lock, where the file system has none

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from savo_bench.results import metrics, reference
+from savo_bench.results import gaps, metrics, reference
 from savo_bench.results.format import text
 from savo_bench.results.frame import COSTS, EVAL_COLUMNS, Runs
 from savo_bench.results.inference import holm, welch
@@ -168,6 +168,21 @@ def metric_table(runs: Runs) -> pd.DataFrame:
                 interval = _with_interval(label.shown(values), 0.0)
                 rows.append(row | dict(zip(("value", "low", "high"), interval, strict=True)))
     return pd.DataFrame(rows, columns=["environment", "variant", "metric", "n", "value", "low", "high"])
+
+
+def gap_table(seeds: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """A row per group of seeds, from `gaps.of_seeds`: the columns of `by`, n, and each of `gaps.COLUMNS` with its ends.
+
+    The ends are those of 95 % bootstrap intervals of the mean over seeds, in columns NAME_low and NAME_high.
+    """
+    rows = []
+    for names, group in seeds.groupby(list(by), sort=True):
+        row = dict(zip(by, names, strict=True)) | {"n": len(group)}
+        for name in gaps.COLUMNS:
+            row |= _columns(name, _with_interval(group[name].dropna(), 0.0))
+        rows.append(row)
+    ends = [f"{name}{end}" for name in gaps.COLUMNS for end in ("", "_low", "_high")]
+    return pd.DataFrame(rows, columns=[*by, "n", *ends])
 
 
 def comparison_table(runs: Runs, summary: str = "last10") -> pd.DataFrame:

@@ -146,6 +146,28 @@ def test_the_policy_state_of_a_seed_is_enough_to_act(variant: str):
 
 
 @every_variant
+def test_the_policy_state_holds_all_networks_but_the_targets(variant: str):
+    made = of(variant, 0)
+    wanted = {name for name in made.agent.networks if not name.endswith("_target")}
+    assert policy_state(made.agent, 0).keys() == wanted
+    assert {*made.agent.policy, "critic"} <= wanted
+
+
+@every_variant
+def test_a_policy_state_of_earlier_versions_is_enough_to_act(variant: str):
+    made, fresh = of(variant, 0, output_gain=1.0), of(variant, 7)
+    made.update(4)
+    state = policy_state(made.agent, 0)
+    load_policy_state(fresh.agent, 0, {name: state[name] for name in made.agent.policy})
+    obs = torch.randn(1, 5, 3, generator=torch.Generator().manual_seed(0))
+    noise = made.noise("evaluate")
+    acted = [each.agent.act(obs, noise, explore=False).action for each in (made, fresh)]
+    assert torch.equal(*acted)
+    with pytest.raises(KeyError):
+        load_policy_state(fresh.agent, 0, {"spec": torch.zeros(1)})
+
+
+@every_variant
 def test_metrics_are_finite_and_one_per_seed(variant: str):
     made = of(variant, 0, 1)
     metrics = made.update(2) | made.agent.diagnose(made.batch(), made.noise("update"))

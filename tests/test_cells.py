@@ -45,5 +45,16 @@ def test_a_pack_survives_pickling_and_knows_its_folders():
     assert again.folder(3) == Path("r/n/restricted-hopper/savo__extra_actors-5/seed-0003")
 
 
+def test_gaps_are_measured_once_an_evaluation_and_at_the_end():
+    def rows(*budget: int) -> list[int]:
+        made = Budget("quick", *budget, 1)
+        return [step for step in range(made.log_every, made.steps + 1, made.log_every) if made.gaps_at(step)]
+
+    assert rows(50_000, 2_500) == list(range(2_500, 50_001, 2_500))
+    assert rows(400, 150) == [150, 300, 400]
+    assert rows(1_000, 333) == [335, 670, 1_000]  # rows are 5 steps apart; 999 and 1 000 are both evaluations
+    assert rows(400, 1) == list(range(2, 401, 2))  # evaluations are nearer to each other than rows
+
+
 def test_train_csv_gets_at_most_two_hundred_rows():
     assert [Budget("quick", steps, 1, 1).log_every for steps in (1, 199, 400, 50_000)] == [1, 1, 2, 250]

@@ -27,6 +27,7 @@ def found(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "warning", "worst"),
     [
+        ({"spread": lambda t: 0.04 if t < 0.05 else 0.5}, "proposals begin at one action", "first_spread 0.04"),
         ({"spread": lambda t: 0.5 if t < 0.75 else 0.005}, "proposals collapse onto each other", "spread 0.005"),
         ({"surrogate_error": lambda t: 1.0 if t < 0.75 else 1.6}, "the surrogates' error grows", "error_growth 1.6"),
         ({"wins_1": 0.96, "wins_0": 0.04}, "one actor wins nearly all states", "top_share 0.96"),
@@ -46,7 +47,7 @@ def test_each_sign_is_warned_of(tmp_path, changes, warning, worst):
     "changes",
     [
         {},
-        {"spread": lambda t: 0.005 if t < 0.7 else 0.5},  # it came apart again
+        {"spread": lambda t: 0.005 if 0.04 < t < 0.7 else 0.5},  # it came apart again
         {"surrogate_error": lambda t: 1 + 9 * t, "q": lambda t: 100 + 900 * t},  # grows as Q does
         {"surrogate_error": lambda t: 0.1 if t < 0.25 else 1},  # the beginning does not count
         {"wins_0": 0.95, "wins_1": 0.05},
@@ -81,4 +82,7 @@ def test_columns_that_are_not_there_are_no_sign(tmp_path):
     files.append_csv(folder.train_csv, ["step", "seconds", "spread"], [(i, i, 0.0) for i in range(20)])
     diagnoses = diagnosis.diagnose(tmp_path, load(tmp_path))
     assert diagnoses[["error_growth", "top_share"]].isna().all(axis=None)
-    assert found(tmp_path)["warning"].tolist() == ["proposals collapse onto each other"]
+    assert found(tmp_path)["warning"].tolist() == [
+        "proposals begin at one action",
+        "proposals collapse onto each other",
+    ]

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import small_runs
+import torch
 from PIL import Image
 from rich.console import Console
 from rich.progress import Progress
@@ -92,6 +93,17 @@ def test_it_plays_the_very_episodes_of_the_last_evaluation(trained: Path, enviro
     recorded = recorded[recorded["step"] == STEPS].to_numpy()
     np.testing.assert_array_equal(np.array([take.row for take in takes]), recorded)
     assert [len(take.actions) for take in takes] == recorded[:, 3].tolist()
+
+
+def test_a_policy_of_an_earlier_version_without_critics_is_played_alike(trained: Path, tmp_path):
+    chosen = folder(trained, "restricted-hopper", "td3", 0)
+    shutil.copytree(chosen.path, tmp_path / "old" / "seed-0000")
+    old = SeedFolder(tmp_path / "old" / "seed-0000")
+    saved = torch.load(old.policy)
+    assert "critic" in saved
+    torch.save({name: saved[name] for name in ("spec", "actor")}, old.policy)
+    (one,), (other,) = ([take.row for take in perform(each, spec_of(chosen), 1)][:1] for each in (chosen, old))
+    assert one == other
 
 
 def test_more_episodes_than_an_evaluation_has_are_those_of_a_larger_one(trained: Path):

@@ -184,6 +184,16 @@ def test_surrogates_can_be_fitted_to_the_critic_as_it_is():
     assert errors(agent_, batch).tolist() == [[[2**2, 1**2], [(3 - 1) ** 2, 0]]]
 
 
+def test_an_error_that_a_surrogate_has_at_all_actions_alike_is_no_centred_error():
+    for offset, slope, expected in ((0, 4, 0), (100, 4, 0), (0, 6, 3)):  # the actions are 1.5 apart
+        agent_ = agent(extra_actors=1)
+        set_critics(agent_, online=((4, 0), (4, 0)), targets=UNUSED)
+        make_linear(surrogates(agent_), (slope, offset))
+        found = agent_.agent.surrogates.diagnose(agent_.agent.critic, one_transition([-0.75, -0.5], executed=1.0))
+        assert found["surrogate_error_centred"].item() == pytest.approx(expected)
+        assert found["surrogate_error"].item() == pytest.approx(offset + (slope - 4) / 2)
+
+
 def test_surrogates_can_be_fitted_to_the_target_critics():
     batch = one_transition([0.5, -0.5], executed=0.25)
     for critics, expected in (("online", [[2**2, 2**2]]), ("target", [[8**2, 8**2]])):
@@ -345,4 +355,5 @@ def test_diagnosis_reports_gain_winners_spread_and_surrogate_errors():
         "spread": round((1 + 0.75 + 0.25) / 3, 5),
         "surrogate_error": 2,  # of 2 and 2, see the test of the fit
         "surrogate_error_executed": 1.5,  # of 2 and 1
+        "surrogate_error_centred": 0.5,  # of 0 and 1
     }

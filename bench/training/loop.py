@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 
 from savo_bench import algos, envs
+from savo_bench.algos import maxima
 from savo_bench.algos.agent import Agent, Batch, Noise
 from savo_bench.algos.noise import Streams, exploration, reset_stream, standard_normal
 from savo_bench.algos.replay import Layout, Replay
@@ -203,14 +204,17 @@ class Training:
         self.evaluated = self.step
 
     def log(self) -> None:
-        """Write one row of train.csv for every seed."""
+        """Write one row of train.csv for every seed. The cells of `gaps` are empty but at evaluations."""
         assert self.learnt is not None
         metrics = self.metrics | self.agent.diagnose(*self.learnt)
         columns = {name: value.cpu().numpy() for name, value in metrics.items()}
+        gaps = self.agent.gaps(*self.learnt) if self.budget.gaps_at(self.step) else {}
+        columns |= {name: gaps[name].cpu().numpy() if name in gaps else None for name in maxima.COLUMNS}
         header = ["step", "seconds", "episodes", *columns]
         for index, run in enumerate(self.runs):
             if run.failure is None:
-                row = [self.step, run.seconds, run.episodes, *(float(value[index]) for value in columns.values())]
+                values = [None if value is None else float(value[index]) for value in columns.values()]
+                row = [self.step, run.seconds, run.episodes, *values]
                 run.train_bytes = append_csv(run.folder.train_csv, header, [row])
 
     def prepare(self) -> None:

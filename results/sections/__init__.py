@@ -8,6 +8,7 @@ and PNG, and its data as CSV.
     opening        what was compared, and how complete it is
     answer         who leads where
     scores         scores per cell
+    gaps           how rugged Q is, and how far proposals are below its maxima
     curves         learning curves and sample efficiency
     aggregates     normalised scores over tasks
     improvement    probability that a run of one variant beats one of another
@@ -29,6 +30,7 @@ from savo_bench.results.sections import (
     cost,
     curves,
     differences,
+    gaps,
     improvement,
     opening,
     published,
@@ -42,6 +44,7 @@ SECTIONS: list[Callable[[Findings], Section | None]] = [
     opening.section,
     answer.section,
     scores.section,
+    gaps.section,
     curves.section,
     aggregates.section,
     improvement.section,

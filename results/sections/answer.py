@@ -7,6 +7,7 @@ import pandas as pd
 from savo_bench.results import tables
 from savo_bench.results.findings import Findings
 from savo_bench.results.page import Block, Bullets, Section, Text, code
+from savo_bench.results.sections import gaps
 from savo_bench.results.words import count
 
 
@@ -22,7 +23,8 @@ def sentences(found: Findings) -> list[str]:
     lines, leads, shown = [], Counter[str](), Counter[str]()
     for environment, cells in found.scores.groupby("environment", sort=True):
         scored = cells[cells["n"] > 0].sort_values(f"{found.options.summary}_mean", ascending=False, kind="stable")
-        lines.append(f"{code(environment)}: {_lead(found, str(environment), scored)}.")
+        ruggedness = gaps.headline(found, str(environment))
+        lines.append(f"{code(environment)}: {_lead(found, str(environment), scored)}.{ruggedness}")
         if len(scored) > 1:
             first = str(scored["variant"].iloc[0])
             leads[first] += 1

@@ -25,7 +25,9 @@ def _blocks(found: Findings) -> Iterator[Block]:
         yield Text("No run here recorded several proposals or an approximate search.")
     if len(found.diagnoses):
         yield Text(
-            "In the last quarter of the lines of `train.csv`, per seed: proposals **collapse** where their mean "
+            f"In `train.csv`, per seed: proposals **begin at one action** where their mean distance in the first two "
+            f"lines is below {diagnosis.TOGETHER:g} of the maximal action. In the last quarter of its lines: "
+            "proposals **collapse** where their mean "
             f"distance (`spread`, in units of the maximal action) is below {diagnosis.COLLAPSED:g}, where "
             "the exploration noise ends; the surrogates' error **grows** where, relative to |q|, it is more than "
             f"{diagnosis.GROWING:g} times that of the second quarter; one actor **wins nearly all** where it has the "
