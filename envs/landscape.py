@@ -173,8 +173,9 @@ class LandscapeBandit(gym.Env[np.ndarray, np.ndarray]):
         Raises:
             ValueError: The action is not finite, or not of the shape (D,).
         """
-        if np.shape(action) != self.action_space.shape or not np.isfinite(action).all():
-            raise ValueError(f"action={action}: must be {self.action_space.shape[0]} finite numbers")
+        D = self.landscape.frames.shape[2]
+        if np.shape(action) != (D,) or not np.isfinite(action).all():
+            raise ValueError(f"action={action}: must be {D} finite numbers")
         q, peak = self.landscape.value(self.context, action)
         best = bool(self.landscape.heights[peak] == 1)
         return self.context.copy(), q, True, False, {"regret": self.landscape.height - q, "optimum": best}
