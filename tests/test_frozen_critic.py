@@ -107,7 +107,7 @@ def test_maxima_and_hills_of_a_curve(script):
 def test_the_landscape_of_the_network_is_that_of_the_restricted_pendulums(script):
     inside, outside = [0.08, 0.4, 0.99], [0.02, 0.8, 0.93]  # in [0, 1]; tests/test_restricted.py has the intervals
     values = script.restricted_value(torch.zeros(6, 1), 2 * torch.tensor([*inside, *outside])[:, None] - 1).flatten()
-    assert values[:3].tolist() == pytest.approx([6.7 * (1 - (u - 0.5) ** 2) for u in inside])
+    assert values[:3].tolist() == pytest.approx([5.5 * (1 - (u - 0.5) ** 2) for u in inside])
     assert values[3:].tolist() == [0, 0, 0]
 
 

@@ -22,9 +22,9 @@ def values(drawn: Landscape, context: np.ndarray, actions: np.ndarray) -> np.nda
 
 
 def lowered(drawn: Landscape, peak: int) -> Landscape:
-    """The same with one peak 2 % lower: where it still is an optimum, it is one by more than a grid can miss."""
+    """The same with one peak 7 % lower: where it still is an optimum, it is one by more than a grid can miss."""
     heights = drawn.heights.copy()
-    heights[peak] *= 0.98
+    heights[peak] *= 0.93
     return Landscape(drawn.frames, heights, drawn.width, drawn.height)
 
 
@@ -94,7 +94,7 @@ def test_optima_are_those_of_a_grid_on_a_line(context: np.ndarray, keywords: dic
 @pytest.mark.parametrize("keywords", [{}, {"clustering": 0.8}, {"width": 0.3}])
 @pytest.mark.parametrize("context", CONTEXTS)
 def test_optima_are_those_of_a_grid_in_a_square(context: np.ndarray, keywords: dict[str, Any]):
-    drawn, points = landscape(dims=2, **keywords), 1_001
+    drawn, points = landscape(dims=2, **keywords), 501
     q = values(drawn, context, square(points).reshape(-1, 2)).reshape(points, points)
     padded = np.pad(q, 1, constant_values=-np.inf)
     shifts = [(x, y) for x in range(3) for y in range(3) if (x, y) != (1, 1)]
@@ -106,11 +106,11 @@ def test_optima_are_those_of_a_grid_in_a_square(context: np.ndarray, keywords: d
         if apart.min() < 3 / points:
             found.add(int(apart.argmin()))
         else:  # on an edge between two cells a grid has optima that are none: there is a better point nearby
-            nearby = point + square(81).reshape(-1, 2) * 4 / points
+            nearby = point + square(81).reshape(-1, 2) * 3 / points
             assert values(drawn, context, nearby).max() > values(drawn, context, point[None])[0]
     clear = {peak for peak in np.flatnonzero(optima).tolist() if lowered(drawn, peak).optima(context)[peak]}
     assert clear <= found <= set(np.flatnonzero(optima))
-    assert len(clear) > 0.7 * optima.sum()
+    assert len(clear) > 0.6 * optima.sum()
 
 
 def test_every_cell_of_an_optimum_is_its_basin():
