@@ -349,8 +349,21 @@ class TwinCritic:
         self.first, self.first_target = self.online.members[0], self.target.members[0]
 
 
+class GivenQ(dict[str, Tensor]):
+    """Stands in the place of a stack's `frozen` parameters where Q is a known function and no network.
+
+    `q` gets obs (S, B, O) and actions (S, B, K, A) and returns (S, B, K); all M critics of the stack are equal to it.
+    """
+
+    def __init__(self, q: Callable[[Tensor, Tensor], Tensor], members: int) -> None:
+        super().__init__()  # there are no parameters
+        self.q, self.members = q, members
+
+
 def q_values(p: Params, obs: Tensor, actions: Tensor) -> Tensor:
     """Values of K actions at each state by M critics: obs (S, B, O), actions (S, B, K, A) -> (S, M, B, K)."""
+    if isinstance(p, GivenQ):
+        return p.q(obs, actions).unsqueeze(1).expand(-1, p.members, -1, -1)
     S, B, K, _ = actions.shape
     x = torch.cat([obs.unsqueeze(2).expand(S, B, K, -1), actions], dim=-1)  # (S, B, K, O + A)
     return mlp(p, x.flatten(1, 2).unsqueeze(1)).reshape(S, -1, B, K)

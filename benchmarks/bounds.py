@@ -26,7 +26,7 @@ from savo_bench.bench import resolving
 from savo_bench.bench.cells import Cell
 from savo_bench.bench.errors import UserError
 from savo_bench.bench.options import Options
-from savo_bench.envs import mineworld, movielens, recsim
+from savo_bench.envs import landscape, mineworld, movielens, recsim
 from savo_bench.results import reference
 
 COLUMNS: tuple[str, ...] = (
@@ -47,6 +47,11 @@ Policy = Callable[[gym.Env], object]  # the next action, from the environment as
 
 def random(env: gym.Env) -> object:
     return env.action_space.sample()
+
+
+def best_peak(env: gym.Env) -> object:
+    assert isinstance(env.unwrapped, landscape.LandscapeBandit)
+    return landscape.optimal(env.unwrapped)
 
 
 class Expert:
@@ -94,6 +99,7 @@ SCRIPTED: dict[str, list[tuple[str, str, Policy]]] = {
     ],
     "recsim-data": [("high", "best film", BestFilm())],
     "mineworld": [("high", "expert", Expert())],
+    "landscape": [("high", "best peak", best_peak)],
 }
 
 

@@ -9,11 +9,12 @@
     recsim.py      recommend an item to a simulated user
     movielens.py   recommend a film to a user simulated from MovieLens ratings
     mineworld.py   cross a mine field with tools
+    landscape.py   a bandit whose Q has known peaks
     simulator.py   MuJoCo: quiet loading, pictures
     values.py      checks of keyword values, and one-line error messages
 """
 
-from savo_bench.envs import locomotion, restricted, adroit, recsim, movielens, mineworld  # noqa: F401, I001 - they register, and are listed so
+from savo_bench.envs import locomotion, restricted, adroit, recsim, movielens, mineworld, landscape  # noqa: F401, I001 - they register, and are listed so
 from savo_bench.envs.registry import (
     Environment,
     Metric,

@@ -24,6 +24,7 @@ _FAMILIES = {  # by the first word of an id in the namespace SavoBench
     "RecSim": "recommender",
     "MovieLens": "recommender",
     "MineWorld": "discrete",
+    "Landscape": "landscape",
 }
 
 

@@ -154,6 +154,19 @@ def test_q_values_pair_each_state_with_its_own_actions():
     torch.testing.assert_close(q[1, :, 2, 4], nets.mlp(critic.online.frozen, one)[1, :, 0, 0])
 
 
+@pytest.mark.parametrize("members", [1, 2])
+def test_a_given_q_stands_in_the_place_of_networks(members: int):
+    obs, actions = random(2, 3, 4), random(2, 3, 6, 1, seed=1).requires_grad_()
+    given = nets.GivenQ(lambda obs, actions: obs.sum(-1, keepdim=True) - actions.square().sum(-1), members)
+    q = nets.q_values(given, obs, actions)
+    assert q.shape == (2, members, 3, 6)
+    for each in q.unbind(1):
+        torch.testing.assert_close(each, obs.sum(-1)[..., None] - actions[..., 0] ** 2)
+    q.sum().backward()
+    torch.testing.assert_close(actions.grad, -2 * members * actions.detach())
+    assert not given  # there is nothing to train
+
+
 def test_twin_critics_differ_and_their_targets_start_as_copies():
     critic = nets.TwinCritic(3, (8,), rngs(0, 1), CPU, "torch")
     online, target = critic.online.flat, critic.target.flat
