@@ -22,7 +22,7 @@ Parts of the table:
 
     network     all rows on the network, started by a small output (output_gain=1e-3) and by the usual one (1); rows
                 that learn from what they did also with noise that has fallen to its end
-    landscapes  all rows in 1, 3, 10 and 120 dimensions with 16 peaks, clustering 0 and .8; in 3 with .8 from both starts
+    landscapes  all rows in 1, 3, 10 and 120 dimensions with 16 peaks, clustering 0 and .8; in 3, .8 from both starts
     peaks       some rows in 3 dimensions with 4 and 64 peaks
     actors      savo and the ensemble with 0 to 20 extra actors, 3 dimensions, 64 peaks, clustering .8
     errors      savo with exact surrogates plus an error: epsilon spans of Q times a smooth random field of unit
