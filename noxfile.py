@@ -13,7 +13,7 @@ nox.options.reuse_venv = "yes"
 PINNED = ("-c", "constraints.txt")
 # As many processes as cores; 8 at most, as each holds torch and a simulator in memory.
 PARALLEL = ("-n", "auto", "--maxprocesses", "8", "--dist", "worksteal")
-PYTEST = ("pytest", "pytest-timeout")  # what pyproject.toml's settings of pytest need
+PYTEST = ("pytest", "pytest-timeout", "pytest-xdist")  # what pyproject.toml's settings of pytest need
 # Imports of our packages that are not inside a function.
 OUR_PACKAGE = re.compile(r"^(?:from|import) savo_bench(?:\.| import )(\w+)", re.MULTILINE)
 # How this processor computes, as a part of a file's name.
@@ -67,7 +67,9 @@ def results_only(session: nox.Session) -> None:
     unwanted = ("torch", "mujoco", "gymnasium", "typer", "rich")
     session.run("python", "-c", f"import importlib.util as u; assert not [n for n in {unwanted} if u.find_spec(n)]")
     source = str(Path("src").resolve())  # nothing of ours is installed here, and tests start processes
-    session.run("pytest", *results_tests(), *session.posargs, env={"OMP_NUM_THREADS": "1", "PYTHONPATH": source})
+    session.run(
+        "pytest", *results_tests(), *PARALLEL, *session.posargs, env={"OMP_NUM_THREADS": "1", "PYTHONPATH": source}
+    )
 
 
 @nox.session
@@ -113,7 +115,8 @@ def gate(session: nox.Session) -> None:
     elif own.exists():
         session.run(*check, "--against", str(own))
     else:
-        session.run(*check, "--against", "tests/gate/baseline.csv", success_codes=[0, CANNOT_TELL])
+        other = sorted(own.parent.glob("baseline-*.csv"))[0]
+        session.run(*check, "--against", str(other), success_codes=[0, CANNOT_TELL])
 
 
 @nox.session(reuse_venv=False)

@@ -10,6 +10,7 @@ from savo_bench import algos
 from savo_bench.bench.cells import AnyConfig
 
 KINDS = ("box", "catalogue")  # of actions
+ENTRIES = {entry.name: entry for entry in algos.BUILT_IN}
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,9 @@ class Control:
 
 def equal_compute(headline: AnyConfig) -> int:
     """The extra actors with which an ensemble's update costs what SAVO's does, by the costs of the registry."""
-    savo, ensemble = algos.get("savo").cost.relative, algos.get("ensemble")
+    ensemble = ENTRIES["ensemble"]
     one = ensemble.cost.relative(ensemble.config(extra_actors=1)) - 1
-    return round((savo(headline) - 1) / one)
+    return round((ENTRIES["savo"].cost.relative(headline) - 1) / one)
 
 
 BOX, CATALOGUE = ("box",), ("catalogue",)

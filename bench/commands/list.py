@@ -45,12 +45,11 @@ def _algorithms(console: Console) -> None:
 
 def _controls(console: Console) -> None:
     """What is trained beside an algorithm with `bench run --controls`, and why."""
-    from savo_bench import algos
-    from savo_bench.bench.controls import CONTROLS, KINDS
+    from savo_bench.bench.controls import CONTROLS, ENTRIES, KINDS
 
     table = show.table("algorithm", "control", "actions", "a difference says")
     for name, controls in CONTROLS.items():
-        usual = algos.get(name).config()
+        usual = ENTRIES[name].config()
         for control in controls:
             kinds = "" if control.kinds == KINDS else ", ".join(control.kinds)
             table.add_row(name, label(control.algorithm, control.values(usual)), kinds, control.answers)

@@ -12,6 +12,7 @@ from small_grids import cell_of, grid_of, read_until, run, wait_until
 from savo_bench.bench import run_directory
 from savo_bench.bench.cells import seed_folder
 from savo_bench.bench.errors import UserError
+from savo_bench.results.files import read_json
 
 
 def test_a_failed_seed_has_its_reason_in_the_table_and_the_others_go_on(root):
@@ -60,13 +61,17 @@ def test_two_runs_at_once_never_train_a_seed_twice(root, drive, tmp_path):
     assert [seed for _, seed, _ in attempts(root)] == [0, 1, 2]
 
 
-def test_seeds_whose_process_dies_while_another_waits_are_taken_over(root, drive):
-    first = drive("seconds=0.05, steps=40", "seeds=1")
-    wait_until(lambda: len(attempts(root)) == 1)
-    second = drive("seconds=0.05, steps=40", "seeds=1")
+def test_seeds_whose_process_dies_while_another_waits_are_taken_over(root, drive, tmp_path):
+    held = tmp_path / "held"
+    config = f"seconds=0.05, steps=400, held={str(held)!r}"
+    first = drive(config, "seeds=1")
+    wait_until(lambda: any(read_json(status)["step"] > 0 for status in root.rglob("status.json")))
+    held.touch()  # 400 steps would be 20 seconds
+    second = drive(config, "seeds=1")
     read_until(second, f"waiting for 1 seed that another process trains: host {socket.gethostname()}, pid")
     os.killpg(first.pid, signal.SIGKILL)
-    output, _ = second.communicate(timeout=40)
+    held.unlink()
+    output, _ = second.communicate(timeout=120)
     assert second.returncode == 0, output
     assert [seed for _, seed, _ in attempts(root)] == [0, 0]
     assert attempts(root)[1][2] > 0
