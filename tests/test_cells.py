@@ -46,8 +46,8 @@ def test_a_pack_survives_pickling_and_knows_its_folders():
 
 
 def test_gaps_are_measured_once_an_evaluation_and_at_the_end():
-    def rows(*budget: int) -> list[int]:
-        made = Budget("quick", *budget, 1)
+    def rows(steps: int, eval_every: int) -> list[int]:
+        made = Budget("quick", steps, eval_every, 1)
         return [step for step in range(made.log_every, made.steps + 1, made.log_every) if made.gaps_at(step)]
 
     assert rows(50_000, 2_500) == list(range(2_500, 50_001, 2_500))
