@@ -58,7 +58,7 @@ class Maxima(NamedTuple):
         """Which points are maxima of at least this prominence: (S, B, N) bool. A plateau is one of them."""
         return self.prominence >= threshold
 
-    def count(self, threshold: float = PROMINENT) -> Tensor:
+    def number(self, threshold: float = PROMINENT) -> Tensor:
         """The number of maxima of at least this prominence, those on the border included: (S, B), 1 or more."""
         return self.prominent(threshold).sum(-1)
 
@@ -246,7 +246,7 @@ def gaps(
     best = values.amax(-1)
     if catalogue is None:
         maxima = of_critic(critic, obs, proposals.shape[-1])
-        count, highest, span = maxima.count().to(obs.dtype).mean(1), maxima.highest, maxima.span
+        count, highest, span = maxima.number().to(obs.dtype).mean(1), maxima.highest, maxima.span
     else:
         highest, lowest = of_items(critic, obs, catalogue)
         count, span = torch.full_like(obs[:, 0, 0], torch.nan), span_of(highest, lowest)

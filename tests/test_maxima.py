@@ -65,15 +65,15 @@ def test_a_prominence_is_measured_to_the_next_higher_maximum_whatever_lies_betwe
 def test_maxima_below_the_threshold_do_not_count():
     landscape = through((-1, 0), (-0.5, 1), (-0.4, 0.96), (0, 2), (1, 0))
     got = maxima.on_grid(landscape, STATE)
-    assert got.count().item() == 1
-    assert got.count(threshold=0.01).item() == 2
+    assert got.number().item() == 1
+    assert got.number(threshold=0.01).item() == 2
     assert (got.highest.item(), got.span.item()) == (2, 2)
 
 
 @pytest.mark.parametrize("level", [0.0, 600.0])
 def test_what_is_flat_has_one_maximum(level: float):
     got = maxima.on_grid(lambda actions: level + 1e-7 * level * torch.sin(99 * actions[..., 0]), STATE)
-    assert got.count().item() == 1
+    assert got.number().item() == 1
     assert got.prominence.isfinite().all()
 
 
@@ -112,7 +112,7 @@ def test_ascents_find_the_hills_of_random_landscapes(dims: int, count: int, widt
         rng = np.random.default_rng(seed)
         centres, heights = apart(count, dims, width, rng), rng.uniform(0.5, 1, count).astype(np.float32)
         got = maxima.by_ascents(hills(centres.tolist(), heights.tolist(), width), STATE, dims)
-        counted.append(got.count().item())
+        counted.append(got.number().item())
         assert got.highest.item() == pytest.approx(heights.max(), abs=0.01)
         assert got.span.item() == pytest.approx(heights.max(), abs=0.02)  # the valleys are at 0
     assert counted == [count] * 5
@@ -123,7 +123,7 @@ def test_in_many_dimensions_ascents_miss_hills_but_invent_none():
     for seed in range(10):
         centres = apart(4, 17, 0.5, np.random.default_rng(seed))
         landscape = hills(centres.tolist(), [0.7, 0.8, 0.9, 1.0], 0.5)
-        counted.append(maxima.by_ascents(landscape, STATE, 17).count().item())
+        counted.append(maxima.by_ascents(landscape, STATE, 17).number().item())
     assert max(counted) == 4
     assert sum(counted) >= 35  # of 40
 
@@ -132,17 +132,17 @@ def test_ascents_end_on_the_border_and_descents_give_the_lowest_value():
     got = maxima.by_ascents(lambda actions: actions.sum(-1), STATE, 3)
     assert got.actions.amin().item() == 1
     assert (got.highest.item(), got.span.item()) == (3, 6)
-    assert (got.count().item(), got.on_border().all().item()) == (1, True)
+    assert (got.number().item(), got.on_border().all().item()) == (1, True)
 
 
 def test_ends_on_a_ridge_are_one_maximum():
     got = maxima.by_ascents(lambda actions: -actions[..., 0].abs() + 0 * actions[..., 1], STATE, 2)
-    assert got.count().item() == 1  # every ascent ends elsewhere on it
+    assert got.number().item() == 1  # every ascent ends elsewhere on it
 
 
 def test_a_corner_of_each_side_is_found():
     got = maxima.by_ascents(lambda actions: actions.square().sum(-1), STATE, 3)
-    assert got.count().item() == 8
+    assert got.number().item() == 8
 
 
 def test_starting_points_lie_in_the_box_and_are_the_same_each_time():
