@@ -208,7 +208,8 @@ class Training:
         assert self.learnt is not None
         metrics = self.metrics | self.agent.diagnose(*self.learnt)
         columns = {name: value.cpu().numpy() for name, value in metrics.items()}
-        gaps = self.agent.gaps(*self.learnt) if self.budget.gaps_at(self.step) else {}
+        measured = getattr(self.agent, "gaps", lambda *_: {})  # a plug-in's agent need not have it
+        gaps = measured(*self.learnt) if self.budget.gaps_at(self.step) else {}
         columns |= {name: gaps[name].cpu().numpy() if name in gaps else None for name in maxima.COLUMNS}
         header = ["step", "seconds", "episodes", *columns]
         for index, run in enumerate(self.runs):
