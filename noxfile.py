@@ -87,10 +87,12 @@ def slurm(session: nox.Session) -> None:
     Where CI is set, it fails there.
     """
     session.install(*PINNED, "-e", ".[dev,benchmarks]")
-    # The first test installs and starts it.
+    # Its tests mostly wait. Each of the four processes starts a SLURM of its own, which the first installs.
+    beside = ("-n", "4", "--dist", "worksteal")
     session.run(
-        "pytest", "-m", "slurm", "--timeout", "1800", "tests/slurm", *session.posargs, env={"OMP_NUM_THREADS": "1"}
-    )
+        "pytest", "-m", "slurm", "--timeout", "1800", *beside, "tests/slurm", *session.posargs,
+        env={"OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
 
 
 @nox.session

@@ -2,9 +2,12 @@
 # A real SLURM of two nodes on this machine, for the tests: its files, keys and ports are its own, so that it gets in the
 # way of no other SLURM, and it forgets everything when it is stopped.
 #
-#   cluster.sh start FOLDER    install what is missing, start, wait until the nodes are idle
+#   cluster.sh start FOLDER    install what is missing, start on free ports, wait until the nodes are idle
 #   cluster.sh stop FOLDER     stop the daemons of that folder
+#   cluster.sh lend FOLDER     start, print a line, and stop at the end of standard input, whatever ends its owner
 #   . FOLDER/env               afterwards sbatch, squeue and scontrol of this shell speak to it
+#
+# Several of them may run on one machine, each in a folder of its own.
 #
 # Needs root and, where SLURM is not installed, apt-get (Debian, Ubuntu: packages slurm-wlm and munge). A node claims four
 # CPUs and two GPUs (/dev/null and /dev/zero). The default partition, test, has the first node; the partition both has
@@ -38,14 +41,22 @@ install() {
         cannot "apt-get could not install slurm-wlm and munge: $(tail -n 1 "$folder/apt.log")"
 }
 
+is_free() {
+    ! (: < "/dev/tcp/127.0.0.1/$1") 2> /dev/null
+}
+
 configure() {
-    local host
+    local host port
     host=$(hostname -s)
+    port=16817
+    until is_free $port && is_free $((port + 1)) && is_free $((port + 2)); do
+        port=$((port + 3))
+    done
     cat > "$folder/slurm.conf" << CONF
 ClusterName=savo-bench-test
 SlurmctldHost=$host(127.0.0.1)
-SlurmctldPort=16817
-SlurmdPort=16818
+SlurmctldPort=$port
+SlurmdPort=$((port + 1))
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
@@ -73,7 +84,7 @@ SchedulerParameters=sched_interval=2,batch_sched_delay=0
 # believe the line below, on whatever machine this is
 SlurmdParameters=config_overrides
 NodeName=$host NodeAddr=127.0.0.1 CPUs=4 RealMemory=1000 Gres=gpu:2 Weight=2
-NodeName=second NodeHostname=$host NodeAddr=127.0.0.1 Port=16819 CPUs=4 RealMemory=1000 Gres=gpu:2
+NodeName=second NodeHostname=$host NodeAddr=127.0.0.1 Port=$((port + 2)) CPUs=4 RealMemory=1000 Gres=gpu:2
 PartitionName=test Nodes=$host Default=YES State=UP
 PartitionName=both Nodes=$host,second State=UP
 CONF
@@ -82,7 +93,6 @@ CONF
 }
 
 start() {
-    [ "$(id -u)" = 0 ] || cannot "starting its daemons takes root"
     mkdir -p "$folder"/state
     install
     configure
@@ -126,15 +136,27 @@ stop() {
 }
 
 [ $# = 2 ] || {
-    echo "usage: $0 start|stop FOLDER" >&2
+    echo "usage: $0 start|stop|lend FOLDER" >&2
     exit 2
 }
 folder=$(realpath -m "$2")
 case $1 in
-    start) start ;;
+    start)
+        [ "$(id -u)" = 0 ] || cannot "starting its daemons takes root"
+        command -v flock > /dev/null || cannot "flock is not installed"
+        # One after the other, so that no two take the same ports, or call apt-get.
+        exec flock --close "${TMPDIR:-/tmp}/savo-bench-slurm.lock" "$0" start-alone "$folder"
+        ;;
+    start-alone) start ;;
     stop) stop ;;
+    lend)
+        "$0" start "$folder" || exit
+        echo started
+        cat > /dev/null
+        stop
+        ;;
     *)
-        echo "usage: $0 start|stop FOLDER" >&2
+        echo "usage: $0 start|stop|lend FOLDER" >&2
         exit 2
         ;;
 esac

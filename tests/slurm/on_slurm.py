@@ -17,19 +17,26 @@ ROOT = Path(__file__).parent.parent.parent
 TINY = ("--set", "warmup_steps=60", "--set", "hidden=24-17", "--set", "batch_size=19", "--eval-episodes", "1")
 VARIANT = "hidden=24-17,batch_size=19,warmup_steps=60"
 ONE = ("--algos", "td3", "--envs", "restricted-hopper", *TINY, "--steps", "500", "--eval-every", "150", "--pack", "1")
-LONG = ("--steps", "3500", "--eval-every", "1500")
 ON_SLURM = ("--on", "slurm", "--checkpoint-every", "1")
-# A step takes 30 ms, so that a fault finds a small training at work without keeping a processor busy.
+# Beyond its first evaluation a training that was never interrupted takes a second for a step, so that a fault finds it
+# at work on any machine and keeps no processor busy. What has resumed goes on at full speed.
 SLOW = """
 import builtins, sys, time
 import_ = builtins.__import__
+
+def slowly(advance):
+    def slow(self):
+        self.began = getattr(self, "began", self.step)
+        if self.began == 0 and self.step > 155:
+            time.sleep(1)
+        return advance(self)
+    return slow
 
 def importing(name, *arguments, **more):
     module = import_(name, *arguments, **more)
     training = getattr(sys.modules.get("savo_bench.bench.training.loop"), "Training", None)
     if training and "slow" not in training.__dict__:
-        training.slow, advance = True, training.advance
-        training.advance = lambda self: (time.sleep(0.03), advance(self))[1]
+        training.slow, training.advance = True, slowly(training.advance)
     return module
 
 builtins.__import__ = importing
@@ -39,7 +46,7 @@ builtins.__import__ = importing
 def bench(*arguments: str | Path, **environment: str) -> tuple[int, str]:
     """Exit code and output of the command line."""
     done = started(*arguments, **environment)
-    output, _ = done.communicate(timeout=600)
+    output, _ = done.communicate(timeout=1500)
     return done.returncode, output
 
 
@@ -57,7 +64,7 @@ def slurm(*command: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
-def until(holds: Callable[[], object], seconds: float = 300.0) -> None:
+def until(holds: Callable[[], object], seconds: float = 600.0) -> None:
     end = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < end, slurm("squeue", "--states=all")
@@ -89,12 +96,20 @@ def tasks(runs: Path) -> int:
     return sum(len(each["tasks"]) for each in found)
 
 
+def held(file: Path) -> tuple[str, str]:
+    """Make a file, and what `bench run` is to be told so that its tasks begin when that file is gone."""
+    file.touch()
+    return "--setup", f"while [ -e {file} ]; do sleep 0.2; done"
+
+
 def steps() -> list[Path]:
-    """The daemons of SLURM on this machine that look after a step of a job."""
+    """The daemons of this SLURM that look after a step of a job."""
+    ours = f"SLURM_CONF={os.environ['SLURM_CONF']}".encode()
     found = []
-    for path in Path("/proc").glob("[0-9]*/comm"):
+    for path in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            found += [path] if path.read_text() == "slurmstepd\n" else []
+            if (path / "comm").read_text() == "slurmstepd\n" and ours in (path / "environ").read_bytes().split(b"\0"):
+                found.append(path)
     return found
 
 

@@ -14,6 +14,10 @@ class SlurmProblem(Exception):
     """A command of SLURM failed, or is not there; the message is one line."""
 
 
+class Refused(SlurmProblem):
+    """SLURM answered, and does not do what it was asked for."""
+
+
 def call(*command: str) -> str:
     """Run a command of SLURM; returns what it prints.
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from savo_bench.bench.cells import Pack
-from savo_bench.bench.errors import UserError
+from savo_bench.bench.errors import MACHINE, USAGE, UserError
 from savo_bench.bench.launch.launcher import THREAD_VARIABLES
 from savo_bench.bench.launch.slurm import batch, environment, nodes
-from savo_bench.bench.launch.slurm.commands import SlurmProblem, call, one_line
+from savo_bench.bench.launch.slurm.commands import Refused, SlurmProblem, call, one_line
 from savo_bench.bench.launch.slurm.options import SlurmOptions
 from savo_bench.bench.launch.slurm.records import Submission, numbered, record
 from savo_bench.bench.launch.slurm.task import Share, Train
@@ -26,6 +26,12 @@ ARRAY = 1_001  # SLURM's default for MaxArraySize
 # AssocMaxSubmitJobLimit, AssocGrpSubmitJobsLimit and the like), and where an array may not be as large.
 LIMIT = re.compile(
     r"Submit_?Jobs?\w*Limit|MaxSubmitJob|job submit limit|violates accounting/QOS policy|Invalid job array spec",
+    re.IGNORECASE,
+)
+# What sbatch says where nobody could answer it: the controller, its configuration file, munge.
+UNANSWERED = re.compile(
+    r"slurm controller|configuration (file|source)|munge|authentication|connection|timed out|zero bytes|temporarily|"
+    r"standby",
     re.IGNORECASE,
 )
 
@@ -40,7 +46,9 @@ def submit(root: Path, packs: Sequence[Pack], asked: SlurmOptions) -> tuple[list
         What was submitted, and the packs that SLURM would not take beside it.
 
     Raises:
-        UserError: SLURM refuses; says what it said, and what had been submitted before.
+        UserError: SLURM refuses; says what it said, and what had been submitted before. The exit code says whose fault
+            it is: the user's, where SLURM does not take what was asked for; the machine's, where it gives no answer or
+            takes no more tasks.
     """
     array = largest_array()
     left = [dataclasses.replace(pack, root=pack.root.absolute()) for pack in packs]
@@ -60,7 +68,9 @@ def submit(root: Path, packs: Sequence[Pack], asked: SlurmOptions) -> tuple[list
             elif LIMIT.search(str(error)) and submitted:
                 break
             else:
-                raise UserError(f"{error}{_context(root, submitted)}") from None
+                typed = isinstance(error, Refused) and not LIMIT.search(str(error))
+                code = USAGE if typed else MACHINE
+                raise UserError(f"{error}{_context(root, submitted)}", exit_code=code) from None
     return submitted, left
 
 
@@ -83,7 +93,9 @@ def _submit(root: Path, packs: Sequence[Pack], tasks: int, asked: SlurmOptions, 
         after: The number of a job that has to end first.
 
     Raises:
-        SlurmProblem: SLURM refuses.
+        Refused: SLURM does not take it.
+        SlurmProblem: it gives no answer, or is not there.
+        UserError: the image of the container is not there.
     """
     from submitit import SlurmExecutor
     from submitit.core.utils import FailedJobError
@@ -112,7 +124,8 @@ def _submit(root: Path, packs: Sequence[Pack], tasks: int, asked: SlurmOptions, 
             jobs = executor.map_array(Train(), shares)
     except FailedJobError as error:
         shutil.rmtree(planned.folder)
-        raise SlurmProblem(one_line("sbatch", str(error)) or "sbatch failed without a word") from None
+        said = one_line("sbatch", str(error)) or "sbatch failed without a word"
+        raise (SlurmProblem if UNANSWERED.search(said) else Refused)(said) from None
     except UserError:
         shutil.rmtree(planned.folder)
         raise

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
-from savo_bench.bench import worker
+from savo_bench.bench import process, worker
 from savo_bench.bench.cells import Pack, seed_folder
 from savo_bench.bench.launch.problems import record
 from savo_bench.bench.launch.slurm.batch import BAD_NODE, COME_BACK
@@ -61,6 +61,10 @@ class Train:
 
     def __call__(self, share: Share) -> None:
         """Train in the main thread of a process."""
+        with process.settled():
+            self._train(share)
+
+    def _train(self, share: Share) -> None:
         for number in (signal.SIGTERM, signal.SIGUSR2):
             signal.signal(number, self._leave)  # until the training installs its own handlers, which only save
         first = share.packs[0]

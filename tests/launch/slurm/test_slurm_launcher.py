@@ -32,8 +32,9 @@ def test_where_squeue_fails_nothing_is_claimed_and_nothing_submitted(commands, t
     (note,) = known.notes()
     assert note.endswith("Unable to contact slurm controller; what became of job 1 is not known")
     assert [state for state, _ in joined(root)] == ["missing", "missing"]
-    with pytest.raises(UserError, match="nothing was submitted"):
+    with pytest.raises(UserError, match="nothing was submitted") as unknown:
         run(planned(root, 2))
+    assert unknown.value.exit_code == 74
 
 
 def test_a_failed_seed_whose_pack_goes_on_is_not_submitted_again(commands, tmp_path):

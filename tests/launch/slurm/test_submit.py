@@ -74,17 +74,36 @@ def test_a_large_grid_is_several_arrays_one_after_the_other(tmp_path):
 
 def test_what_slurm_refuses_is_one_line_and_leaves_nothing(commands, tmp_path, capsys):
     say(commands, "sbatch", 'echo "sbatch: error: no such qos" >&2; echo "sbatch: error: failed" >&2; exit 1')
-    with pytest.raises(UserError, match=r"^sbatch: no such qos; failed$"):
+    with pytest.raises(UserError, match=r"^sbatch: no such qos; failed$") as refused:
         run(planned(tmp_path / "name"))
+    assert refused.value.exit_code == 2
     assert capsys.readouterr().err == ""
+    assert records.submissions(tmp_path / "name") == []
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        "error: Batch job submission failed: Unable to contact slurm controller (connect failure)",
+        "error: Batch job submission failed: Socket timed out on send/recv operation",
+        "error: Batch job submission failed: Protocol authentication error",
+        "fatal: Unable to process configuration file",
+    ],
+)
+def test_where_slurm_gives_no_answer_it_is_the_fault_of_the_machine(commands, tmp_path, says):
+    say(commands, "sbatch", f'echo "sbatch: {says}" >&2; exit 1')
+    with pytest.raises(UserError, match=r"^sbatch: ") as silent:
+        run(planned(tmp_path / "name"))
+    assert silent.value.exit_code == 74
     assert records.submissions(tmp_path / "name") == []
 
 
 def test_without_slurm_there_is_one_line(commands, tmp_path, monkeypatch):
     (commands / "sbatch").unlink()
     monkeypatch.setenv("PATH", str(commands))
-    with pytest.raises(UserError, match="sbatch is not installed here"):
+    with pytest.raises(UserError, match="sbatch is not installed here") as missing:
         run(planned(tmp_path / "name"))
+    assert missing.value.exit_code == 74
 
 
 LIMITED = """
@@ -129,8 +148,9 @@ def test_what_no_limit_leaves_room_for_is_said(commands, tmp_path):
     assert "submitted 3 tasks as job 1" in output
     assert "2 packs not submitted; the same command does it later" in output
     limit(commands, 0)
-    with pytest.raises(UserError, match="QOSMaxSubmitJobPerUserLimit"):
+    with pytest.raises(UserError, match="QOSMaxSubmitJobPerUserLimit") as full:
         run(planned(tmp_path / "other", 5))
+    assert full.value.exit_code == 74
 
 
 def test_several_packs_share_a_task_and_its_cpus(commands, tmp_path):

@@ -5,6 +5,7 @@ import os
 import signal
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -62,6 +63,19 @@ def test_a_task_that_saved_asks_to_come_back_only_if_it_was_warned(monkeypatch, 
     with pytest.raises(SystemExit) as ended:
         task.Train()(share(*packs(tmp_path, 1)))
     assert ended.value.code == code
+
+
+@pytest.mark.usefixtures("handlers")
+def test_what_a_task_inherits_makes_no_error_of_a_warning(monkeypatch, tmp_path):
+    def warn(_: object) -> None:
+        warnings.showwarning = lambda *_, **__: None
+        warnings.warn("of a library", UserWarning, stacklevel=1)
+
+    monkeypatch.setattr(worker, "train", warn)
+    monkeypatch.setenv("PYTHONWARNINGS", "error")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        task.Train()(share(*packs(tmp_path, 1)))
 
 
 def test_every_process_begins_with_its_own_packs_and_goes_on_with_those_of_others(tmp_path):
