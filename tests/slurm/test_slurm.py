@@ -178,7 +178,7 @@ def test_tasks_of_a_node_that_fails_come_back_when_there_is_a_node_again(slow, c
     slurm("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
     try:
         until(lambda: set(slurm("squeue", "--noheader", f"--jobs={job}", "--format=%T").split()) == {"PENDING"})
-        # With a real failure nothing is left on the node. What is left of the old tasks would count as running, and SLURM
+        # With a real failure nothing is left on the node. What is left of the old tasks counts as running, and SLURM
         # would abort the new ones with it.
         until(lambda: not steps())
         code, output = bench("status", "--runs", tmp_path)
