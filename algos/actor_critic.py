@@ -25,12 +25,7 @@ from torch import Tensor
 from savo_bench.algos import maxima
 from savo_bench.algos.agent import Acted, Batch, Call, Noise, Spaces
 from savo_bench.algos.catalogue import Catalogue, InvertedFile
-from savo_bench.algos.config import (
-    ActorConfig,
-    ArgmaxConfig,
-    ProposalNoiseConfig,
-    SmoothingConfig,
-)
+from savo_bench.algos.config import ActorConfig, ArgmaxConfig, ProposalNoiseConfig, SmoothingConfig
 from savo_bench.algos.nets import NetworkSpec, Optimizer, Stack, TwinCritic, mlp_spec, q_values
 
 

@@ -39,12 +39,16 @@ class Streams:
 
 def evaluation_stream(seed: int, step: int) -> np.random.Generator:
     """The generator of one evaluation, from seed and step alone, so that no evaluation depends on another."""
-    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(PURPOSES.index("evaluate"), step)))
+    return _stream_at(seed, "evaluate", step)
 
 
 def reset_stream(seed: int, step: int) -> np.random.Generator:
     """The generator of networks that begin anew at a step, from seed and step alone."""
-    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(PURPOSES.index("init"), step)))
+    return _stream_at(seed, "init", step)
+
+
+def _stream_at(seed: int, purpose: str, step: int) -> np.random.Generator:
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(PURPOSES.index(purpose), step)))
 
 
 def standard_normal(

@@ -195,7 +195,7 @@ class SAVO(SeveralActors):
         """The proposals of these actors: obs (S, B, O) -> (S, B, K, A)."""
         if self.config.joint:
             actions = propose_jointly(actor, obs, self.stored_proto_actions)
-            return actions if explore is None else (actions + explore.unsqueeze(1)).clamp(-1, 1)
+            return with_noise(actions, explore)
         return propose(actor, successive, self.config.summariser, obs, explore)
 
     def fit_to_critics(self, batch: Batch, noise: Noise) -> dict[str, Tensor]:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from savo_bench.results.files import CorruptFile, naming, read_csv, said
+from savo_bench.results.files import CorruptFile, csv_columns, read_csv, said
 from savo_bench.results.format import SeedFolder
 from savo_bench.results.frame import Runs
 
@@ -98,11 +98,7 @@ def _signs(path: Path) -> Iterator[dict[str, Any]]:
     Raises:
         CorruptFile, OSError: it cannot be read.
     """
-    try:
-        with naming(path), path.open("rb") as file:
-            columns = file.readline().decode(errors="replace").strip().split(",")
-    except FileNotFoundError:
-        return
+    columns = csv_columns(path)
     wins = [name for name in columns if name.startswith("wins_")]
     if not {"spread", "surrogate_error", "recall"} & set(columns) and len(wins) < 2:
         return

@@ -321,6 +321,19 @@ def reaches(path: Path, length: int) -> int:
     return size
 
 
+def csv_columns(path: Path) -> list[str]:
+    """The names in the first line of a CSV file; none where there is no such file.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    try:
+        with naming(path), path.open("rb") as file:
+            return file.readline().decode(errors="replace").strip().split(",")
+    except FileNotFoundError:
+        return []
+
+
 def read_csv(path: Path) -> "pd.DataFrame":
     """Read a CSV file of numbers as a pandas frame, without a torn last line.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from savo_bench.results import metrics
-from savo_bench.results.files import CorruptFile, naming, read_csv, said
+from savo_bench.results.files import CorruptFile, csv_columns, read_csv, said
 from savo_bench.results.format import SeedFolder
 from savo_bench.results.frame import Runs
 
@@ -45,11 +45,6 @@ def _recorded(path: Path) -> pd.DataFrame:
     Raises:
         CorruptFile, OSError: it cannot be read.
     """
-    try:
-        with naming(path), path.open("rb") as file:
-            names = file.readline().decode(errors="replace").strip().split(",")
-    except FileNotFoundError:
-        names = []
-    if not set(COLUMNS) <= set(names):
+    if not set(COLUMNS) <= set(csv_columns(path)):
         return pd.DataFrame(columns=list(COLUMNS))
     return read_csv(path)[list(COLUMNS)].dropna(how="all")

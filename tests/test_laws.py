@@ -14,6 +14,7 @@ from small_runs import VARIANTS, assert_same_run, cell, one_thread, pack, status
 
 from savo_bench.algos.catalogue import INVERTED_FROM
 from savo_bench.bench import train
+from savo_bench.bench.cells import Cell, Pack
 from savo_bench.bench.evaluate import Evaluator
 from savo_bench.bench.training import checkpoint
 from savo_bench.results.files import read_csv
@@ -61,20 +62,26 @@ def test_a_run_stopped_at_awkward_steps_ends_as_the_undisturbed_one(tmp_path, st
     assert_same_run(calm.folder(3), stopped.folder(3))
 
 
-@pytest.mark.parametrize("algorithm", ["wolpertinger", "cem"])
-def test_the_laws_hold_with_an_approximate_search(tmp_path, stop_at, algorithm):
-    pytest.importorskip("faiss")
-    searched = cell(algorithm, "recsim", search="ivf", probes=1)
-    searched = dataclasses.replace(searched, env_keywords={"items": INVERTED_FROM})
-    calm = pack(tmp_path / "calm", searched, 3)
+def assert_alone_and_stopped_in_a_pack_are_the_same(tmp_path, stop_at, trained: Cell) -> Pack:
+    """Seed 3 of a cell learns the same alone and in a pack that is stopped; returns the pack of it alone."""
+    calm = pack(tmp_path / "calm", trained, 3)
     train.train_pack(calm)
-    stopped = pack(tmp_path / "stopped", searched, 9, 3)
+    stopped = pack(tmp_path / "stopped", trained, 9, 3)
     stop_at(200)
     with pytest.raises(train.Interrupted):
         train.train_pack(stopped)
     stop_at(None)
     train.train_pack(stopped)
     assert_same_run(calm.folder(3), stopped.folder(3))
+    return calm
+
+
+@pytest.mark.parametrize("algorithm", ["wolpertinger", "cem"])
+def test_the_laws_hold_with_an_approximate_search(tmp_path, stop_at, algorithm):
+    pytest.importorskip("faiss")
+    searched = cell(algorithm, "recsim", search="ivf", probes=1)
+    searched = dataclasses.replace(searched, env_keywords={"items": INVERTED_FROM})
+    calm = assert_alone_and_stopped_in_a_pack_are_the_same(tmp_path, stop_at, searched)
     recall = read_csv(SeedFolder(calm.folder(3)).train_csv)["recall"]
     assert recall.between(0, 1).all()
     assert 0 < recall.mean() < 0.9
@@ -83,15 +90,7 @@ def test_the_laws_hold_with_an_approximate_search(tmp_path, stop_at, algorithm):
 @pytest.mark.parametrize("environment", ["restricted-hopper", "recsim"])
 def test_the_laws_hold_with_random_steps(tmp_path, stop_at, environment):
     exploring = cell("savo", environment, epsilon=0.5)
-    calm = pack(tmp_path / "calm", exploring, 3)
-    train.train_pack(calm)
-    stopped = pack(tmp_path / "stopped", exploring, 9, 3)
-    stop_at(200)
-    with pytest.raises(train.Interrupted):
-        train.train_pack(stopped)
-    stop_at(None)
-    train.train_pack(stopped)
-    assert_same_run(calm.folder(3), stopped.folder(3))
+    assert_alone_and_stopped_in_a_pack_are_the_same(tmp_path, stop_at, exploring)
 
 
 def test_a_stop_during_an_evaluation_leaves_it_to_the_next_attempt(tmp_path, monkeypatch):
