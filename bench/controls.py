@@ -81,8 +81,3 @@ CONTROLS: dict[str, tuple[Control, ...]] = {
     "greedy-td3": (Control("td3", "what imitating elites is worth beside a gradient"),),
     "greedy-ac": (Control("sac", "what imitating elites is worth beside a gradient"),),
 }
-
-
-def controls(algorithm: str, kind: str) -> list[Control]:
-    """The controls of an algorithm where actions are of a kind, one of `KINDS`."""
-    return [control for control in CONTROLS.get(algorithm, ()) if kind in control.kinds]

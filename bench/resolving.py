@@ -10,7 +10,7 @@ from savo_bench.bench.cells import AnyConfig, Budget, Cell
 from savo_bench.bench.errors import UserError
 from savo_bench.bench.grammar import nearest
 from savo_bench.bench.options import Options, Setting
-from savo_bench.results.format import text
+from savo_bench.results.format import label, text
 
 Values = Mapping[str, object]  # field or keyword → value: as written (text, or typed in TOML) or converted
 Variant = tuple[algos.Entry, Values]  # an algorithm and its fields as written
@@ -35,22 +35,32 @@ def cells(options: Options) -> tuple[Cell, ...]:
         for variant in variants:
             cell = _cell(options, variant, task)
             found.setdefault(cell.key, cell)
-            for control in _controls(variant, cell) if options.controls else []:
+            for control in _controls(cell) if options.controls else []:
                 cell = _cell(options, control, task)
                 found.setdefault(cell.key, cell)
     return tuple(found.values())
 
 
-def _controls(variant: Variant, cell: Cell) -> list[Variant]:
-    """The controls of a variant whose cell this is, with those of its fields that they have, too."""
+def controls_of(cell: Cell) -> list[str]:
+    """The variants that are the controls of a cell's variant, but for itself."""
+    profile = profiles.config_fields(profiles.get(cell.budget.profile), envs.get(cell.environment), cell.budget.steps)
+    found = [label(entry.name, resolve(entry, profile, fields)[1]) for entry, fields in _controls(cell)]
+    return [variant for variant in found if variant != cell.variant]
+
+
+def _controls(cell: Cell) -> list[Variant]:
+    """The controls of a cell's variant, with those of its fields that they have, too."""
     from savo_bench.bench.spaces import probe  # needs torch
 
-    entry, fields = variant
+    listed = controls.CONTROLS.get(cell.algorithm, ())
+    if not listed:
+        return []
+    kind = "box" if probe(cell).catalogue is None else "catalogue"
     found = []
-    for control in controls.controls(entry.name, "box" if probe(cell).catalogue is None else "catalogue"):
+    for control in (each for each in listed if kind in each.kinds):
         algorithm = algos.get(control.algorithm)
         known = set(field_types(algorithm.config)) - set(control.drops)
-        shared = {key: value for key, value in fields.items() if key in known}
+        shared = {key: value for key, value in cell.overrides.items() if key in known}
         found.append((algorithm, shared | control.values(cell.config)))
     return found
 

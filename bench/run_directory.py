@@ -47,8 +47,10 @@ def find(runs: Path, name: str) -> Path:
 
 def ask(root: Path, cells: Iterable["Cell"], seeds: Sequence[int]) -> None:
     """Write down what is asked for, so that `bench status` and `bench report` know what is missing."""
+    from savo_bench.bench import resolving
+
     for cell in cells:
-        fmt.ask(root, cell.env_label, cell.variant, seeds)
+        fmt.ask(root, cell.env_label, cell.variant, seeds, resolving.controls_of(cell))
 
 
 def check_specs(root: Path, cells: Iterable["Cell"]) -> None:

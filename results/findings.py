@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from savo_bench.results import diagnosis, gaps, plots, provenance, tables
+from savo_bench.results.format import cells_asked
 from savo_bench.results.frame import Runs
 from savo_bench.results.plots import LineStyle
 from savo_bench.results.reference import Bounds
@@ -59,6 +60,11 @@ class Findings:
     def styles(self) -> dict[str, LineStyle]:
         """The colour and dashes of each variant, the same in all figures."""
         return plots.styles(self.scores["variant"])
+
+    @cached_property
+    def controls(self) -> dict[tuple[str, str], tuple[str, ...]]:
+        """The controls of each cell, by environment and variant, as they were written down at its first start."""
+        return {(cell.environment, cell.variant): cell.controls for cell in cells_asked(self.root)}
 
     @cached_property
     def comparisons(self) -> pd.DataFrame:

@@ -27,7 +27,7 @@ import contextlib
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, NotRequired, TypedDict
 
@@ -417,21 +417,26 @@ def _number(path: Path) -> int:
 
 
 class Asked(NamedTuple):
-    """What was asked for in a cell: the names of environment and variant, and every seed."""
+    """What was asked for in a cell: the names of environment and variant, every seed, and the variant's controls."""
 
     environment: str
     variant: str
     seeds: tuple[int, ...]
+    controls: tuple[str, ...] = ()  # the variants that must stand beside it before a lead can be put down to a cause
 
 
-def ask(root: Path, environment: str, variant: str, seeds: Iterable[int]) -> None:
-    """Write down the seeds asked for in a cell, so that readers know which are missing; none is written twice."""
+def ask(root: Path, environment: str, variant: str, seeds: Iterable[int], controls: Sequence[str] = ()) -> None:
+    """Write down the seeds asked for in a cell, so that readers know which are missing; none is written twice.
+
+    Its controls are written beside the first seeds.
+    """
     cell = cell_folder(root, environment, variant)
     before = read_asked(cell)
     new = sorted(set(seeds) - set(before.seeds if before else ()))
     if new:
         cell.mkdir(parents=True, exist_ok=True)
-        append_json(cell / ASKED, {"environment": environment, "variant": variant, "seeds": new})
+        beside = {"controls": list(controls)} if before is None and controls else {}
+        append_json(cell / ASKED, {"environment": environment, "variant": variant, "seeds": new} | beside)
 
 
 def read_asked(cell: Path) -> Asked | None:
@@ -444,12 +449,13 @@ def read_asked(cell: Path) -> Asked | None:
         entries = read_json_lines(cell / ASKED)
     except IsADirectoryError:
         return None
-    names, seeds = None, set()
+    names, seeds, controls = None, set(), ()
     for entry in entries:
         with contextlib.suppress(ValueError, KeyError, TypeError):
             seeds |= {int(seed) for seed in entry["seeds"]}
             names = names or (str(entry["environment"]), str(entry["variant"]))
-    return Asked(*names, tuple(sorted(seeds))) if names else None
+            controls = controls or tuple(map(str, entry.get("controls", ())))
+    return Asked(*names, tuple(sorted(seeds)), controls) if names else None
 
 
 def cells_asked(root: Path) -> Iterator[Asked]:

@@ -3,9 +3,10 @@
 import pytest
 
 from savo_bench import algos
-from savo_bench.bench import controls, resolving
+from savo_bench.bench import controls, resolving, run_directory
 from savo_bench.bench.cells import Cell
 from savo_bench.bench.options import Options
+from savo_bench.results.format import cells_asked
 
 BOX, ITEMS = "restricted-inverted-pendulum", "recsim:items=50"
 
@@ -52,6 +53,21 @@ def test_a_control_has_the_fields_of_its_headline_where_it_takes_them():
 
 def test_what_is_asked_for_twice_is_trained_once():
     assert len(variants("savo,td3,ensemble", BOX)) == 6
+
+
+@pytest.mark.parametrize(
+    ("algos", "environment"),
+    [("savo", BOX), ("savo:extra_actors=1,lr=0.01", BOX), ("savo", ITEMS), ("greedy-ac", BOX), ("td3", BOX)],
+)
+def test_what_is_written_down_as_controls_is_what_the_option_trains(tmp_path, algos: str, environment: str):
+    headline, *beside = cells(algos, environment)
+    run_directory.ask(tmp_path, [headline], [0])
+    (asked,) = cells_asked(tmp_path)
+    assert list(asked.controls) == [cell.variant for cell in beside]
+
+
+def test_a_variant_is_no_control_of_itself():
+    assert "savo:truncation=false" not in resolving.controls_of(cells("savo:truncation=false", BOX)[0])
 
 
 def test_without_the_option_there_are_none():

@@ -105,7 +105,7 @@ def test_seeds_asked_for_are_written_down_once_and_read_back(tmp_path):
     with path.open("a") as file:
         file.write('{"environment": "env:b=1", "var')
     fmt.ask(tmp_path, "env:b=1", "td3", [7])
-    assert fmt.read_asked(path.parent) == ("env:b=1", "td3", (0, 1, 2, 7))
+    assert fmt.read_asked(path.parent) == ("env:b=1", "td3", (0, 1, 2, 7), ())
     path.parent.rename(path.parent.with_name("td3-copy"))
     assert list(fmt.cells_asked(tmp_path)) == []
     assert fmt.read_asked(tmp_path) is None

@@ -31,7 +31,7 @@ def test_asking_again_adds_no_line_and_more_seeds_add_one(tmp_path, cell):
     run_directory.ask(tmp_path, [cell], [1, 2])
     assert [json.loads(line)["seeds"] for line in path.read_text().splitlines()] == [[0, 1], [2]]
     path.write_text(path.read_text() + '{"seeds": [9')  # torn
-    assert read_asked(path.parent) == ("restricted-hopper", "td3", (0, 1, 2))
+    assert read_asked(path.parent) == ("restricted-hopper", "td3", (0, 1, 2), ())
 
 
 def asked_for(**given: Any) -> tuple[Cell, ...]:

@@ -9,7 +9,7 @@ from made_up_runs import curve, fill, known_task, page_of
 from test_frame import fake_run, rewrite_status, spec
 
 from savo_bench.results import reference, tables
-from savo_bench.results.format import SeedFolder
+from savo_bench.results.format import SeedFolder, ask
 from savo_bench.results.frame import load
 from savo_bench.results.report import write_report
 
@@ -126,6 +126,32 @@ def test_no_difference_is_shown_with_fewer_than_five_seeds(tmp_path):
     curve(tmp_path / "x", "td3", [10, 11, 12, 13])
     curve(tmp_path / "x", "savo", [90, 91, 92, 93, 94])
     assert "**not shown** to differ from `td3`" in answers(tmp_path)[1]
+
+
+@pytest.mark.parametrize(
+    ("controls", "said"),
+    [
+        (["td3"], None),
+        (["td3", "cem"], "**Not run**: its control `cem`, so the lead cannot be put down to one cause; `bench run"),
+        (["cem", "sac:lr=1"], "**Not run**: its controls `cem`, `sac:lr=1`, so the lead"),
+    ],
+)
+def test_controls_of_the_leading_variant_that_have_no_scores_are_named(tmp_path, controls, said):
+    curve(tmp_path / "x", "td3", [10, 11, 12, 13, 14])
+    curve(tmp_path / "x", "savo", [90, 91, 92, 93, 94])
+    ask(tmp_path / "x", "env-a", "savo", range(5), controls)
+    ask(tmp_path / "x", "env-a", "td3", range(5), ["not the leader's"])
+    line = answers(tmp_path)[1]
+    assert ("Not run" in line) == (said is not None)
+    assert said is None or said in line
+    assert "leader" not in line
+
+
+def test_a_control_without_a_finished_seed_counts_as_not_run(tmp_path):
+    curve(tmp_path / "x", "savo", [90, 91, 92, 93, 94])
+    ask(tmp_path / "x", "env-a", "savo", range(5), ["td3"])
+    ask(tmp_path / "x", "env-a", "td3", range(5))
+    assert "its control `td3`, so" in answers(tmp_path)[1]
 
 
 def test_single_seeds_and_lone_variants_are_not_compared(tmp_path):

@@ -24,7 +24,8 @@ def sentences(found: Findings) -> list[str]:
     for environment, cells in found.scores.groupby("environment", sort=True):
         scored = cells[cells["n"] > 0].sort_values(f"{found.options.summary}_mean", ascending=False, kind="stable")
         ruggedness = gaps.headline(found, str(environment))
-        lines.append(f"{code(environment)}: {_lead(found, str(environment), scored)}.{ruggedness}")
+        lead, controls = _lead(found, str(environment), scored), _controls(found, str(environment), scored)
+        lines.append(f"{code(environment)}: {lead}.{controls}{ruggedness}")
         if len(scored) > 1:
             first = str(scored["variant"].iloc[0])
             leads[first] += 1
@@ -48,6 +49,20 @@ def _lead(found: Findings, environment: str, scored: pd.DataFrame) -> str:
     parts += [f"**not shown** to differ from {_rivals(alike)}"] if len(alike) else []
     parts += [f"with single seeds nothing can be said of {', '.join(untested)}"] if untested else []
     return "; ".join(parts)
+
+
+def _controls(found: Findings, environment: str, scored: pd.DataFrame) -> str:
+    """A sentence on the controls of the leading variant that have no scores; empty if there are none of them."""
+    variants = list(map(str, scored["variant"]))
+    wanted = found.controls.get((environment, variants[0]), ()) if variants else ()
+    missing = [code(control) for control in wanted if control not in variants]
+    if not missing:
+        return ""
+    one = len(missing) == 1
+    return (
+        f" **Not run**: its {'control' if one else 'controls'} {', '.join(missing)}, so the lead cannot be put down to "
+        f"one cause; `bench run --algos {variants[0]} --controls` trains {'it' if one else 'them'}."
+    )
 
 
 def _pairs(found: Findings, environment: str, better: str, *, shown: bool) -> pd.DataFrame:
