@@ -103,9 +103,14 @@ class ActorCritic(ABC):
     @torch.no_grad()
     def act(self, obs: Tensor, noise: Noise, *, explore: bool) -> Acted:
         """At each obs (S, B, O) the proposal with the highest online Q_1."""
-        proto_actions = self.propose(obs, noise, explore=explore)
-        proposals = self.snap(proto_actions, noise)
-        action, chosen = select(self.critic.first, obs, proposals.actions)
+        return self.act_by(obs, self.propose(obs, noise, explore=explore), noise)
+
+    def act_by(
+        self, obs: Tensor, proto_actions: Tensor, noise: Noise, bonus: Tensor | float = 0.0, first: int | None = None
+    ) -> Acted:
+        """The best by online Q_1 and a bonus (S, B, K) of the first so many proto-actions (S, B, K, A), else of all."""
+        proposals = self.snap(proto_actions[:, :, :first], noise)
+        action, chosen = select(self.critic.first, obs, proposals.actions, bonus)
         return Acted(action, proto_actions[:, :, : self.stored_proto_actions], chosen, proposals.items)
 
     # Training.
@@ -203,10 +208,7 @@ class SeveralActors(ActorCritic):
     def act(self, obs: Tensor, noise: Noise, *, explore: bool) -> Acted:
         """At each obs (S, B, O) the proposal with the highest online Q_1, or what the config says."""
         if self.config.evaluate == "first" and not explore:
-            proto_actions = self.propose(obs, noise, explore=False)
-            proposals = self.snap(proto_actions[:, :, :1], noise)
-            action, chosen = select(self.critic.first, obs, proposals.actions)
-            return Acted(action, proto_actions[:, :, : self.stored_proto_actions], chosen, proposals.items)
+            return self.act_by(obs, self.propose(obs, noise, explore=False), noise, first=1)
         acted = super().act(obs, noise, explore=explore)
         if explore and isinstance(self.config, ProposalNoiseConfig) and self.config.explore == "chosen":
             return acted._replace(action=(acted.action + noise["explore"][:, :1]).clamp(-1, 1))

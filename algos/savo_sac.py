@@ -27,7 +27,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from savo_bench.algos.actor_critic import SeveralActors, clipped_double_q, select
+from savo_bench.algos.actor_critic import SeveralActors, clipped_double_q
 from savo_bench.algos.agent import Acted, Batch, Call, Noise, Spaces
 from savo_bench.algos.chain import ChainConfig, Surrogates, conditioned, conditioned_spec, needs_surrogates
 from savo_bench.algos.config import ActorConfig, ArgmaxConfig, CompetitionConfig
@@ -113,9 +113,7 @@ class SAVOSAC(SeveralActors):
         if not (explore and self.entropy_selects):  # means have no log-probability
             return super().act(obs, noise, explore=explore)
         proto_actions, bonus = self.with_bonuses(self.chain(obs, noise["sample"].unsqueeze(1)))
-        proposals = self.snap(proto_actions, noise)
-        action, chosen = select(self.critic.first, obs, proposals.actions, bonus)
-        return Acted(action, proto_actions, chosen, proposals.items)
+        return self.act_by(obs, proto_actions, noise, bonus)
 
     def with_bonuses(self, samples: list[Sample]) -> tuple[Tensor, Tensor]:
         """The actions (S, B, K, A) of K samples and their entropy bonuses (S, B, K)."""
