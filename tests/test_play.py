@@ -19,8 +19,9 @@ from rich.progress import Progress
 from savo_bench import algos, envs
 from savo_bench.bench import cli, film, profiles, resolving, train
 from savo_bench.bench.cells import Budget, Cell
-from savo_bench.bench.commands.play import Camera, perform
+from savo_bench.bench.commands.play import Camera
 from savo_bench.bench.errors import UserError
+from savo_bench.bench.finished import perform
 from savo_bench.envs import simulator
 from savo_bench.results.files import read_csv
 from savo_bench.results.format import SeedFolder
@@ -141,7 +142,7 @@ def test_a_variant_is_written_as_for_bench_run(bench: Bench):
         (["--algo", f"{TD3},lr=0.5"], 2, f"; {TD3} on mineworld"),
         (["--env", "hopper"], 2, f"{TD3} on hopper is not among the cells of runs/default; there are: "),
         (["--algo", "savvo"], 2, "algorithm 'savvo' is unknown: did you mean savo"),
-        (["--algo", f"{TD3},cem"], 2, "a film is of one policy; name one"),
+        (["--algo", f"{TD3},cem"], 2, "this is about one policy; name one"),
         (["--env", "minewrld"], 2, "did you mean mineworld?"),
         (["--env", "discrete"], 2, "environment 'discrete' is unknown"),
         (["--env", "mineworld:layout_seed=x"], 2, "layout_seed=x: must be a whole number"),

@@ -8,37 +8,27 @@ more and drawn, so that drawing cannot change an episode.
 from __future__ import annotations
 
 import contextlib
-import io
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from savo_bench import algos, envs
-from savo_bench.algos.agent import Agent, load_policy_state
-from savo_bench.algos.noise import Streams
-from savo_bench.bench import film, grammar, resolving, show
-from savo_bench.bench.errors import INTERNAL, INTERRUPTED, MACHINE, NEGATIVE, UserError
-from savo_bench.bench.evaluate import Evaluator
+from savo_bench import envs
+from savo_bench.bench import film, finished, show
+from savo_bench.bench.errors import INTERRUPTED, MACHINE, NEGATIVE, UserError
 from savo_bench.bench.film import Picture
-from savo_bench.bench.options import Options
+from savo_bench.bench.finished import Take
 from savo_bench.bench.run_directory import reading
-from savo_bench.bench.spaces import spaces_of
 from savo_bench.envs.simulator import NoRenderer
-from savo_bench.envs.values import reason_of
-from savo_bench.results.files import read_bytes, read_csv
-from savo_bench.results.format import SeedFolder, label, spec_hash, text
-from savo_bench.results.state import CellState, SeedState, survey
+from savo_bench.results.files import read_csv
+from savo_bench.results.format import label, text
+from savo_bench.results.state import SeedState
 
 UNPACED = 30.0  # ours: steps per second of an environment that does not say
-
-CPU = torch.device("cpu")
 
 
 def play(
@@ -66,10 +56,7 @@ def play(
             raise UserError(f"{name} {value}: must be at least 1")
     if not 0 < fps < float("inf"):
         raise UserError(f"--fps {fps:g}: must be a number above 0")
-    with reading():
-        chosen = _seed(_cell(root, env, algo), seed)
-    assert chosen.run is not None  # or it would not be done
-    spec = chosen.run["spec"]
+    chosen, spec = finished.find(root, env, algo, seed)
     task = spec["environment"]
     if not envs.get(task["name"]).pictures:
         raise UserError(f"--env {env}: draws no pictures, so there is nothing to film; its returns are in bench report")
@@ -81,7 +68,7 @@ def play(
     torch.set_flush_denormal(True)
     try:
         with contextlib.closing(Camera(task, path, fps, steps)) as camera:
-            takes = perform(chosen.folder, spec, episodes)
+            takes = finished.perform(chosen.folder, spec, episodes)
             terminal = show.console(stderr=True)
             columns = TextColumn("{task.description}", markup=False), BarColumn(), TimeRemainingColumn()
             with Progress(*columns, console=terminal, transient=True, disable=not terminal.is_interactive) as progress:
@@ -90,138 +77,6 @@ def play(
         raise UserError("stopped; no film was written", exit_code=INTERRUPTED) from None
     with reading():
         _tell(console, chosen, spec, takes[:episodes], path, compare=len(takes) == spec["budget"]["eval_episodes"])
-
-
-def _cell(root: Path, env: str, algo: str) -> CellState:
-    """The cell of a set whose seeds `bench run --envs ENV --algos ALGO` would train."""
-    task, algorithm = (_one(value, option) for value, option in ((env, "--env"), (algo, "--algo")))
-    grammar.choose(task.name, envs.names(), "environment")
-    grammar.choose(algorithm.name, algos.names(), "algorithm")
-    found = survey(root)
-    for state in found:
-        spec = _spec(state)
-        if spec is None:
-            continue
-        if (spec["environment"]["name"], spec["algorithm"]["name"]) == (task.name, algorithm.name):
-            budget = spec["budget"]  # what a variant is called depends on what its profile says anyway
-            options = Options(envs=env, algos=algo, profile=budget["profile"], steps=budget["steps"])
-            (cell,) = resolving.cells(options)
-            if (cell.env_label, cell.variant) == (state.environment, state.variant):
-                return state
-    there = [f"{state.variant} on {state.environment}" for state in found]
-    alike = [each for each in there if each.partition(" on ")[2].partition(":")[0] == task.name]
-    listed = "; ".join(alike or there) or "none"
-    raise UserError(f"{algo} on {env} is not among the cells of {root}; there are: {listed}")
-
-
-def _one(value: str, option: str) -> grammar.Item:
-    items = grammar.items(value, option)
-    if len(items) > 1:
-        raise UserError(f"{option} {value}: a film is of one policy; name one")
-    return items[0]
-
-
-def _spec(state: CellState) -> dict[str, Any] | None:
-    """The spec of a cell, from the first of its seeds that has one."""
-    return next((seed.run["spec"] for seed in state.seeds if seed.run), None)
-
-
-def _seed(cell: CellState, wanted: int | None) -> SeedState:
-    """A finished seed of a cell."""
-    done = [seed for seed in cell.seeds if seed.state == "done"]
-    what = f"{cell.variant} on {cell.environment}"
-    if wanted is None:
-        if not done:
-            states = ", ".join(f"{number} {state}" for state, number in cell.count().items())
-            raise UserError(f"{what}: no seed is done ({states}); the same `bench run` resumes it", exit_code=NEGATIVE)
-        return min(done, key=lambda seed: seed.seed)
-    for seed in done:
-        if seed.seed == wanted:
-            return seed
-    there = f"done: {show.seeds([seed.seed for seed in done])}" if done else "none is done yet"
-    for seed in cell.seeds:
-        if seed.seed == wanted:
-            if seed.state == "unreadable":
-                raise UserError(f"--seed {wanted}: {what} is unreadable: {seed.reason}", exit_code=1)
-            at = f" at step {seed.step} of {seed.steps}" if seed.steps else ""
-            advice = "the policy is written at the end; the same `bench run` resumes it"
-            raise UserError(f"--seed {wanted}: {what} is {seed.state}{at} ({there}); {advice}", exit_code=NEGATIVE)
-    raise UserError(f"--seed {wanted}: {what} has no such seed ({there})")
-
-
-@dataclass
-class Take:
-    """An episode: the seed of its reset, its actions, and at its end its row of evals.csv."""
-
-    seed: int | None
-    actions: list[Any] = field(default_factory=list)
-    row: Sequence[float] = ()
-
-
-class Recorder(gym.Wrapper):
-    """Appends a take of each episode to a list."""
-
-    def __init__(self, env: gym.Env, takes: list[Take]) -> None:
-        super().__init__(env)
-        self.takes = takes
-        self.take = Take(None)
-
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Begin an episode."""
-        self.take = Take(seed)
-        self.takes.append(self.take)
-        return self.env.reset(seed=seed, options=options)
-
-    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
-        """Take an action."""
-        self.take.actions.append(action.copy())
-        return self.env.step(action)
-
-
-def perform(folder: SeedFolder, spec: Mapping[str, Any], episodes: int) -> list[Take]:
-    """Play a run's last evaluation with its policy: as many episodes as that had, or more if more are asked for.
-
-    Raises:
-        UserError: the policy cannot be loaded, or an episode fails.
-    """
-    task, budget = spec["environment"], spec["budget"]
-    takes: list[Take] = []
-
-    def make() -> Recorder:
-        return Recorder(envs.make(task["name"], evaluation=True, **task["keywords"]), takes)
-
-    evaluator = Evaluator(make, envs.get(task["name"]), [folder.seed], max(episodes, budget["eval_episodes"]))
-    try:
-        outcome = evaluator.run(_agent(folder, spec, evaluator.envs[0][0]), budget["steps"], CPU, [True], lambda: False)
-    finally:
-        evaluator.close()
-    assert outcome is not None  # nothing stopped it
-    (rows,) = outcome
-    if isinstance(rows, str):
-        raise UserError(rows, exit_code=INTERNAL)
-    assert rows is not None  # the seed was active
-    for take, row in zip(takes, rows, strict=True):
-        take.row = row
-    return takes
-
-
-def _agent(folder: SeedFolder, spec: Mapping[str, Any], env: gym.Env) -> Agent:
-    """The agent of one seed, with the networks of its policy.pt."""
-    entry = algos.get(spec["algorithm"]["name"])
-    types = resolving.field_types(entry.config)
-    try:
-        policy = torch.load(io.BytesIO(read_bytes(folder.policy)), map_location=CPU, weights_only=True)
-        if spec_hash(policy["spec"]) != spec_hash(spec):
-            raise ValueError("it belongs to another run than run.json")
-        fields = spec["algorithm"]["config"].items()
-        config = entry.config(**{key: grammar.convert(value, types[key]) for key, value in fields})
-        agent = entry.agent(config, spaces_of(env, config), [Streams(folder.seed).init], CPU)
-        load_policy_state(agent, 0, policy)
-    except UserError:
-        raise
-    except Exception as error:  # whatever torch and pickle raise for damaged files, and another version's fields
-        raise UserError(f"{folder.policy}: cannot be played: {reason_of(error)}", exit_code=MACHINE) from None
-    return agent
 
 
 class Camera:

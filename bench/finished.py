@@ -1,0 +1,180 @@
+"""A finished seed: find it by what a user types, load its agent, play its last evaluation again."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+
+from savo_bench import algos, envs
+from savo_bench.algos.agent import Agent, load_policy_state
+from savo_bench.algos.noise import Streams
+from savo_bench.bench import grammar, resolving, show
+from savo_bench.bench.errors import INTERNAL, MACHINE, NEGATIVE, UserError
+from savo_bench.bench.evaluate import Evaluator
+from savo_bench.bench.options import Options
+from savo_bench.bench.run_directory import reading
+from savo_bench.bench.spaces import spaces_of
+from savo_bench.envs.values import reason_of
+from savo_bench.results.files import read_bytes
+from savo_bench.results.format import SeedFolder, spec_hash
+from savo_bench.results.state import CellState, SeedState, survey
+
+CPU = torch.device("cpu")
+
+
+def find(root: Path, env: str, algo: str, seed: int | None) -> tuple[SeedState, dict[str, Any]]:
+    """A finished seed, the lowest one if `seed` is None, and its spec. `env` and `algo` are as for `bench run`.
+
+    Raises:
+        UserError: there is none, or it cannot be read.
+    """
+    with reading():
+        chosen = _seed(_cell(root, env, algo), seed)
+    assert chosen.run is not None  # or it would not be done
+    return chosen, chosen.run["spec"]
+
+
+def _cell(root: Path, env: str, algo: str) -> CellState:
+    """The cell of a set whose seeds `bench run --envs ENV --algos ALGO` would train."""
+    task, algorithm = (_one(value, option) for value, option in ((env, "--env"), (algo, "--algo")))
+    grammar.choose(task.name, envs.names(), "environment")
+    grammar.choose(algorithm.name, algos.names(), "algorithm")
+    found = survey(root)
+    for state in found:
+        spec = _spec(state)
+        if spec is None:
+            continue
+        if (spec["environment"]["name"], spec["algorithm"]["name"]) == (task.name, algorithm.name):
+            budget = spec["budget"]  # what a variant is called depends on what its profile says anyway
+            options = Options(envs=env, algos=algo, profile=budget["profile"], steps=budget["steps"])
+            (cell,) = resolving.cells(options)
+            if (cell.env_label, cell.variant) == (state.environment, state.variant):
+                return state
+    there = [f"{state.variant} on {state.environment}" for state in found]
+    alike = [each for each in there if each.partition(" on ")[2].partition(":")[0] == task.name]
+    listed = "; ".join(alike or there) or "none"
+    raise UserError(f"{algo} on {env} is not among the cells of {root}; there are: {listed}")
+
+
+def _one(value: str, option: str) -> grammar.Item:
+    items = grammar.items(value, option)
+    if len(items) > 1:
+        raise UserError(f"{option} {value}: this is about one policy; name one")
+    return items[0]
+
+
+def _spec(state: CellState) -> dict[str, Any] | None:
+    """The spec of a cell, from the first of its seeds that has one."""
+    return next((seed.run["spec"] for seed in state.seeds if seed.run), None)
+
+
+def _seed(cell: CellState, wanted: int | None) -> SeedState:
+    """A finished seed of a cell."""
+    done = [seed for seed in cell.seeds if seed.state == "done"]
+    what = f"{cell.variant} on {cell.environment}"
+    if wanted is None:
+        if not done:
+            states = ", ".join(f"{number} {state}" for state, number in cell.count().items())
+            raise UserError(f"{what}: no seed is done ({states}); the same `bench run` resumes it", exit_code=NEGATIVE)
+        return min(done, key=lambda seed: seed.seed)
+    for seed in done:
+        if seed.seed == wanted:
+            return seed
+    there = f"done: {show.seeds([seed.seed for seed in done])}" if done else "none is done yet"
+    for seed in cell.seeds:
+        if seed.seed == wanted:
+            if seed.state == "unreadable":
+                raise UserError(f"--seed {wanted}: {what} is unreadable: {seed.reason}", exit_code=1)
+            at = f" at step {seed.step} of {seed.steps}" if seed.steps else ""
+            advice = "the policy is written at the end; the same `bench run` resumes it"
+            raise UserError(f"--seed {wanted}: {what} is {seed.state}{at} ({there}); {advice}", exit_code=NEGATIVE)
+    raise UserError(f"--seed {wanted}: {what} has no such seed ({there})")
+
+
+@dataclass
+class Take:
+    """An episode: the seed of its reset, what was seen before each action, and at its end its row of evals.csv."""
+
+    seed: int | None
+    observations: list[np.ndarray] = field(default_factory=list)  # of float32, as the agent has them
+    actions: list[Any] = field(default_factory=list)
+    row: Sequence[float] = ()
+
+
+class Recorder(gym.Wrapper):
+    """Appends a take of each episode to a list."""
+
+    def __init__(self, env: gym.Env, takes: list[Take]) -> None:
+        super().__init__(env)
+        self.takes = takes
+        self.take = Take(None)
+        self.obs: Any = None
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Begin an episode."""
+        self.take = Take(seed)
+        self.takes.append(self.take)
+        self.obs, info = self.env.reset(seed=seed, options=options)
+        return self.obs, info
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        """Take an action."""
+        self.take.observations.append(np.array(self.obs, np.float32))
+        self.take.actions.append(action.copy())
+        self.obs, *outcome = self.env.step(action)
+        return self.obs, *outcome
+
+
+def perform(folder: SeedFolder, spec: Mapping[str, Any], episodes: int) -> list[Take]:
+    """Play a run's last evaluation with its policy: as many episodes as that had, or more if more are asked for.
+
+    Raises:
+        UserError: the policy cannot be loaded, or an episode fails.
+    """
+    task, budget = spec["environment"], spec["budget"]
+    takes: list[Take] = []
+
+    def make() -> Recorder:
+        return Recorder(envs.make(task["name"], evaluation=True, **task["keywords"]), takes)
+
+    evaluator = Evaluator(make, envs.get(task["name"]), [folder.seed], max(episodes, budget["eval_episodes"]))
+    try:
+        outcome = evaluator.run(
+            agent_of(folder, spec, evaluator.envs[0][0]), budget["steps"], CPU, [True], lambda: False
+        )
+    finally:
+        evaluator.close()
+    assert outcome is not None  # nothing stopped it
+    (rows,) = outcome
+    if isinstance(rows, str):
+        raise UserError(rows, exit_code=INTERNAL)
+    assert rows is not None  # the seed was active
+    for take, row in zip(takes, rows, strict=True):
+        take.row = row
+    return takes
+
+
+def agent_of(folder: SeedFolder, spec: Mapping[str, Any], env: gym.Env) -> Agent:
+    """The agent of one seed, with the networks of its policy.pt."""
+    entry = algos.get(spec["algorithm"]["name"])
+    types = resolving.field_types(entry.config)
+    try:
+        policy = torch.load(io.BytesIO(read_bytes(folder.policy)), map_location=CPU, weights_only=True)
+        if spec_hash(policy["spec"]) != spec_hash(spec):
+            raise ValueError("it belongs to another run than run.json")
+        fields = spec["algorithm"]["config"].items()
+        config = entry.config(**{key: grammar.convert(value, types[key]) for key, value in fields})
+        agent = entry.agent(config, spaces_of(env, config), [Streams(folder.seed).init], CPU)
+        load_policy_state(agent, 0, policy)
+    except UserError:
+        raise
+    except Exception as error:  # whatever torch and pickle raise for damaged files, and another version's fields
+        raise UserError(f"{folder.policy}: cannot be played: {reason_of(error)}", exit_code=MACHINE) from None
+    return agent
