@@ -7,7 +7,8 @@ entry-point group `savo_bench.algos`, where each entry point gives an `Entry`.
     frame         actor_critic (propose, score, select; the critics and their targets)
     parts         nets (networks, optimiser), products (matrix products with fixed bits), catalogue (nearest items),
                   chain and summary (successive actors and their surrogates), joint (an ablation of them),
-                  maxima (how many Q(s, ·) has, and how far below them proposals lie)
+                  maxima (how many Q(s, ·) has, and how far below them proposals lie),
+                  slices (Q and the surrogates at any actions, for figures)
     given to it   replay, noise (every random number of a seed, exploration noise)
     algorithms    those in FILES
 """

@@ -161,8 +161,12 @@ def perform(folder: SeedFolder, spec: Mapping[str, Any], episodes: int) -> list[
     return takes
 
 
-def agent_of(folder: SeedFolder, spec: Mapping[str, Any], env: gym.Env) -> Agent:
-    """The agent of one seed, with the networks of its policy.pt."""
+def agent_of(folder: SeedFolder, spec: Mapping[str, Any], env: gym.Env, *, critics: bool = False) -> Agent:
+    """The agent of one seed, with the networks of its policy.pt; with `critics` they must be among these.
+
+    Raises:
+        UserError: the file is damaged, is of another run, or lacks the critics.
+    """
     entry = algos.get(spec["algorithm"]["name"])
     types = resolving.field_types(entry.config)
     try:
@@ -173,6 +177,8 @@ def agent_of(folder: SeedFolder, spec: Mapping[str, Any], env: gym.Env) -> Agent
         config = entry.config(**{key: grammar.convert(value, types[key]) for key, value in fields})
         agent = entry.agent(config, spaces_of(env, config), [Streams(folder.seed).init], CPU)
         load_policy_state(agent, 0, policy)
+        if critics and "critic" not in policy:
+            raise ValueError("it holds no critics; an earlier version saved it, train the seed again")
     except UserError:
         raise
     except Exception as error:  # whatever torch and pickle raise for damaged files, and another version's fields

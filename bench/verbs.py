@@ -108,6 +108,30 @@ def play(
     play(root, env, algo, seed, show.console(), episodes=episodes, steps=steps, fps=fps, out=out)
 
 
+def landscape(
+    env: Annotated[str, flags.option(str, "The environment, as bench run takes it.")],
+    algo: Annotated[str, flags.option(str, "The algorithm or variant, as bench run takes it.")],
+    name: Name = "default",
+    seed: Annotated[int | None, flags.option(int, "The seed. Without it the lowest that is done.")] = None,
+    runs: Runs = Path("runs"),
+    state: Annotated[
+        str | None, flags.option(str, "Steps of the last evaluation, as 0,250; or gap: where the gaps are largest.")
+    ] = None,
+    states: Annotated[int, flags.option(int, "How many states, where none are named.")] = 3,
+    dims: Annotated[
+        str | None, flags.option(str, "Draw these two action dimensions, as 0,1, and not a plane through proposals.")
+    ] = None,
+    out: Annotated[
+        Path | None, flags.option(Path, "A .svg, .png or .pdf. Without it landscapes.svg and .png with the policy.")
+    ] = None,
+) -> None:
+    """Draw Q over actions in states that a finished seed visits, SAVO's surrogates, and where the proposals lie."""
+    from savo_bench.bench.commands.landscape import draw
+
+    root = run_directory.find(runs, name)
+    draw(root, env, algo, seed, show.console(), state=state, states=states, dims=dims, out=out)
+
+
 def app() -> typer.Typer:
     """The verbs, and for `run` the options of every launcher, plug-ins included."""
     made = typer.Typer(
@@ -125,6 +149,7 @@ def app() -> typer.Typer:
         ("report", report),
         ("check", check),
         ("play", play),
+        ("landscape", landscape),
     ):
         made.command(name, cls=Command)(verb)
     return made

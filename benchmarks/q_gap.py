@@ -24,9 +24,9 @@ from savo_bench import algos, envs
 from savo_bench.algos import maxima
 from savo_bench.algos.actor_critic import ActorCritic, clipped_double_q
 from savo_bench.algos.agent import load_policy_state
-from savo_bench.algos.chain import Surrogates, surrogate_value, truncate
 from savo_bench.algos.nets import q_values
 from savo_bench.algos.noise import Streams, evaluation_stream, standard_normal
+from savo_bench.algos.slices import surrogate_slices
 from savo_bench.bench import grammar, resolving
 from savo_bench.bench.spaces import spaces_of
 from savo_bench.results.format import SeedFolder, slug
@@ -89,34 +89,26 @@ def measure(folder: SeedFolder) -> dict[str, float]:
     values = {name: value.item() for name, value in found.items()}
     row = {"seed": folder.seed, "maxima": values["maxima"]}
     row |= {f"{name} %": 100 * values[name] for name in ("stuck", "first_gap", "best_gap")}
-    surrogates = getattr(agent, "surrogates", None)
-    if dims == 1 and catalogue is None and isinstance(surrogates, Surrogates):
-        errors = surrogate_errors(agent, surrogates, obs, proposals.actions)
+    if dims == 1 and catalogue is None:
+        errors = surrogate_errors(agent, obs, proposals.actions)
         row |= {f"error of surrogate {i} %": 100 * error for i, error in errors}
     return row
 
 
-def surrogate_errors(
-    agent: ActorCritic, surrogates: Surrogates, obs: Tensor, proposals: Tensor
-) -> list[tuple[int, float]]:
+def surrogate_errors(agent: ActorCritic, obs: Tensor, proposals: Tensor) -> list[tuple[int, float]]:
     """For each surrogate the root mean square over states and a grid of the centred Ψ̂_i - Ψ_i, in shares of the span.
 
-    The surrogates see the policy's own proposals (1, B, K, 1). Ψ_i is the smaller critic, to which they are fitted, and
-    the span is its own.
+    The surrogates see the policy's own proposals (1, B, K, 1). The span is that of the smaller critic, to which they
+    are fitted.
     """
     grid = torch.linspace(-1, 1, maxima.GRID).view(1, 1, -1, 1).expand(1, obs.shape[1], -1, 1)
-    network = agent.critic.online.frozen
-    q = clipped_double_q(q_values(network, obs, grid))  # (1, B, G)
-    q_proposals = clipped_double_q(q_values(network, obs, proposals))  # (1, B, K)
+    q = clipped_double_q(q_values(agent.critic.online.frozen, obs, grid))  # (1, B, G)
     span = maxima.span_of(q.amax(-1), q.amin(-1)).unsqueeze(-1)
-    actions, errors = list(proposals.unbind(2)), []
-    for i, surrogate in surrogates.networks(frozen=True):
-        exact = truncate(q, q_proposals[..., :i].amax(-1, keepdim=True))
-        points = list(grid.unbind(2))
-        fitted = surrogate_value(surrogate, agent.config.summariser, obs, points, actions[:i]).mT  # (1, B, G)
-        error = (fitted - exact) / span
+    errors = []
+    for each in surrogate_slices(agent, obs, proposals, proposals, grid):
+        error = (each.learnt - each.exact) / span
         centred = error - error.mean(-1, keepdim=True)
-        errors.append((i, centred.square().mean().sqrt().item()))
+        errors.append((each.index, centred.square().mean().sqrt().item()))
     return errors
 
 

@@ -14,11 +14,11 @@ be read anywhere.
     reference    bounds for normalised scores, and published scores
     gaps         how many maxima Q had, and how far proposals lay below them
     diagnosis    signs that a maximiser does not work as it should
-    attempts     the attempts that made a seed's result, and in what they differ
+    landscapes   Q over actions in single states, as a file
     provenance   in what the runs' machines and code differ
     tables       every table of a report as numbers
-    figure_settings  matplotlib as it is delivered, whatever the user's settings are
-    plots        every figure of a report
+    plots        the figures of a report
+    landscape_plots   those of landscapes
     figure_settings   matplotlib as it is delivered, whatever a user has set
     findings     what the sections of a report share: runs, options, tables
     sections/    a file per topic of a report: its text, tables and figures

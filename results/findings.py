@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from savo_bench.results import diagnosis, gaps, plots, provenance, tables
+from savo_bench.results import diagnosis, gaps, landscapes, plots, provenance, tables
 from savo_bench.results.format import cells_asked
 from savo_bench.results.frame import Runs
 from savo_bench.results.plots import LineStyle
@@ -96,10 +96,16 @@ class Findings:
         """See `gaps.of_seeds`."""
         return gaps.of_seeds(self.root, self.runs)
 
+    @cached_property
+    def landscapes(self) -> tuple[list[landscapes.OfSeed], list[str]]:
+        """See `landscapes.of_seeds`."""
+        return landscapes.of_seeds(self.root, self.runs)
+
     @property
     def problems(self) -> list[str]:
         """A line per file that is damaged, cannot be read or is out of place."""
         found = [*self.runs.problems, *self.diagnoses.attrs["problems"], *self.gaps.attrs["problems"]]
+        found += self.landscapes[1]
         return list(dict.fromkeys(found))
 
     @cached_property

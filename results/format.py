@@ -9,6 +9,7 @@
         evals.csv     one row per evaluation episode: step,episode,return,length and the environment's metrics
         train.csv     sparse scalars of the training: step,seconds and whatever the algorithm reports
         policy.pt     the final networks without the targets, once done
+        landscapes.json  Q over actions in some states, where `bench landscape` was asked for it
         film.mp4      or film.gif, where one was asked for
         lock          locked by the process that trains the seed, see results.lock
         lock.owners/  who has the lock, where the file system has none
@@ -245,6 +246,11 @@ class SeedFolder:
     def policy(self) -> Path:
         """The final networks."""
         return self.path / "policy.pt"
+
+    @property
+    def landscapes(self) -> Path:
+        """Landscapes of the policy, where they were asked for."""
+        return self.path / "landscapes.json"
 
     def film(self, suffix: str) -> Path:
         """A film of the policy, where none is asked for elsewhere."""

@@ -92,12 +92,14 @@ _RC: dict[str, Any] = {
     "savefig.dpi": 300,
     "svg.hashsalt": "savo-bench",  # otherwise the ids in an SVG file are random
     "svg.fonttype": "path",
+    "pdf.fonttype": 42,  # TrueType; Type 3, the default, is refused by publishers
     "text.parse_math": False,  # a name with two $ is no formula
 }
-_STYLE: list[Any] = ["default", _RC]  # whatever a file of the user says
+KINDS = {"svg": ("Date",), "png": ("Software",), "pdf": ("CreationDate", "Creator", "Producer")}  # what is left out
+STYLE: list[Any] = ["default", _RC]  # whatever a file of the user says
 
 
-def _canvas(size: tuple[float, float]) -> Figure:
+def canvas(size: tuple[float, float]) -> Figure:
     """An empty figure of a size in inches that no window can show, whatever backend is chosen."""
     figure = Figure(size, layout="constrained")
     FigureCanvasAgg(figure)
@@ -129,13 +131,15 @@ def rendered(name: str, alt: str, figure: Figure) -> page.Figure:
         alt: What the figure shows, in words.
         figure: The drawing.
     """
-    contents = []
-    for kind, metadata in (("svg", {"Date": None}), ("png", {"Software": None})):
-        content = io.BytesIO()
-        with matplotlib.style.context(_STYLE):
-            figure.savefig(content, format=kind, metadata=metadata)
-        contents.append(content.getvalue())
-    return page.Figure(name, alt, contents[0].decode(), contents[1])
+    return page.Figure(name, alt, content(figure, "svg").decode(), content(figure, "png"))
+
+
+def content(figure: Figure, kind: str) -> bytes:
+    """A figure as a file of a kind, one of KINDS, without dates and versions."""
+    opened = io.BytesIO()
+    with matplotlib.style.context(STYLE):
+        figure.savefig(opened, format=kind, metadata=dict.fromkeys(KINDS[kind]))
+    return opened.getvalue()
 
 
 def lines(
@@ -261,8 +265,8 @@ def curve_figure(
     names = {str(variant): _name_with_seeds(cells) for variant, cells in shown.groupby("variant", sort=True)}
     labels, across, legend = _legend_size(WIDTH * columns, names)
     height = HEIGHT * rows + legend
-    with matplotlib.style.context(_STYLE):
-        figure = _canvas((WIDTH * columns, height))
+    with matplotlib.style.context(STYLE):
+        figure = canvas((WIDTH * columns, height))
         grid = list(figure.subplots(rows, columns, squeeze=False).flat)
         for axes, environment in zip(grid, environments, strict=False):
             here = curves[curves["environment"] == environment]
@@ -288,8 +292,8 @@ def aggregate_figure(aggregates: pd.DataFrame, style: Mapping[str, LineStyle], n
     variants = list(aggregates["variant"])
     labels = [_broken(names[variant], _NAME) for variant in variants]
     row = max(0.24, *(_LINE * (1 + label.count("\n")) for label in labels))
-    with matplotlib.style.context(_STYLE):
-        figure = _canvas((2 * WIDTH, 0.75 + row * len(variants)))
+    with matplotlib.style.context(STYLE):
+        figure = canvas((2 * WIDTH, 0.75 + row * len(variants)))
         grid = figure.subplots(1, len(panels), sharey=True)
         for axes, (name, title) in zip(grid, panels.items(), strict=True):
             palette = {variant: (style[variant].colour, _alpha(variant in _faded(names))) for variant in variants}
@@ -356,8 +360,8 @@ def _panel(
 ) -> tuple[Figure, Axes]:
     """One panel with a line and a band for each variant, and a legend below."""
     labels, across, legend = _legend_size(WIDTH, {variant: names[variant] for variant in table["variant"]})
-    with matplotlib.style.context(_STYLE):
-        figure = _canvas((WIDTH, HEIGHT + legend))
+    with matplotlib.style.context(STYLE):
+        figure = canvas((WIDTH, HEIGHT + legend))
         axes = figure.subplots()
         lines(axes, table, x, y, ("low", "high"), style, _faded(names))
         _draw_legend(figure, style, labels, across)
@@ -389,8 +393,8 @@ def improvement_figure(improvements: pd.DataFrame) -> Figure:
     broken = labels != variants
     side = 0.62 * len(variants)
     margin = 0.25 + _LETTER * max(len(line) for label in labels for line in label.split("\n"))
-    with matplotlib.style.context([*_STYLE, {"axes.grid": False}]):
-        figure = _canvas((side + margin + 0.2, side + (1.0 if broken else 0.75) * margin + 0.2))
+    with matplotlib.style.context([*STYLE, {"axes.grid": False}]):
+        figure = canvas((side + margin + 0.2, side + (1.0 if broken else 0.75) * margin + 0.2))
         axes = figure.subplots()
         axes.set_facecolor(_EMPTY)  # shows where two variants have no task in common
         sns.heatmap(

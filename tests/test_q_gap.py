@@ -26,7 +26,7 @@ def test_an_error_of_the_states_value_is_none(q_gap, slope: float, offset: float
     set_critics(made, online=((4, 0), (4, 0)), targets=UNUSED)
     make_linear(made.agent.surrogates.extra, (slope, offset))
     proposals = torch.tensor([-1.0, 0.5]).view(1, 1, 2, 1).expand(1, 3, 2, 1)  # the first is the lowest: no truncation
-    ((index, error),) = q_gap.surrogate_errors(made.agent, made.agent.surrogates, torch.zeros(1, 3, 1), proposals)
+    ((index, error),) = q_gap.surrogate_errors(made.agent, torch.zeros(1, 3, 1), proposals)
     assert index == 1
     assert error == pytest.approx(expected, abs=0.01)
 

@@ -1,11 +1,12 @@
 """One file per verb of the command line, called as the verb is.
 
-    run       train what is asked for and not done
-    status    how every seed stands, and why
-    report    write the report of a name
-    check     judge runs by a baseline
-    play      film a policy
-    list      algorithms, environments and profiles
+    run        train what is asked for and not done
+    status     how every seed stands, and why
+    report     write the report of a name
+    check      judge runs by a baseline
+    play       film a policy
+    landscape  Q over actions in states that a finished seed visits, as a figure
+    list       algorithms, environments and profiles
 
 `cli` imports a file only when its verb is used.
 """

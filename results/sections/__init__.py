@@ -9,6 +9,7 @@ and PNG, and its data as CSV.
     answer         who leads where
     scores         scores per cell
     gaps           how rugged Q is, and how far proposals are below its maxima
+    landscapes     Q over actions, where it has been drawn
     curves         learning curves and sample efficiency
     aggregates     normalised scores over tasks
     improvement    probability that a run of one variant beats one of another
@@ -32,6 +33,7 @@ from savo_bench.results.sections import (
     differences,
     gaps,
     improvement,
+    landscapes,
     opening,
     published,
     scores,
@@ -45,6 +47,7 @@ SECTIONS: list[Callable[[Findings], Section | None]] = [
     answer.section,
     scores.section,
     gaps.section,
+    landscapes.section,
     curves.section,
     aggregates.section,
     improvement.section,

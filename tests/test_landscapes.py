@@ -1,0 +1,128 @@
+"""Landscapes as files, figures and a section of a report, from numbers that are made up."""
+
+import dataclasses
+import json
+import math
+
+import numpy as np
+import pytest
+from made_up_runs import page_of
+from test_frame import fake_run
+
+from savo_bench.results import landscapes, plots
+from savo_bench.results.files import CorruptFile
+from savo_bench.results.landscape_plots import landscape_figure
+from savo_bench.results.landscapes import Landscape, Point, Surrogate
+
+
+def made_up(kind: landscapes.Kind = "line", surrogates: int = 2, **changed) -> Landscape:
+    """Q = x (1 - x) on five points, in a plane 5 × 3 with a corner outside the box."""
+    x = np.linspace(0, 1, 5)
+    q = x * (1 - x)
+    if kind == "plane":
+        q = np.tile(q, (3, 1))
+        q[0, 0] = np.nan
+    proposals = tuple(Point(0.25 * i, 0.5, 0.1 * i, inside=i != 1) for i in range(surrogates + 1))
+    usual = Landscape(
+        state=7,
+        kind=kind,
+        x=x,
+        y=np.linspace(0, 1, 3) if kind == "plane" else np.empty(0),
+        axes=("action", "") if kind == "plane" else ("action",),
+        q=q,
+        valid=q > 0.1 if kind == "line" else np.empty(0, bool),
+        proposals=proposals,
+        chosen=surrogates,
+        highest=Point(0.5, 0.5, 0.25),
+        lowest=0.0,
+        maxima=math.nan if kind == "items" else 1.0,
+        surrogates=tuple(Surrogate(i + 1, None if i else 0.1, q, q - 0.5) for i in range(surrogates)),
+    )
+    return dataclasses.replace(usual, **changed)
+
+
+def test_gaps_are_shares_of_the_span():
+    assert made_up().gap(2) == pytest.approx(0.2)
+    flat = made_up(lowest=0.25)
+    assert flat.gap(0) == 0
+
+
+@pytest.mark.parametrize("kind", ["line", "plane", "items"])
+def test_what_is_written_is_read_back(tmp_path, kind):
+    folder, written = fake_run(tmp_path, [1]), made_up(kind)
+    landscapes.write(folder, [written, made_up(kind, 0)])
+    read, without = landscapes.read(folder)
+    assert without.surrogates == ()
+    for name in ("x", "y", "q", "valid"):
+        np.testing.assert_allclose(getattr(read, name), getattr(written, name), rtol=1e-5)
+    for each, other in zip(read.surrogates, written.surrogates, strict=True):
+        assert (each.index, each.floor) == (other.index, other.floor)
+        np.testing.assert_allclose(each.learnt, other.learnt, rtol=1e-5)
+    assert (read.proposals, read.highest, read.axes) == (written.proposals, written.highest, written.axes)
+    assert math.isnan(read.maxima) == (kind == "items")
+
+
+def test_a_seed_without_a_file_has_none(tmp_path):
+    assert landscapes.read(fake_run(tmp_path, [1])) == []
+
+
+def damaged(document: dict, **changed):
+    return {**document, "landscapes": [{**document["landscapes"][0], **changed}]}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda _: [],
+        lambda whole: {**whole, "schema": 99},
+        lambda whole: damaged(whole, kind="cube"),
+        lambda whole: damaged(whole, proposals=[{"x": 1}]),
+        lambda whole: damaged(whole, q="high"),
+        lambda whole: {"schema": whole["schema"], "landscapes": 3},
+    ],
+)
+def test_a_damaged_file_is_named_in_the_report_and_stops_nothing(tmp_path, damage):
+    folder = fake_run(tmp_path / "x", [1] * 4)
+    landscapes.write(folder, [made_up()])
+    folder.landscapes.write_text(json.dumps(damage(json.loads(folder.landscapes.read_text()))))
+    with pytest.raises(CorruptFile, match=r"landscapes\.json.*bench landscape makes"):
+        landscapes.read(folder)
+    page = page_of(tmp_path / "x")[1]
+    assert "## Files with problems" in page
+    assert "## Landscapes" not in page
+
+
+@pytest.mark.parametrize("kind", ["line", "plane", "items"])
+@pytest.mark.parametrize("surrogates", [0, 3, 7])
+@pytest.mark.parametrize("states", [1, 3])
+def test_any_number_of_states_and_actors_is_drawn_the_same_each_time(kind, surrogates: int, states: int):
+    shown = [made_up(kind, surrogates)] * states
+    one, other = (plots.content(landscape_figure(shown), "svg") for _ in range(2))
+    assert one == other
+    drawn = [axes for axes in landscape_figure(shown).axes if axes.axison and axes.get_title()]
+    assert len(drawn) == states * (1 + surrogates * (2 if kind == "plane" else 1))
+
+
+@pytest.mark.parametrize("kind", plots.KINDS)
+def test_every_kind_of_file_has_the_same_bytes_each_time(kind: str):
+    one, other = (plots.content(landscape_figure([made_up()]), kind) for _ in range(2))
+    assert one == other
+    assert b"CreationDate" not in one
+    assert b"/Type3" not in one  # publishers refuse such fonts
+
+
+def test_invalid_actions_are_shaded():
+    axes = landscape_figure([made_up(surrogates=0)]).axes[0]
+    edges = sorted(patch.get_x() for patch in axes.patches)
+    assert edges == pytest.approx([-0.125, 0.875])  # .25, .5 and .75 are valid
+    assert not landscape_figure([made_up(surrogates=0, valid=np.ones(5, bool))]).axes[0].patches
+
+
+def test_a_report_shows_the_landscapes_of_seeds_that_are_done(tmp_path):
+    for seed, state in enumerate(("done", "done", "running")):
+        landscapes.write(fake_run(tmp_path / "x", [1] * 4, seed=seed, state=state), [made_up()])
+    report, page = page_of(tmp_path / "x", now=1001)
+    assert page.count("figures/landscape-") == 2
+    assert (report.folder / "figures").glob("landscape-*-0.png")
+    fake_run(tmp_path / "y", [1] * 4)
+    assert "## Landscapes" not in page_of(tmp_path / "y", tmp_path / "out-y")[1]
