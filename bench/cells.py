@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -75,6 +75,7 @@ class Cell:
     config: AnyConfig
     overrides: Mapping[str, object]  # its fields that differ from defaults, profile and preset
     budget: Budget
+    controls: tuple[str, ...] = field(default=(), compare=False)  # variants that must stand beside it, where known
 
     @property
     def env_label(self) -> str:

@@ -41,11 +41,15 @@ def cells(options: Options) -> tuple[Cell, ...]:
     return tuple(found.values())
 
 
-def controls_of(cell: Cell) -> list[str]:
-    """The variants that are the controls of a cell's variant, but for itself."""
+def with_controls(cell: Cell) -> Cell:
+    """The cell with the names of its variant's controls, but for its own.
+
+    Raises:
+        UserError: the environment cannot be made.
+    """
     profile = profiles.config_fields(profiles.get(cell.budget.profile), envs.get(cell.environment), cell.budget.steps)
     found = [label(entry.name, resolve(entry, profile, fields)[1]) for entry, fields in _controls(cell)]
-    return [variant for variant in found if variant != cell.variant]
+    return dataclasses.replace(cell, controls=tuple(variant for variant in found if variant != cell.variant))
 
 
 def _controls(cell: Cell) -> list[Variant]:

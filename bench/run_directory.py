@@ -47,10 +47,18 @@ def find(runs: Path, name: str) -> Path:
 
 def ask(root: Path, cells: Iterable["Cell"], seeds: Sequence[int]) -> None:
     """Write down what is asked for, so that `bench status` and `bench report` know what is missing."""
-    from savo_bench.bench import resolving
-
     for cell in cells:
-        fmt.ask(root, cell.env_label, cell.variant, seeds, resolving.controls_of(cell))
+        fmt.ask(root, cell.env_label, cell.variant, seeds, cell.controls)
+
+
+def is_new(root: Path, cell: "Cell") -> bool:
+    """Whether nothing was ever asked for in a cell.
+
+    Raises:
+        UserError: what was asked for cannot be read.
+    """
+    with reading():
+        return fmt.read_asked(cell_folder(root, cell.env_label, cell.variant)) is None
 
 
 def check_specs(root: Path, cells: Iterable["Cell"]) -> None:

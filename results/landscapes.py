@@ -141,18 +141,22 @@ def of_seeds(root: Path, runs: Runs) -> tuple[list[OfSeed], list[str]]:
 def _landscape(entry: Mapping[str, Any]) -> Landscape:
     if entry["kind"] not in get_args(Kind):
         raise ValueError(f"kind={entry['kind']!r}")
-    arrays = {name: np.array(entry[name], float) for name in ("x", "y", "q")}  # None is NaN
     surrogates = [
         Surrogate(each["index"], each["floor"], np.array(each["exact"], float), np.array(each["learnt"], float))
         for each in entry["surrogates"]
     ]
     return Landscape(
-        **{name: entry[name] for name in ("state", "kind", "chosen", "lowest")},
-        **arrays,
+        state=entry["state"],
+        kind=entry["kind"],
+        x=np.array(entry["x"], float),
+        y=np.array(entry["y"], float),
         axes=tuple(entry["axes"]),
+        q=np.array(entry["q"], float),  # None becomes NaN
         valid=np.array(entry["valid"], bool),
         proposals=tuple(Point(**each) for each in entry["proposals"]),
+        chosen=entry["chosen"],
         highest=Point(**entry["highest"]),
+        lowest=entry["lowest"],
         maxima=math.nan if entry["maxima"] is None else float(entry["maxima"]),
         surrogates=tuple(surrogates),
     )

@@ -61,13 +61,13 @@ def test_what_is_asked_for_twice_is_trained_once():
 )
 def test_what_is_written_down_as_controls_is_what_the_option_trains(tmp_path, algos: str, environment: str):
     headline, *beside = cells(algos, environment)
-    run_directory.ask(tmp_path, [headline], [0])
+    run_directory.ask(tmp_path, [resolving.with_controls(headline)], [0])
     (asked,) = cells_asked(tmp_path)
     assert list(asked.controls) == [cell.variant for cell in beside]
 
 
 def test_a_variant_is_no_control_of_itself():
-    assert "savo:truncation=false" not in resolving.controls_of(cells("savo:truncation=false", BOX)[0])
+    assert "savo:truncation=false" not in resolving.with_controls(cells("savo:truncation=false", BOX)[0]).controls
 
 
 def test_without_the_option_there_are_none():

@@ -113,7 +113,7 @@ def test_every_kind_of_file_has_the_same_bytes_each_time(kind: str):
 
 def test_invalid_actions_are_shaded():
     axes = landscape_figure([made_up(surrogates=0)]).axes[0]
-    edges = sorted(patch.get_x() for patch in axes.patches)
+    edges = sorted(patch.get_extents().transformed(axes.transData.inverted()).x0 for patch in axes.patches)
     assert edges == pytest.approx([-0.125, 0.875])  # .25, .5 and .75 are valid
     assert not landscape_figure([made_up(surrogates=0, valid=np.ones(5, bool))]).axes[0].patches
 

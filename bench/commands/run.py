@@ -35,6 +35,8 @@ def prepare(options: Options, launcher: Launcher) -> Grid:
     cells = resolving.cells(options)
     device = launcher.device()
     run_directory.check_specs(options.root, cells)
+    new = (run_directory.is_new(options.root, cell) for cell in cells)
+    cells = tuple(resolving.with_controls(cell) if first else cell for cell, first in zip(cells, new, strict=True))
     return Grid(
         options=options,
         cells=cells,

@@ -1,5 +1,6 @@
 """What launchers have in common that train for as long as `bench run` runs, and end with it."""
 
+import time
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from savo_bench.bench.grid import Grid, Problems, announcement, conclude
 from savo_bench.bench.launch.launcher import Launcher, board, check_writable
 from savo_bench.bench.launch.stop import Stop, Stopped
 from savo_bench.bench.progress import Board
+from savo_bench.results.state import SeedState
 
 WAIT = 2.0  # seconds between two looks at seeds that another process trains
 
@@ -77,6 +79,15 @@ class Attached(Launcher):
             owners = {seed.who for seed in running}
             if owners - waiting_for:
                 text = f"waiting for {show.count(len(running), 'seed')} that another process trains: "
-                show.line(console, text + "; ".join(sorted(owners)))
+                show.line(console, text + "; ".join(sorted({f"{seed.who}{_heard(seed)}" for seed in running})))
                 waiting_for |= owners
             stop.pause(WAIT)
+
+
+def _heard(seed: SeedState) -> str:
+    """When a seed's process wrote that it lives, by this machine's clock; empty where it did not say."""
+    heartbeat = seed.status.get("heartbeat") if seed.status else None
+    if heartbeat is None:
+        return ""
+    since = time.time() - heartbeat
+    return f", heartbeat {show.span(abs(since))} {'ago' if since >= 0 else 'ahead of this clock'}"

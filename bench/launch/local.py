@@ -25,6 +25,7 @@ from savo_bench.bench.launch.launcher import THREAD_VARIABLES
 from savo_bench.bench.launch.problems import record
 from savo_bench.bench.launch.stop import Stop, Stopped
 from savo_bench.bench.progress import Board
+from savo_bench.results.files import naming, said
 from savo_bench.results.format import logs_folder, slug
 
 POLL = 0.1  # seconds between two looks at the workers
@@ -57,7 +58,7 @@ class _Worker:
     queued: Pack  # as it was planned
     pack: Pack  # as it was started
     process: subprocess.Popen[bytes]
-    log: Path
+    log: Path | None  # None where it cannot be written
     log_start: int  # where this attempt's part of the log begins
 
 
@@ -66,6 +67,7 @@ class _Pool:
 
     def __init__(self, workers: int) -> None:
         self._slots: list[_Worker | None] = [None] * workers
+        self._unlogged = False  # whether it was said that no log can be written
 
     def run(self, packs: Sequence[Pack], claim: Claim, board: Board, stop: Stop) -> Problems:
         """Train the packs; Stopped is raised as by Local.train."""
@@ -98,7 +100,11 @@ class _Pool:
             queued = queue.popleft()
             pack = claim(queued)
             if pack is not None:
-                started = _start(queued, pack, slot)
+                log, problem = _log(pack)
+                if problem and not self._unlogged:
+                    board.note(f"note: what workers print is lost: {problem}", "yellow")
+                    self._unlogged = True
+                started = _start(queued, pack, slot, log)
                 board.started(queued, pack)
                 return started
             board.dropped(queued)
@@ -115,7 +121,7 @@ class _Pool:
             return {}
         problem = f"worker died (signal {-code})" if code < 0 else f"crashed: {_last_line(ended.log, ended.log_start)}"
         problems = record(ended.pack, problem)
-        board.ended(ended.queued, f"{problem}; its output is in {ended.log}")
+        board.ended(ended.queued, f"{problem}; its output is in {ended.log}" if ended.log else problem)
         return problems
 
     def _forward(self, board: Board, *, kill: bool) -> None:
@@ -135,14 +141,23 @@ class _Pool:
                 each.process.send_signal(number)
 
 
-def _start(queued: Pack, pack: Pack, slot: int) -> _Worker:
-    """Start a worker process on a pack."""
+def _log(pack: Pack) -> tuple[Path | None, str | None]:
+    """The log of a pack's worker, with a new headline; None, and why, where it cannot be written."""
     log = log_path(pack)
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as output:
-        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        output.write(f"-- {now} seeds {show.seeds(pack.seeds)}\n".encode())
-        output.flush()
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    try:
+        with naming(log):
+            log.parent.mkdir(parents=True, exist_ok=True)
+            with log.open("ab") as output:
+                output.write(f"-- {now} seeds {show.seeds(pack.seeds)}\n".encode())
+    except OSError as error:
+        return None, said(error)
+    return log, None
+
+
+def _start(queued: Pack, pack: Pack, slot: int, log: Path | None) -> _Worker:
+    """Start a worker process on a pack, which prints into a log."""
+    with (log or Path(os.devnull)).open("ab") as output:
         start = output.tell()
         # A signal that comes before the worker has its handlers waits until it has: children inherit the mask.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, worker.STOPS)
@@ -191,8 +206,10 @@ def log_path(pack: Pack) -> Path:
     return logs_folder(pack.root) / f"{cell}--{seeds}.log"
 
 
-def _last_line(log: Path, start: int) -> str:
+def _last_line(log: Path | None, start: int) -> str:
     """The last line that a worker printed: of a traceback, the error."""
+    if log is None:
+        return "nobody knows what it printed"
     try:
         with log.open("rb") as file:
             end = file.seek(0, os.SEEK_END)

@@ -169,3 +169,28 @@ def test_what_no_file_can_say_is_said_at_the_end(root, monkeypatch):
     code, output = run(grid_of(root, cell_of(killed=(0,)), seeds=1))
     assert code == 1
     assert "hopper fake seed 0: worker died (signal 9)" in output
+
+
+@pytest.mark.parametrize("fault", ["a file", "a folder", "a link"])
+def test_without_a_log_seeds_are_trained_and_that_is_said_once(root, fault):
+    root.mkdir(parents=True, exist_ok=True)
+    if fault == "a file":
+        (root / "logs").write_text("mine\n")
+    elif fault == "a link":
+        (root / "logs").symlink_to(root / "nowhere" / "else")
+    else:
+        for label in ("a", "b"):
+            (root / "logs" / f"hopper--{label}--seeds-0000-0000.log").mkdir(parents=True)
+    code, output = run(grid_of(root, cell_of("a"), cell_of("b"), seeds=1, workers=1))
+    assert code == 0
+    assert "2 of 2 seeds are done" in output
+    assert output.count("what workers print is lost: ") == 1
+
+
+def test_a_crash_without_a_log_is_noted_all_the_same(root):
+    root.mkdir(parents=True, exist_ok=True)
+    (root / "logs").write_text("mine\n")
+    code, output = run(grid_of(root, cell_of("a", crashed=(0,)), seeds=1))
+    assert code == 1
+    assert "crashed: nobody knows what it printed" in output
+    assert (root / "logs").read_text() == "mine\n"

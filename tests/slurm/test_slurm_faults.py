@@ -232,21 +232,7 @@ def test_a_task_trains_in_a_container(slow, calm, tmp_path, runtime):
     assert "none" in lines  # the login node's import path stays outside
 
 
-def test_without_flock_tasks_train_and_come_back(calm, tmp_path, monkeypatch):
-    import errno
-    import fcntl
-
-    from savo_bench.results import lock
-
-    def refuse(*_: object) -> None:
-        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
-
-    with monkeypatch.context() as patch:
-        patch.setattr(fcntl, "flock", refuse)
-        try:
-            lock.acquire(tmp_path / "lock")
-        except OSError:
-            pytest.skip("results.lock has nothing instead of flock")
+def test_without_flock_tasks_train_and_come_back(calm, tmp_path):
     environment = patched(tmp_path / "patch", NO_FLOCK + SLOW)
     run = ("run", *ONE, *ON_SLURM, "--seeds", "2", "--runs", tmp_path)
     code, output = bench(*run, **environment)

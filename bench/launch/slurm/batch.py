@@ -2,7 +2,8 @@
 
 They run on the node, outside of a container, and also where Python does not start. They note how every attempt ended
 (see nodes.py), ask SLURM to requeue the task if it left for its time limit, and keep the waiting tasks of the array
-away from a node that cannot be used.
+away from a node that cannot be used. A file of the user's in the folder of the submission, say random.py, must not
+stand for a module of Python: PYTHONSAFEPATH keeps that folder off the import path.
 """
 
 import shlex
@@ -20,6 +21,7 @@ FAILURES = 2  # in a row until a node is left out; ours: one may be chance
 APPTAINER = (".sif", ".img", ".simg")  # images that Apptainer and Singularity run
 
 _SCRIPT = """\
+export PYTHONSAFEPATH=1
 bench_node=${SLURMD_NODENAME:-$(uname -n)}
 bench_task=${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID}
 bench_task=${bench_task:-$SLURM_JOB_ID}

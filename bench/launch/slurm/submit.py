@@ -6,7 +6,6 @@ import io
 import re
 import shlex
 import shutil
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from savo_bench.bench.launch.slurm import batch, environment, nodes
 from savo_bench.bench.launch.slurm.commands import Refused, SlurmProblem, call, one_line
 from savo_bench.bench.launch.slurm.options import SlurmOptions
 from savo_bench.bench.launch.slurm.records import Submission, numbered, record
-from savo_bench.bench.launch.slurm.task import Share, Train
+from savo_bench.bench.launch.slurm.task import Share, Train, failures
 
 WARNING = 90  # seconds before the time limit in which a task saves: submitit's own
 ARRAY = 1_001  # SLURM's default for MaxArraySize
@@ -28,6 +27,7 @@ LIMIT = re.compile(
     r"Submit_?Jobs?\w*Limit|MaxSubmitJob|job submit limit|violates accounting/QOS policy|Invalid job array spec",
     re.IGNORECASE,
 )
+NAMED_LIMIT = re.compile(r"\b(?:QOS|Assoc)\w*Limit\b")
 # What sbatch says where nobody could answer it: the controller, its configuration file, munge.
 UNANSWERED = re.compile(
     r"slurm controller|configuration (file|source)|munge|authentication|connection|timed out|zero bytes|temporarily|"
@@ -63,15 +63,25 @@ def submit(root: Path, packs: Sequence[Pack], asked: SlurmOptions) -> tuple[list
             submitted.append(_submit(root, part, tasks, asked, after=submitted[-1].job if submitted else None))
             left = left[len(part) :]
         except SlurmProblem as error:
-            if LIMIT.search(str(error)) and tasks > 1:
+            full = _too_many(str(error))
+            if full and tasks > 1:
                 limited, tasks = True, tasks // 2
-            elif LIMIT.search(str(error)) and submitted:
+            elif full and submitted:
                 break
             else:
-                typed = isinstance(error, Refused) and not LIMIT.search(str(error))
+                typed = isinstance(error, Refused) and not full
                 code = USAGE if typed else MACHINE
                 raise UserError(f"{error}{_context(root, submitted)}", exit_code=code) from None
     return submitted, left
+
+
+def _too_many(said: str) -> bool:
+    """Whether sbatch refused the number of tasks, and neither their time nor their size.
+
+    Its last line is the same for all limits of an account or a QOS; a line before it may name the limit.
+    """
+    named = NAMED_LIMIT.findall(said)
+    return any("Submit" in name for name in named) if named else LIMIT.search(said) is not None
 
 
 def _context(root: Path, submitted: Sequence[Submission]) -> str:
@@ -107,11 +117,12 @@ def _submit(root: Path, packs: Sequence[Pack], tasks: int, asked: SlurmOptions, 
     if len(packs) > tasks * each:
         every = tuple(range(len(packs)))
         planned = record(root, packs, [every] * tasks, each)
-        shares = [Share(tuple(packs), task * each, each, tasks * each, time.time()) for task in range(tasks)]
+        shares = [Share(tuple(packs), task * each, each, tasks * each, failures(packs)) for task in range(tasks)]
     else:
         dealt = [tuple(range(len(packs))[task * each : (task + 1) * each]) for task in range(tasks)]
         planned = record(root, packs, dealt, each)
-        shares = [Share(tuple(packs[index] for index in own), 0, each, each, time.time()) for own in dealt]
+        parts = [tuple(packs[index] for index in own) for own in dealt]
+        shares = [Share(part, 0, each, each, failures(part)) for part in parts]
     try:
         told = parameters(planned, packs[0].device, asked, after)
         python = told.pop("python")

@@ -10,8 +10,8 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -19,6 +19,7 @@ from savo_bench.bench import process, worker
 from savo_bench.bench.cells import Pack, seed_folder
 from savo_bench.bench.launch.problems import record
 from savo_bench.bench.launch.slurm.batch import BAD_NODE, COME_BACK
+from savo_bench.results.format import Status
 from savo_bench.results.lock import held
 from savo_bench.results.state import state_of
 
@@ -43,7 +44,7 @@ class Share:
     first: int
     own: int
     processes: int
-    submitted: float  # unix time
+    failures: Mapping[Path, Status | None] = field(default_factory=dict)  # see `failures`: of its seeds, when submitted
 
     def order(self, process: int) -> list[Pack]:
         """The packs in the order in which a process of this task, counted from 0, goes through them."""
@@ -93,7 +94,7 @@ class Train:
         for pack in share.order(number):
             # Of two processes of a job neither is the other's former life.
             mine = replace(pack, job=job if share.own == 1 else f"{job}/{number}")
-            seeds = tuple(seed for seed in pack.seeds if _free(mine, seed, share.submitted))
+            seeds = tuple(seed for seed in pack.seeds if _free(mine, seed, share.failures))
             if seeds:
                 yield mine.with_seeds(seeds)
 
@@ -104,13 +105,23 @@ class Train:
         raise SystemExit(COME_BACK if number == signal.SIGUSR2 else worker.INTERRUPTED)
 
 
-def _free(pack: Pack, seed: int, since: float) -> bool:
+def failures(packs: Iterable[Pack]) -> dict[Path, Status | None]:
+    """The status files of the seeds that have failed, by their folders.
+
+    A seed whose file is another one when its turn comes has failed since. The nodes' clocks are not asked: they differ.
+    """
+    folders = [seed_folder(pack.root, pack.cell, seed) for pack in packs for seed in pack.seeds]
+    found = map(state_of, folders)
+    return {each.folder.path: each.status for each in found if each.state == "failed"}
+
+
+def _free(pack: Pack, seed: int, before: Mapping[Path, Status | None]) -> bool:
     """Whether a seed wants training, nobody else trains it, and it has not failed since the submission."""
     folder = seed_folder(pack.root, pack.cell, seed)
     if held(folder.lock):
         return False
     found = state_of(folder, asking={"launcher": pack.launcher, "job": pack.job})
-    failed_since = found.state == "failed" and found.status is not None and found.status.get("heartbeat", 0.0) > since
+    failed_since = found.state == "failed" and found.status != before.get(folder.path)
     return found.trainable and not failed_since
 
 

@@ -53,7 +53,14 @@ def finished(folder: SeedFolder) -> None:
 
 
 def begun(
-    folder: SeedFolder, *, host: str, state: str = "running", step: int = 2, launcher: str = "local", **owner: str
+    folder: SeedFolder,
+    *,
+    host: str,
+    state: str = "running",
+    step: int = 2,
+    launcher: str = "local",
+    clock: float = 0,
+    **owner: str,
 ) -> None:
     folder.write_run({**fake_training.spec_of(type("Pack", (), {"cell": CELL}), 0), "seed": folder.seed}, {})
     folder.write_status(
@@ -62,7 +69,7 @@ def begun(
             "step": step,
             "steps": 4,
             "reason": "boom" if state == "failed" else None,
-            "heartbeat": time.time(),
+            "heartbeat": time.time() + clock,
             "owner": {"host": host, "pid": 1, "launcher": launcher, **owner},  # type: ignore[typeddict-item]
         }
     )

@@ -28,6 +28,7 @@ def test_the_script_holds_what_resuming_needs_and_nothing_that_was_not_asked_for
     ]  # fmt: skip
     assert {"array=0-1%1", "cpus-per-task=1", "open-mode=append", "requeue", "signal=USR2@90"} <= set(flags)
     assert "export OMP_NUM_THREADS=1\n" in text
+    assert text.index("export PYTHONSAFEPATH=1\n") < text.index("\nsrun ")
 
 
 def test_every_option_reaches_the_script(commands, tmp_path):
@@ -139,6 +140,23 @@ def test_under_a_submit_limit_fewer_tasks_train_every_pack(commands, tmp_path, s
     assert "each trains one pack after the other" in output
     (submission,) = records.submissions(root)
     assert set(submission.shares) == {(0, 1, 2, 3, 4)}
+
+
+@pytest.mark.parametrize(
+    "named", ["QOSMaxWallDurationPerJobLimit", "AssocMaxWallDurationPerJobLimit", "QOSMaxCpuPerUserLimit"]
+)
+def test_a_limit_of_time_or_size_is_a_refusal_of_what_was_typed(commands, tmp_path, named):
+    generic = "Batch job submission failed: Job violates accounting/QOS policy (job submit limit, time limits)"
+    limit(commands, 0, f"sbatch: error: {named}\\nsbatch: error: {generic}")
+    with pytest.raises(UserError, match=named) as refused:
+        run(planned(tmp_path / "name", 8))
+    assert refused.value.exit_code == 2
+
+
+def test_a_named_submit_limit_counts_beside_the_generic_line(commands, tmp_path):
+    generic = "sbatch: error: Batch job submission failed: Job violates accounting/QOS policy"
+    limit(commands, 2, f"sbatch: error: QOSMaxSubmitJobPerUserLimit\\n{generic}")
+    assert run(planned(tmp_path / "name", 5))[0] == 0
 
 
 def test_what_no_limit_leaves_room_for_is_said(commands, tmp_path):

@@ -4,7 +4,6 @@ import errno
 import os
 import signal
 import tempfile
-import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
@@ -37,7 +36,7 @@ def handlers(monkeypatch) -> Iterator[None]:
 
 
 def share(*packs: Pack, **more: Any) -> task.Share:
-    return task.Share(**{"packs": packs, "first": 0, "own": 1, "processes": 1, "submitted": 0.0} | more)
+    return task.Share(**{"packs": packs, "first": 0, "own": 1, "processes": 1} | more)
 
 
 def packs(root: Path, number: int) -> list[Pack]:
@@ -110,8 +109,22 @@ def test_a_task_trains_what_is_left_and_one_that_crashes_does_not_keep_it_from_t
     assert trained == [(2,), (3,)]
     trained.clear()
     with pytest.raises(ValueError, match="a bug"):
-        task.Train()(share(*five, submitted=time.time() + 60))
+        task.Train()(share(*five, failures=task.failures(five)))
     assert trained == [(2,), (3,), (4,)]
+
+
+@pytest.mark.usefixtures("handlers")
+@pytest.mark.parametrize("clock", [-3600, 0, 600, 3 * 365 * 86_400])  # of the node, seconds ahead
+def test_what_has_failed_before_and_since_is_known_whatever_the_nodes_clock_says(monkeypatch, tmp_path, clock):
+    trained = []
+    monkeypatch.setattr(worker, "train", lambda pack: trained.append(pack.seeds))
+    before, since = packs(tmp_path, 2)
+    for pack in (before, since):
+        begun(seed_folder(tmp_path, CELL, *pack.seeds), host="another", state="failed", clock=clock)
+    submitted = task.failures((before, since))
+    begun(seed_folder(tmp_path, CELL, *since.seeds), host="another", state="failed", clock=clock)
+    task.Train()(share(before, since, failures=submitted))
+    assert trained == [before.seeds]
 
 
 @pytest.mark.usefixtures("handlers")
