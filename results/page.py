@@ -213,8 +213,8 @@ def _inline_svg(svg: str, prefix: str, alt: str) -> Markup:
 
 
 def markdown(title: str, sections: Iterable[Section]) -> str:
-    """The report as Markdown, which links the figures' files."""
-    parts = [f"# {title}"]
+    """The report as Markdown, which links the figures' files. The title is any text."""
+    parts = [f"# {literal(title)}"]
     for section in sections:
         parts += [f"## {section.title}"] if section.title else []
         for block in section.blocks:
@@ -246,13 +246,14 @@ def markdown_table(frame: pd.DataFrame, numbers: Sequence[str] = ()) -> str:
 
 
 def _markdown_cell(text: str) -> str:
-    escaped = re.sub(r"([\\|`*])", r"\\\1", one_line(text))
+    # Of brackets only those of a link: intervals stay as they are.
+    escaped = re.sub(r"([\\|`*]|\](?=[(\[])|(?<!\w)_|_(?!\w))", r"\\\1", one_line(text))
     return escaped.replace("&", "&amp;").replace("<", "&lt;")
 
 
 def _markdown_figure(figure: Figure) -> str:
     alt = re.sub(r"[\s\[\]]+", " ", figure.alt)
-    return f"![{alt}](figures/{figure.name}.svg)"
+    return f"![{literal(alt)}](figures/{figure.name}.svg)"
 
 
 _LATEX = {

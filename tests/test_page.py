@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 
 import pandas as pd
 import pytest
+from markdown_it import MarkdownIt
 
 from savo_bench.results import page
 from savo_bench.results.page import Bullets, Figure, Gallery, Note, Section, Table, Text
@@ -67,6 +68,21 @@ def test_markdown_of_every_kind_of_block():
     row = next(line for line in text.splitlines() if "script" in line)
     assert len(re.findall(r"(?<!\\)\|", row)) == 4  # its own bar is escaped
     assert "<script" not in row
+
+
+@pytest.mark.parametrize("value", [NASTY, "_low_", "_[x](y)_", "[x][y]", "low_1 [1, 2] (n=3)", "**a**", "<b>&amp;"])
+def test_no_title_and_no_cell_is_markup_in_markdown(value):
+    shown = " ".join(value.split())
+    figure = Figure("a", f"of {value}", SVG, b"")
+    frame = pd.DataFrame({"name": [value]})
+    rendered = MarkdownIt("gfm-like", {"linkify": False}).render(
+        page.markdown(value, sections(Table("t", "", frame), figure))
+    )
+    heading, cell = (re.search(f"<{tag}>(.*)</{tag}>", rendered) for tag in ("h1", "td"))
+    assert heading is not None
+    assert cell is not None
+    assert (unescape(heading[1]), unescape(cell[1])) == (shown, shown)
+    assert not re.search("<(em|strong|a|code|script)\\b", rendered)
 
 
 class Outline(HTMLParser):
