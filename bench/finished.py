@@ -47,9 +47,12 @@ def _cell(root: Path, env: str, algo: str) -> CellState:
     grammar.choose(task.name, envs.names(), "environment")
     grammar.choose(algorithm.name, algos.names(), "algorithm")
     found = survey(root)
+    unread = []
     for state in found:
         spec = _spec(state)
         if spec is None:
+            if state.environment.startswith(task.name):
+                unread += _unreadable(state)
             continue
         if (spec["environment"]["name"], spec["algorithm"]["name"]) == (task.name, algorithm.name):
             budget = spec["budget"]  # what a variant is called depends on what its profile says anyway
@@ -57,6 +60,8 @@ def _cell(root: Path, env: str, algo: str) -> CellState:
             (cell,) = resolving.cells(options)
             if (cell.env_label, cell.variant) == (state.environment, state.variant):
                 return state
+    if unread:
+        raise UserError(f"{algo} on {env} may be among the cells of {root}, but {unread[0].reason}", exit_code=MACHINE)
     there = [f"{state.variant} on {state.environment}" for state in found]
     alike = [each for each in there if each.partition(" on ")[2].partition(":")[0] == task.name]
     listed = "; ".join(alike or there) or "none"
@@ -75,11 +80,19 @@ def _spec(state: CellState) -> dict[str, Any] | None:
     return next((seed.run["spec"] for seed in state.seeds if seed.run), None)
 
 
+def _unreadable(cell: CellState) -> list[SeedState]:
+    """The seeds of a cell that cannot be read."""
+    return [seed for seed in cell.seeds if seed.state == "unreadable"]
+
+
 def _seed(cell: CellState, wanted: int | None) -> SeedState:
     """A finished seed of a cell."""
     done = [seed for seed in cell.seeds if seed.state == "done"]
     what = f"{cell.variant} on {cell.environment}"
     if wanted is None:
+        if not done and (unread := _unreadable(cell)):
+            line = f"{what}: no seed that can be read is done; seed {unread[0].seed} is unreadable: {unread[0].reason}"
+            raise UserError(line, exit_code=MACHINE)
         if not done:
             states = ", ".join(f"{number} {state}" for state, number in cell.count().items())
             raise UserError(f"{what}: no seed is done ({states}); the same `bench run` resumes it", exit_code=NEGATIVE)
@@ -91,7 +104,7 @@ def _seed(cell: CellState, wanted: int | None) -> SeedState:
     for seed in cell.seeds:
         if seed.seed == wanted:
             if seed.state == "unreadable":
-                raise UserError(f"--seed {wanted}: {what} is unreadable: {seed.reason}", exit_code=1)
+                raise UserError(f"--seed {wanted}: {what} is unreadable: {seed.reason}", exit_code=MACHINE)
             at = f" at step {seed.step} of {seed.steps}" if seed.steps else ""
             advice = "the policy is written at the end; the same `bench run` resumes it"
             raise UserError(f"--seed {wanted}: {what} is {seed.state}{at} ({there}); {advice}", exit_code=NEGATIVE)

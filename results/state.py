@@ -189,9 +189,11 @@ def _by_files(
     except (CorruptFile, OtherSchema, OSError) as error:
         if asking is None and held(folder.lock):  # its owner is alive and writes the file again
             return replace(seed, state="running")
-        problem = said(error) if isinstance(error, OSError) else str(error)
-        way_out = f"fix it, or delete {folder.path} to train this seed from the start"
-        return replace(seed, state="unreadable", reason=f"{problem}; {way_out}")
+        if isinstance(error, OSError):  # it may pass, and what it hides be whole
+            reason = f"{said(error)}; fix that, or try again: the seed itself may be whole"
+        else:
+            reason = f"{error}; fix it, or delete {folder.path} to train this seed from the start"
+        return replace(seed, state="unreadable", reason=reason)
     if unfinished is None:
         return replace(seed, state="done")
     locked = False if asking is not None else held(folder.lock)  # the lock of who asks is no evidence

@@ -4,6 +4,7 @@
 sample of them, which is the same in every run of the tests.
 """
 
+import errno
 import os
 import random
 import shutil
@@ -16,6 +17,7 @@ from broken_files import Operation, breaking, first_of_each, operations_of, poss
 from test_frame import fake_run
 
 from savo_bench.bench import cli
+from savo_bench.bench.errors import MACHINE
 from savo_bench.bench.launch import attached
 from savo_bench.results import format as fmt
 from savo_bench.results import lock, state
@@ -223,5 +225,18 @@ def test_play_films_or_says_in_one_line_why_not(begun, tmp_path, bench):
     for number, operation, error in faults(root, lambda: bench(*command), sample=18):
         with breaking(root, number, error, lasting=number % 2 == 0):
             code, text = bench(*command)
-        assert (code, text) == (0, calm) or (code != 0 and os.strerror(error) in text), (operation, text)
+        assert (code, text) == (0, calm) or (code == MACHINE and os.strerror(error) in text), (operation, text)
     assert contents(root) == before
+
+
+@pytest.mark.parametrize("error", [errno.EIO, errno.EACCES, errno.ESTALE])
+@pytest.mark.parametrize("asked", [(), ("--seed", "0")])
+@pytest.mark.parametrize("file", ["run.json", "status.json", "evals.csv"])
+def test_what_play_cannot_read_is_no_answer(tmp_path, bench, error, asked, file):
+    folder = fake_run(tmp_path / "runs" / "default", [1, 2, 3, 4], environment="mineworld")
+    (folder.path / "lock").touch()
+    operations = operations_of(folder.path, lambda: state.state_of(folder))
+    first = next(number for number, operation in enumerate(operations) if operation.path.endswith(file))
+    with breaking(folder.path, first, error, lasting=True):
+        code, text = bench("play", "--env", "mineworld", "--algo", "td3", *asked)
+    assert (code, os.strerror(error) in text, "delete" in text) == (MACHINE, True, False), text

@@ -1,6 +1,7 @@
 """Exit codes: a verdict's code only after a verdict, whatever goes wrong in whichever command."""
 
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import typer
 from commands import ROOT, Bench, RunPython
 
 from savo_bench.bench import errors, verbs
+from savo_bench.bench.launch.stop import Stopped
 from savo_bench.results import regression
 from savo_bench.results.files import CorruptFile
 
@@ -28,7 +30,7 @@ COMMANDS = [
     (("check", "--against", "base.csv"), "savo_bench.results.regression.check"),
     (("check", "--against", "base.csv"), "savo_bench.results.regression.verdict_line"),
     (("check", "--update", "new.csv"), "savo_bench.results.regression.baseline_table"),
-    (PLAY, "savo_bench.bench.commands.play.survey"),
+    (PLAY, "savo_bench.bench.finished.survey"),
 ]
 
 
@@ -44,7 +46,8 @@ def test_the_guide_has_every_exit_code():
     guide = (ROOT / "docs" / "guide.md").read_text()
     listed = {int(code) for line in re.findall(r"^\| ([\d, ]+) \|", guide, re.MULTILINE) for code in line.split(",")}
     own = {value for name, value in vars(errors).items() if name.isupper() and isinstance(value, int)}
-    assert listed == {0, 143} | own | set(regression.EXIT_CODES.values())
+    stops = {Stopped(number).exit_code for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)}
+    assert listed == {0} | own | stops | set(regression.EXIT_CODES.values())
 
 
 @pytest.mark.parametrize(("command", "place"), COMMANDS)

@@ -13,7 +13,7 @@ from rich.console import Console
 from savo_bench.bench import grid, options, resolving, run_directory
 from savo_bench.bench.cells import Cell, seed_folder
 from savo_bench.bench.commands import play
-from savo_bench.bench.errors import UserError
+from savo_bench.bench.errors import MACHINE, NEGATIVE, USAGE, UserError
 from savo_bench.results import files, frame
 from savo_bench.results.format import ASKED, SeedFolder
 from savo_bench.results.lock import acquire, held
@@ -327,6 +327,18 @@ SITUATIONS: dict[Callable[[SeedFolder], None], tuple[State, str | None]] = {  # 
 }
 
 
+DAMAGED = [  # of the unreadable ones, those in which a file itself is wrong: its deletion is a way out
+    an_end_with_a_damaged_line,
+    an_end_with_a_value_that_is_no_number,
+    an_end_with_an_episode_twice,
+    an_end_with_other_columns,
+    a_run_json_that_is_no_json,
+    a_run_json_of_another_version,
+    a_status_json_that_is_no_status,
+    a_copy_of_another_seed,
+]
+
+
 @pytest.mark.parametrize("situation", SITUATIONS, ids=lambda situation: situation.__name__)
 def test_status_report_run_play_and_training_agree(tmp_path, cell, situation):
     run_directory.ask(tmp_path, [cell], [SEED])
@@ -339,8 +351,8 @@ def test_status_report_run_play_and_training_agree(tmp_path, cell, situation):
     (status,) = (seed for seed in survey(tmp_path)[0].seeds if seed.seed == SEED)
     assert (status.state, status.reason is None) == (state, reason is None)
     assert (reason or "") in (status.reason or "")
-    if state == "unreadable":
-        assert f"delete {folder.path}" in str(status.reason)
+    assert (f"delete {folder.path}" in str(status.reason)) == (situation in DAMAGED)
+    assert ("try again" in str(status.reason)) == (state == "unreadable" and situation not in DAMAGED)
 
     loaded = frame.load(tmp_path)
     reported = loaded.runs[loaded.runs["seed"] == SEED].iloc[0]
@@ -358,6 +370,7 @@ def test_status_report_run_play_and_training_agree(tmp_path, cell, situation):
             tmp_path, "restricted-hopper", "td3", SEED, Console(), episodes=1, steps=None, fps=1, out=Path("film.txt")
         )
     assert str(caught.value).startswith("--out" if state == "done" else f"--seed {SEED}: td3 on restricted-hopper is")
+    assert caught.value.exit_code == {"done": USAGE, "unreadable": MACHINE}.get(state, NEGATIVE)
     assert state == "done" or f" is {state}" in str(caught.value)
 
     if not held(folder.lock):

@@ -22,7 +22,7 @@ class Stopped(Exception):
 
     @property
     def exit_code(self) -> int:
-        """What a shell reports of a process that a signal ended: 130 after Ctrl-C, 143 after SIGTERM."""
+        """What a shell reports of a process that a signal ended: 129 after SIGHUP, 130 Ctrl-C, 143 SIGTERM."""
         return 128 + self.number
 
 
