@@ -39,7 +39,7 @@ import gymnasium as gym
 import numpy as np
 
 from savo_bench.envs.registry import environment
-from savo_bench.envs.values import reason_of
+from savo_bench.envs.values import expanded, reason_of
 
 DATA = "SAVO_BENCH_MOVIELENS"  # environment variable: a folder with official files
 CACHE = "SAVO_BENCH_CACHE"  # environment variable: the folder for fitted models
@@ -230,8 +230,9 @@ def _source(data: str | None) -> _Source:
     """
     keyword, folder = ("data", data) if data is not None else (DATA, os.environ.get(DATA) or None)
     if folder is not None:
+        parent = expanded(f"recsim-data: {keyword}", folder)
         for file, name, read in _OFFICIAL:
-            path = Path(folder).expanduser() / file
+            path = parent / file
             if path.is_file():
                 return _Source(path, read, name)
         wanted = ", ".join(f"{file} ({name})" for file, name, _ in _OFFICIAL)
@@ -250,6 +251,7 @@ def _source(data: str | None) -> _Source:
 def _unavailable(keywords: Mapping[str, Any]) -> str | None:
     try:
         _source(keywords.get("data"))
+        cache_folder()
     except ValueError as error:
         return str(error)
     return None
@@ -456,11 +458,15 @@ def _data(keywords: Mapping[str, Any]) -> str:
 
 
 def cache_folder() -> Path:
-    """Return the folder for fitted models: SAVO_BENCH_CACHE, else the platform's folder for caches."""
+    """Return the folder for fitted models: SAVO_BENCH_CACHE, else the platform's folder for caches.
+
+    Raises:
+        ValueError: SAVO_BENCH_CACHE names a home folder or a variable that is not there.
+    """
     from platformdirs import user_cache_path
 
     own = os.environ.get(CACHE)
-    return Path(own).expanduser() if own else user_cache_path("savo-bench", appauthor=False)
+    return expanded(f"recsim-data: {CACHE}", own) if own else user_cache_path("savo-bench", appauthor=False)
 
 
 def _make(source: _Source, how: Fit, key: str) -> Fitted:

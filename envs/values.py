@@ -2,7 +2,10 @@
 
 import math
 import operator
+import os
+import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -43,6 +46,22 @@ def one_of(keyword: str, value: Any, allowed: Sequence[str]) -> str:
     if value not in allowed:
         raise ValueError(f"{keyword}={value!r}: must be {' or '.join(allowed)}")
     return value
+
+
+def expanded(keyword: str, value: str) -> Path:
+    """Return the value as a path, with ~ for a home folder and $NAME for an environment variable.
+
+    Raises:
+        ValueError: There is no such home folder or variable.
+    """
+    for match in re.finditer(r"\$(?:([A-Za-z_]\w*)|\{(\w+)\})", value):
+        variable = match[1] or match[2]
+        if variable not in os.environ and not Path(value).exists():
+            raise ValueError(f"{keyword}={value!r}: ${variable} is not set in the environment; set it")
+    try:
+        return Path(os.path.expandvars(value)).expanduser()
+    except RuntimeError:
+        raise ValueError(f"{keyword}={value!r}: nobody of that name has a home folder here; write it out") from None
 
 
 def picture_mode(render_mode: str | None) -> str | None:

@@ -277,6 +277,32 @@ def test_the_keyword_comes_before_the_variable_and_that_before_the_package(tmp_p
     assert movielens._source(None).path.is_relative_to(package)
 
 
+@pytest.mark.parametrize("written", ["$RATINGS", "${RATINGS}", "~"])
+def test_the_path_of_the_ratings_is_expanded(written, monkeypatch, data):
+    monkeypatch.setenv("RATINGS", str(data))
+    monkeypatch.setenv("HOME", str(data))
+    assert movielens._source(written).path.parent == data
+    monkeypatch.setenv(movielens.DATA, written)
+    assert movielens._source(None).path.parent == data
+    monkeypatch.setenv(movielens.CACHE, written)
+    assert movielens.cache_folder() == data
+
+
+@pytest.mark.parametrize("written", ["$NOT_SET_HERE/x", "~nobody-of-this-name/x"])
+@pytest.mark.parametrize("named", ["data", movielens.DATA, movielens.CACHE])
+def test_a_path_that_cannot_be_expanded_is_named(bench, monkeypatch, written, named):
+    line = f"recsim-data: {named}='{written}': "
+    env = f"{NAME}:data={written}" if named == "data" else NAME
+    if named != "data":
+        monkeypatch.setenv(named, written)
+        code, out, err = bench("list", "envs")
+        assert (code, err) == (0, "")
+        assert f"not available here: {line}" in out
+    code, _, err = bench("run", "--algos", "td3", "--envs", env, "--dry-run")
+    assert (code, err.count("\n")) == (2, 1)
+    assert err.startswith(f"error: {line}")
+
+
 @pytest.mark.usefixtures("no_data")
 def test_without_ratings_one_line_says_what_to_do():
     line = envs.get(NAME).unavailable({})

@@ -1,9 +1,11 @@
 """Checks of keyword values, and exceptions as one line."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from savo_bench.envs.values import integer, number, one_of, picture_mode, reason_of
+from savo_bench.envs.values import expanded, integer, number, one_of, picture_mode, reason_of
 
 
 @pytest.mark.parametrize("value", [0, 3, np.int64(10)])
@@ -35,6 +37,27 @@ def test_a_word_is_one_of_those_that_are_allowed():
     assert one_of("version", "v4", ("v5", "v4")) == "v4"
     with pytest.raises(ValueError, match=r"^version='v3': must be v5 or v4$"):
         one_of("version", "v3", ("v5", "v4"))
+
+
+@pytest.mark.parametrize("written", ["$HERE/x", "${HERE}/x", "~/x"])
+def test_a_path_is_expanded(written, monkeypatch, tmp_path):
+    monkeypatch.setenv("HERE", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert expanded("data", written) == tmp_path / "x"
+    assert expanded("data", "a/x") == Path("a/x")
+
+
+def test_a_folder_whose_name_has_a_dollar_is_itself(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    Path("$no").mkdir()
+    assert expanded("data", "$no") == Path("$no")
+
+
+@pytest.mark.parametrize("written", ["$NOT_SET_HERE/x", "${NOT_SET_HERE}", "~nobody-of-this-name/x"])
+def test_a_path_that_cannot_be_expanded_is_refused(written):
+    with pytest.raises(ValueError, match=r"^data='.*': .*; (set it|write it out)$") as caught:
+        expanded("data", written)
+    assert repr(written) in str(caught.value)
 
 
 def test_the_only_render_mode_is_rgb_array():

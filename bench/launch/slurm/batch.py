@@ -9,6 +9,7 @@ stand for a module of Python: PYTHONSAFEPATH keeps that folder off the import pa
 import shlex
 from pathlib import Path
 
+from savo_bench.bench import grammar
 from savo_bench.bench.errors import UserError
 
 BAD_NODE = 76  # exit code of a task on whose node the first computation failed; EX_PROTOCOL, which nothing here uses
@@ -80,15 +81,21 @@ def container(image: str, device: str, root: Path) -> tuple[list[str], list[str]
     """What runs a task in a container: shell lines to run first, arguments of srun, the shell's words for Python.
 
     Args:
-        image: a file or a folder of Apptainer's; else what Pyxis takes, a file of enroot or the name of an image
+        image: a file or a folder of Apptainer's; else what Pyxis takes, a file of enroot or the name of an image. A
+            name has no path in front, and nothing in it is expanded
         device: "cpu" or "cuda"
         root: runs/<name>, which the container is to see
 
     Raises:
-        UserError: the image is named as a file and is not there.
+        UserError: the image is named as a file and is not there, or its path cannot be expanded.
     """
-    path = Path(image).expanduser()
-    is_file = path.suffix in (*APPTAINER, ".sqsh") or image.startswith((".", "/", "~"))
+    path = Path(image)
+    is_file = path.suffix in (*APPTAINER, ".sqsh") or image.startswith((".", "/", "~", "$"))
+    if is_file:
+        try:
+            path = grammar.path(image)
+        except ValueError as error:
+            raise UserError(f"--container {image}: {error}") from None
     if is_file and not path.exists():
         raise UserError(f"--container {image}: there is no such file")
     setup = ["unset PYTHONPATH PYTHONHOME"]  # those of the login node's Python

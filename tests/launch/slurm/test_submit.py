@@ -208,6 +208,49 @@ def test_a_container_is_known_by_what_it_looks_like(commands, tmp_path, monkeypa
     assert "unset PYTHONPATH PYTHONHOME\n" in text
 
 
+@pytest.mark.parametrize(
+    ("image", "told"),
+    [
+        ("$HERE/x.sif", "exec --bind {root} {here}/x.sif python"),
+        ("${HERE}/x.sif", "exec --bind {root} {here}/x.sif python"),
+        ("~/x.sif", "exec --bind {root} {here}/x.sif python"),
+        ("$HERE", "exec --bind {root} {here} python"),
+        ("$HERE/x.sqsh", "--container-image={here}/x.sqsh --container-mounts={root}:{root} python"),
+        ("docker://$HERE/lab", "'--container-image=docker://$HERE/lab' --container-mounts={root}:{root} python"),
+        ("lab/~bench:1", "--container-image=lab/~bench:1"),
+    ],
+)
+@pytest.mark.parametrize("where", ["command line", "file"])
+@pytest.mark.usefixtures("commands")
+def test_the_path_of_an_image_is_expanded_and_a_name_is_not(bench, tmp_path, monkeypatch, where, image, told):
+    for name in ("HERE", "HOME"):
+        monkeypatch.setenv(name, str(tmp_path))
+    for name in ("x.sif", "x.sqsh"):
+        Path(name).touch()
+    Path("grid.toml").write_text(f'on = "slurm"\n[slurm]\ncontainer = "{image}"\n')
+    option = ("--config", "grid.toml") if where == "file" else ("--on", "slurm", "--container", image)
+    grid = ("--algos", "td3", "--envs", "restricted-inverted-pendulum", "--device", "cpu")
+    code, out, err = bench("run", *grid, *option)
+    assert (code, err) == (0, ""), out
+    (written,) = Path("runs").rglob("1_submission.sh")
+    assert told.format(here=tmp_path, root=tmp_path / "runs" / "default") in written.read_text()
+
+
+@pytest.mark.usefixtures("commands")
+@pytest.mark.parametrize(
+    ("image", "reason"),
+    [
+        ("$NOT_SET_HERE/x.sif", "holds $NOT_SET_HERE, an environment variable that is not set"),
+        ("$NOT_SET_HERE", "holds $NOT_SET_HERE, an environment variable that is not set"),
+        ("~nobody-of-this-name/x", "begins with the home folder of somebody who has none here"),
+    ],
+)
+def test_the_path_of_an_image_that_cannot_be_expanded_is_refused(bench, image, reason):
+    grid = ("--algos", "td3", "--envs", "restricted-inverted-pendulum", "--device", "cpu")
+    code, _, err = bench("run", *grid, "--on", "slurm", "--container", image)
+    assert (code, err) == (2, f"error: --container {image}: {reason}\n")
+
+
 @pytest.mark.usefixtures("commands")
 @pytest.mark.parametrize("image", ["nothing.sif", "./nothing", "/nothing.sqsh"])
 def test_an_image_that_is_not_there_is_named(tmp_path, image):
