@@ -92,9 +92,12 @@ def checkout(code: Path) -> tuple[str | None, bool | None]:
 def _git(folder: Path, *arguments: str) -> str | None:
     """The output of a git command; None if it fails or there is no git."""
     command = ["git", "-C", str(folder), *arguments]
+    # A hook of git, for instance, sets GIT_DIR, which names another repository whatever -C says.
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    quiet: dict[str, Any] = {"capture_output": True, "text": True, "stdin": subprocess.DEVNULL, "env": variables}
     try:
         # ours: git answers in far less than ten seconds, and a hung network disk must not stop the training
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True, stdin=subprocess.DEVNULL)
+        done = subprocess.run(command, timeout=10, check=True, **quiet)
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()

@@ -52,3 +52,18 @@ def test_the_commit_is_that_of_our_code_not_of_a_repository_around_it(tmp_path):
     code.write_text("b")
     checkout.cache_clear()
     assert checkout(tmp_path) == (commit, True)
+
+
+@pytest.mark.parametrize("name", ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_CEILING_DIRECTORIES"])
+def test_no_variable_of_git_leads_to_another_repository(tmp_path, monkeypatch, name):
+    code = tmp_path / "code" / "bench" / "provenance.py"
+    code.parent.mkdir(parents=True)
+    code.write_text("a")
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", str(tmp_path)]
+    for arguments in (["init", "-q"], ["add", "code"], ["commit", "-q", "-m", "a"]):
+        subprocess.run([*git, *arguments], check=True)
+    found = checkout(tmp_path / "code")
+    assert (len(str(found[0])), found[1]) == (40, False)
+    checkout.cache_clear()
+    monkeypatch.setenv(name, str(tmp_path))
+    assert checkout(tmp_path / "code") == found
