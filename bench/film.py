@@ -3,40 +3,78 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.util
+import logging
 import math
+import os
+import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from savo_bench.bench.errors import MACHINE, UserError
+from savo_bench.bench.errors import MACHINE, UserError, reason
 from savo_bench.results.files import beside
 
 Picture = NDArray[np.uint8]  # (height, width, 3)
 
 ENCODER = "imageio_ffmpeg"  # the module that MP4 needs
+PROGRAM = "IMAGEIO_FFMPEG_EXE"  # environment variable of that module: the ffmpeg to run instead of its own
+PATIENCE = 30.0  # seconds until a program that says nothing is no ffmpeg; ours: one answers in less than a second
 GIF_TICK = 10  # milliseconds, the unit of a GIF's clock
 GIF_FPS = 50  # browsers show a picture for 2 ticks at least, and slow down those that ask for less
 
 
 def suffix() -> str:
-    """The suffix of films: .mp4 where its encoder is installed, as such files are many times smaller, else .gif."""
-    return ".mp4" if importlib.util.find_spec(ENCODER) else ".gif"
+    """The suffix of films: .mp4 where its encoder works, as such files are many times smaller, else .gif."""
+    return ".gif" if _lacking() else ".mp4"
+
+
+def _lacking() -> str | None:
+    """What MP4 lacks here and what to do, as the end of a message; None if it can be written."""
+    if not importlib.util.find_spec(ENCODER):
+        return "MP4 needs the package imageio-ffmpeg: pip install imageio-ffmpeg, or name a .gif"
+    named = os.environ.get(PROGRAM, "")
+    fault = _fault(named)
+    if fault is None:
+        return None
+    if named:
+        return f"{PROGRAM}={named} is no ffmpeg that works ({fault}): name another, unset it, or name a .gif"
+    return f"MP4 needs an ffmpeg that works ({fault}): name one by {PROGRAM}, or name a .gif"
+
+
+@functools.cache
+def _fault(_named: str) -> str | None:
+    """Why the encoder fails, None if it works: it is asked for a film of one picture. The key is what names it."""
+    try:
+        import imageio_ffmpeg
+
+        version = [imageio_ffmpeg.get_ffmpeg_exe(), "-version"]
+        answer = subprocess.run(version, stdin=subprocess.DEVNULL, capture_output=True, check=True, timeout=PATIENCE)
+        if b"ffmpeg" not in answer.stdout:
+            return "it is another program"
+        with tempfile.TemporaryDirectory() as folder, _mp4(Path(folder) / "trial.mp4", fps=1.0) as add:
+            add(np.zeros((16, 16, 3), np.uint8))
+    except OSError as error:
+        return reason(error) if error.errno is not None else "it writes no film"
+    except Exception:  # whatever the module and a program that is no ffmpeg come to
+        return "there is none" if not _named else "it gives no answer"
+    return None
 
 
 def check(path: Path) -> None:
     """Check that a film can be written to a path, before anything is drawn.
 
     Raises:
-        UserError: the name ends in another format, its encoder is not installed, or there is no such folder.
+        UserError: the name ends in another format, its encoder is not there or fails, or there is no such folder.
     """
     if path.suffix not in (".gif", ".mp4"):
         raise UserError(f"--out {path}: must end in .gif or .mp4")
-    if path.suffix == ".mp4" and not importlib.util.find_spec(ENCODER):
-        line = "pip install imageio-ffmpeg, or name a .gif"
-        raise UserError(f"--out {path}: MP4 needs the package imageio-ffmpeg: {line}", exit_code=MACHINE)
+    if path.suffix == ".mp4" and (lacking := _lacking()):
+        raise UserError(f"--out {path}: {lacking}", exit_code=MACHINE)
     if not path.parent.is_dir():
         raise UserError(f"--out {path}: there is no folder {path.parent}")
     if path.is_dir():
@@ -95,23 +133,30 @@ def _gif(path: Path, fps: float) -> Iterator[Callable[[Picture], None]]:
 
 @contextlib.contextmanager
 def _mp4(path: Path, fps: float) -> Iterator[Callable[[Picture], None]]:
+    """Written by ffmpeg, a process of its own. Its failures of any kind are an OSError."""
     import imageio_ffmpeg
 
+    logging.getLogger(ENCODER).disabled = True  # its warnings would stand beside the one line that says what failed
     encoder, added = None, 0
 
     def add(picture: Picture) -> None:
         nonlocal encoder, added
-        if encoder is None:
-            height, width, _ = picture.shape
-            encoder = imageio_ffmpeg.write_frames(
-                str(path),
-                (width, height),
-                fps=fps,  # type: ignore[arg-type]  # written as a number with decimals
-                macro_block_size=2,  # H.264 with the colours that every player knows needs even sizes
-                ffmpeg_log_level="error",
-            )
-            encoder.send(None)
-        encoder.send(np.ascontiguousarray(picture))
+        try:
+            if encoder is None:
+                height, width, _ = picture.shape
+                encoder = imageio_ffmpeg.write_frames(
+                    str(path),
+                    (width, height),
+                    fps=fps,  # type: ignore[arg-type]  # written as a number with decimals
+                    macro_block_size=2,  # H.264 with the colours that every player knows needs even sizes
+                    ffmpeg_log_level="error",
+                )
+                encoder.send(None)
+            encoder.send(np.ascontiguousarray(picture))
+        except OSError:
+            raise
+        except Exception as error:  # RuntimeError without H.264, IndexError for a program that is no ffmpeg
+            raise OSError from error
         added += 1
 
     try:
@@ -121,7 +166,7 @@ def _mp4(path: Path, fps: float) -> Iterator[Callable[[Picture], None]]:
             encoder.close()  # without a word if the last of it could not be written
     try:
         written, _ = imageio_ffmpeg.count_frames_and_secs(str(path))
-    except RuntimeError:
+    except Exception:
         written = 0
     if written != added:
         raise OSError

@@ -4,7 +4,7 @@ import importlib.util
 import io
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -312,10 +312,76 @@ def test_what_goes_wrong_on_the_way_leaves_no_film(bench: Bench, monkeypatch):
     assert not [path for path in Path().iterdir() if path.name != "runs"]
 
 
+@pytest.fixture
+def fresh_encoder() -> Iterator[None]:
+    """Nothing is known of the encoder, before the test and after it."""
+    film._fault.cache_clear()
+    yield
+    film._fault.cache_clear()
+
+
+def program(folder: Path, kind: str) -> str:
+    """The path of what is no ffmpeg."""
+    lines = {"silent": "exit 0", "talking": "echo ffmpeg version 7; echo ------; echo x", "failing": "exit 1"}
+    path = folder / kind
+    if kind == "folder":
+        path.mkdir()
+    elif kind != "missing":
+        path.write_text(f"#!/bin/sh\n{lines.get(kind, 'exec sleep 600')}\n")
+        path.chmod(0o644 if kind == "not executable" else 0o755)
+    return str(path)
+
+
+@needs_encoder
+@pytest.mark.usefixtures("fresh_encoder")
+@pytest.mark.parametrize(
+    "kind", ["missing", "folder", "not executable", "silent", "talking", "failing", "waiting", "none at all"]
+)
+def test_an_ffmpeg_that_does_not_work_is_named_before_anything_is_played(bench: Bench, monkeypatch, tmp_path, kind):
+    import imageio_ffmpeg
+
+    def none() -> str:
+        raise RuntimeError("No ffmpeg exe could be found.")
+
+    monkeypatch.setattr(film, "PATIENCE", 0.5)
+    named = "MP4 needs an ffmpeg that works (there is none): name one by IMAGEIO_FFMPEG_EXE"
+    if kind == "none at all":
+        monkeypatch.setattr(imageio_ffmpeg, "get_ffmpeg_exe", none)
+    else:
+        path = program(tmp_path, kind)
+        monkeypatch.setenv(film.PROGRAM, path)
+        named = f"IMAGEIO_FFMPEG_EXE={path} is no ffmpeg that works ("
+    with monkeypatch.context() as patched:
+        patched.setattr("savo_bench.bench.finished.perform", None)
+        code, out, err = bench("play", "--env", "mineworld", "--algo", TD3, "--out", "a.mp4")
+    assert (code, out, err.count("\n")) == (74, "", 1)
+    assert err.startswith(f"error: --out a.mp4: {named}")
+    assert err.endswith("or name a .gif\n")
+    code, out, err = bench("play", "--env", "mineworld", "--algo", TD3, "--steps", "2")
+    assert (code, "film.gif (" in out, err) == (0, True, "")
+
+
+@needs_encoder
+@pytest.mark.parametrize("error", [RuntimeError("No valid H.264 encoder"), IndexError(), OSError(), ValueError()])
+@pytest.mark.parametrize("place", ["write_frames", "count_frames_and_secs"])
+def test_whatever_the_encoder_raises_on_the_way_is_one_line(bench: Bench, monkeypatch, error, place):
+    import imageio_ffmpeg
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(film, "_lacking", lambda: None)
+    monkeypatch.setattr(imageio_ffmpeg, place, fail)
+    code, _, err = bench("play", "--env", "mineworld", "--algo", TD3, "--steps", "2", "--out", "a.mp4")
+    assert (code, err) == (74, "error: --out a.mp4: cannot be written (the encoder failed)\n")
+    assert not [path for path in Path().iterdir() if path.name != "runs"]
+
+
 @needs_encoder
 def test_an_encoder_that_fails_leaves_no_film(bench: Bench, monkeypatch):
     import imageio_ffmpeg
 
+    monkeypatch.setattr(film, "_lacking", lambda: None)
     monkeypatch.setattr(imageio_ffmpeg, "count_frames_and_secs", lambda _: (3, 0.1))  # as after a disk that was full
     code, _, err = bench("play", "--env", "mineworld", "--algo", TD3, "--out", "a.mp4")
     assert (code, err) == (74, "error: --out a.mp4: cannot be written (the encoder failed)\n")
