@@ -37,6 +37,11 @@ _NUMBERS: dict[str, Any] = {
 
 _UNFINISHED = re.compile(r"\.bench-[0-9a-f]{8}\.tmp.*")  # names of files that are being written
 _ABANDONED = 3_600.0  # ours: seconds after which nobody writes an unfinished file any more
+# What file systems, some SMB and FUSE mounts, answer that cannot open or sync a folder, though they keep files.
+# code: PostgreSQL's fsync_fname_ext ignores EISDIR and EACCES of open, and EBADF and EINVAL of fsync; ours: the others
+_NO_FOLDER_SYNC = {
+    errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF, errno.EACCES, errno.EISDIR
+}  # fmt: skip
 
 
 class CorruptFile(ValueError):
@@ -229,15 +234,19 @@ def read_json_lines(path: Path) -> list[Any]:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the names in `folder` durable, too."""
+    """Make the names in `folder` durable, too, where its file system can."""
     if os.name == "nt":  # Windows opens no folders
         return
-    with naming(folder):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    try:
+        with naming(folder):
+            descriptor = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_SYNC:
+            raise
 
 
 def _jsonable(value: Any) -> Any:

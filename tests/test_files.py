@@ -53,6 +53,54 @@ def test_a_file_stays_as_it_was_when_its_replacement_fails(tmp_path):
     assert names(tmp_path) == ["state.pt"]
 
 
+def of_folders(monkeypatch, name, code):
+    """Let `os.fsync` or `os.open` answer an error where it is asked for a folder, as some file systems do."""
+    function = getattr(os, name)
+
+    def answering(target, *arguments, **keywords):
+        path = f"/proc/self/fd/{target}" if isinstance(target, int) else target
+        if os.path.isdir(path):  # noqa: PTH112 - a descriptor's
+            raise OSError(code, os.strerror(code))
+        return function(target, *arguments, **keywords)
+
+    monkeypatch.setattr(os, name, answering)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="descriptors are looked up in /proc")
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        *(("fsync", code) for code in (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF)),
+        *(("open", code) for code in (errno.EACCES, errno.EISDIR)),
+    ],
+)
+def test_a_file_system_that_syncs_no_folders_keeps_files_all_the_same(tmp_path, monkeypatch, name, code):
+    of_folders(monkeypatch, name, code)
+    for value in (1, 2):
+        files.write_json(tmp_path / "x.json", value)
+        assert files.read_json(tmp_path / "x.json") == value
+    assert names(tmp_path) == ["x.json"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="descriptors are looked up in /proc")
+@pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.ESTALE])
+def test_a_folder_that_fails_to_be_synced_is_named(tmp_path, monkeypatch, code):
+    of_folders(monkeypatch, "fsync", code)
+    with pytest.raises(OSError, match=os.strerror(code)) as caught:
+        files.write_json(tmp_path / "x.json", 1)
+    assert caught.value.filename == str(tmp_path)
+
+
+def test_a_file_that_cannot_be_synced_is_an_error_whatever_the_reason(tmp_path, monkeypatch):
+    def fsync(_):
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(OSError, match="Invalid argument"):
+        files.write_json(tmp_path / "x.json", 1)
+    assert names(tmp_path) == []
+
+
 def test_unreadable_json_is_named(tmp_path):
     for content in (b'{"a": 1', b"", b"\xff\xfe"):
         (tmp_path / "x.json").write_bytes(content)
