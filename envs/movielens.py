@@ -20,6 +20,8 @@ fitted models are not public, so the fit is ours:
 3. P(click) = σ(MLP(DeepSet(last three), film)), by maximum likelihood; its AUC on the held-out users is stored.
 """
 
+import contextlib
+import errno
 import functools
 import hashlib
 import importlib.util
@@ -30,7 +32,7 @@ import sys
 import tempfile
 import warnings
 import zipfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -47,6 +49,7 @@ CACHE = "SAVO_BENCH_CACHE"  # environment variable: the folder for fitted models
 STEPS = 80  # code: USC-Lira/Q3C@4a5456b
 CLICKS = 3  # code: USC-Lira/Q3C@4a5456b; a click depends on so many last clicked films
 LAYOUT = 1  # ours: version of the cache files; files of another version are not read
+_NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP}  # what a file system without them answers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -417,13 +420,11 @@ _fitted: dict[str, Fitted] = {}  # by hash: all environments of a process share 
 def load(data: str | None = None) -> Fitted:
     """Return what is fitted on the ratings of folder `data`: from this process, else from the cache, else fit it now.
 
-    Several processes that need it at once wait for one of them to fit it.
+    Several processes that need it at once wait for one of them to fit it; where there are no locks, each may fit it.
 
     Raises:
         ValueError: There are no ratings, they are damaged, or the cache folder is not writable.
     """
-    from filelock import FileLock
-
     source, how = _source(data), Fit()
     key = _key(source, how)
     if key not in _fitted:
@@ -433,7 +434,7 @@ def load(data: str | None = None) -> Fitted:
         if found is None:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
-                with FileLock(path.with_suffix(".lock")):
+                with _locked(path.with_suffix(".lock")):
                     found = _read_cache(path)  # another process may have fitted it meanwhile
                     if found is None:
                         found = _make(source, how, key)
@@ -443,6 +444,22 @@ def load(data: str | None = None) -> Fitted:
                 raise ValueError(f"recsim-data: cannot write to {folder}: {reason}; name another by {CACHE}") from None
         _fitted[key] = found
     return _fitted[key]
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold a lock, or nothing where the file system has none: what is written under it is written atomically anyway."""
+    from filelock import FileLock
+
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(FileLock(path))
+        except NotImplementedError:  # what some versions of filelock make of ENOSYS
+            pass
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+        yield
 
 
 def _key(source: _Source, how: Fit) -> str:

@@ -1,6 +1,7 @@
 """recsim-data, on a small generated table of ratings in the official formats: no test but the last sees MovieLens."""
 
 import dataclasses
+import errno
 import importlib.util
 import json
 import math
@@ -594,6 +595,57 @@ def test_processes_that_come_at_once_fit_once(empty_cache):
     ends = [process.communicate(timeout=100) for process in processes]
     assert len({out for out, _ in ends}) == 1
     assert sorted(err.count("fitting") for _, err in ends) == [0, 0, 1], ends
+
+
+def locks_answer(monkeypatch, code: int) -> None:
+    """Let every file system answer an error where a lock is asked for."""
+    fcntl = pytest.importorskip("fcntl")
+
+    def flock(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+
+
+@pytest.mark.filterwarnings("ignore:flock not supported:UserWarning")  # filelock's, for ENOSYS
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP])
+def test_where_there_are_no_locks_it_is_fitted_without(code: int, empty_cache, fits, monkeypatch):
+    locks_answer(monkeypatch, code)
+    first = movielens.load()
+    forget()
+    again = movielens.load()
+    assert len(fits) == 1
+    assert len(fitted_files(empty_cache)) == 1
+    np.testing.assert_array_equal(again.item_vectors, first.item_vectors)
+
+
+@pytest.mark.usefixtures("fits")
+def test_filelocks_that_raise_where_there_are_no_locks_are_done_without(empty_cache, monkeypatch):
+    def acquire(*_: object, **__: object) -> None:
+        raise NotImplementedError("FileSystem does not appear to support flock")
+
+    monkeypatch.setattr("filelock.FileLock.acquire", acquire)
+    movielens.load()
+    assert len(fitted_files(empty_cache)) == 1
+
+
+@pytest.mark.usefixtures("empty_cache")
+def test_a_lock_that_fails_otherwise_is_named(fits, monkeypatch):
+    locks_answer(monkeypatch, errno.EIO)
+    with pytest.raises(ValueError, match=r"recsim-data: cannot write to .*: Input/output error; name another by"):
+        movielens.load()
+    assert not fits
+
+
+@pytest.mark.usefixtures("empty_cache")
+def test_a_disk_without_locks_that_cannot_be_written_is_named(monkeypatch):
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    locks_answer(monkeypatch, errno.ENOLCK)
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(ValueError, match=r"recsim-data: cannot write to .*: No space left"):
+        movielens.load()
 
 
 def test_a_cache_that_cannot_be_written_is_named(tmp_path, monkeypatch):
