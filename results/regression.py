@@ -415,7 +415,10 @@ def _entries(table: pd.DataFrame, name: str) -> set[str]:
 
 def _unlike(name: str, before: set[str], after: set[str]) -> bool:
     """Whether the values of an entry differ between baseline and runs; what old ones did not record does not."""
-    return before != after and not (may_be_unknown(name) and {"unknown"} in (before, after))
+    if may_be_unknown(name):
+        before, after = before - {"unknown"}, after - {"unknown"}
+        return bool(before and after) and before != after
+    return before != after
 
 
 def _throughput(cell: pd.DataFrame) -> pd.Series:

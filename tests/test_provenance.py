@@ -15,3 +15,12 @@ def test_provenance_names_every_difference(tmp_path):
         "All runs: version 0.1.0; dirty false; host here; device cpu; gpu none. Packages: numpy 2.0. "
         "**The runs differ in:** cpu (A, B); packages.torch (2.4, 2.5)."
     )
+
+
+def test_a_package_that_only_some_runs_recorded_is_no_difference(tmp_path):
+    for seed, packages in enumerate([{"torch": "2.4"}, {"torch": "2.4", "scipy": "1.13"}, {}]):
+        fake_run(tmp_path, [1], seed=seed, provenance={"packages": packages})
+    runs = load(tmp_path).runs
+    assert provenance.differences(runs).empty
+    assert "The runs do not differ in any of these." in provenance.line(runs)
+    assert list(provenance.doubtful(runs)) == []

@@ -380,6 +380,19 @@ def test_what_is_unlike_the_baseline_is_named(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("newer", [0, 1])
+@pytest.mark.parametrize("swap", [False, True])
+def test_a_package_that_only_one_side_recorded_is_no_difference(tmp_path, newer, swap):
+    torch = {"torch": "2.4"}
+    fill(tmp_path / "all", BEFORE, provenance={"packages": torch | {"scipy": "1.13"}})
+    for seed, score in enumerate(BEFORE):
+        scipy = {"scipy": "1.13"} if seed < newer else {}
+        fake_run(tmp_path / "some", [score] * 4, seed=seed, provenance={"packages": torch | scipy})
+    old, new = ("some", "all") if swap else ("all", "some")
+    notes = regression.check(load(tmp_path / new), baseline_of(tmp_path / old, tmp_path / "b.csv")).notes
+    assert not [note for note in notes if "packages" in note]
+
+
 def test_the_verdict_as_markdown_and_junit(tmp_path, base):
     found = checked(tmp_path, base, [x - 15 for x in BEFORE])
     page = regression.markdown(found, "ci")
