@@ -94,6 +94,12 @@ def mixture(attempts: Sequence[Attempt]) -> str | None:
     return f"mixed: {'; '.join(parts)}" if parts else None
 
 
+def unlike(before: Attempt, after: Attempt) -> list[str]:
+    """What differs between two attempts that changes results, in words with both values."""
+    old, new = flat(before), flat(after)
+    return [f"{_in_words(name)} ({old[name]}, here {new[name]})" for name in _altered(old, new)]
+
+
 def _altered(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[str]:
     """The entries that change a result and differ between two attempts which both know them."""
     for name, value in after.items():

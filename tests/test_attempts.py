@@ -191,7 +191,7 @@ def test_an_episode_that_another_processor_left_is_begun_anew_and_the_seed_marke
     train.train_pack(asked)
     assert state_of(folder).state == "done"
     assert [each["new_episode"] for each in folder.read_attempts()] == [False, True]
-    assert "saved on a processor that computes otherwise" in capsys.readouterr().out
+    assert "saved with other arithmetic of the processor (libm " in capsys.readouterr().out
     said = "mixed: from step 155 on other arithmetic of the processor and a new episode instead of the unfinished one"
     status, markdown = texts(tmp_path / "x")
     assert f"seed 0 {said}" in status
@@ -200,6 +200,89 @@ def test_an_episode_that_another_processor_left_is_begun_anew_and_the_seed_marke
     verdict = checked(tmp_path / "x")
     assert "identical; of runs that are not of one kind" in verdict
     assert verdict.count(said) == 3  # update, check, JUnit
+
+
+NEWER = {"torch": "2.9", "gymnasium": "9.9", "mujoco": "9.9"}
+
+
+def without_origin(folder: SeedFolder, *entries: str, **more: str) -> None:
+    """Let the newest state be an older version's, which does not say who saved it; `entries` of attempts go, too."""
+    path = state_file(folder.checkpoint, state_steps(folder.checkpoint)[0])
+    state = torch.load(path)
+    del state["origin"]
+    torch.save(state | more, path)
+    attempts = folder.read_attempts()
+    folder.attempts_jsonl.unlink()
+    for each in attempts:
+        folder.add_attempt({name: value for name, value in each.items() if name not in entries})
+
+
+@pytest.mark.parametrize("older", [False, True])
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"packages": NEWER}, "another version of mujoco"),
+        ({"code": {"savo-bench": "0" * 16}}, "other code of savo-bench"),
+        (
+            {"packages": {"made-up-physics": "2"}, "saved": {"made-up-physics": "1"}},
+            "another version of made-up-physics",
+        ),
+    ],
+)
+def test_an_episode_that_other_packages_or_code_left_is_begun_anew_with_the_cause_named(
+    tmp_path, stop_at, monkeypatch, capsys, changed, said, older
+):
+    if "saved" in changed:
+        monkeypatch.setattr(provenance, "packages", lambda: changed["saved"])
+    asked, folder = interrupted(tmp_path, stop_at)
+    perturb(folder)
+    if older:
+        without_origin(folder)
+    if "packages" in changed:
+        monkeypatch.setattr(provenance, "packages", lambda: changed["packages"])
+    if "code" in changed:
+        monkeypatch.setattr(provenance, "code", lambda _: changed["code"])
+    train.train_pack(asked)
+    assert state_of(folder).state == "done", state_of(folder).reason
+    assert [each["new_episode"] for each in folder.read_attempts()] == [False, True]
+    printed = capsys.readouterr().out
+    assert f"{said} (" in printed
+    assert "np_random" not in printed
+    assert f"{said} and a new episode instead of the unfinished one" in texts(tmp_path / "x")[0]
+
+
+@pytest.mark.parametrize(
+    ("lost", "said"), [("code", "code that was not recorded"), ("processor", "arithmetic that was not recorded")]
+)
+def test_an_episode_of_which_nobody_knows_how_it_came_about_accuses_no_environment(
+    tmp_path, stop_at, capsys, lost, said
+):
+    asked, folder = interrupted(tmp_path, stop_at)
+    perturb(folder)
+    without_origin(folder, lost)
+    train.train_pack(asked)
+    assert state_of(folder).state == "done"
+    assert f"saved with {said}; its episode cannot be continued here" in capsys.readouterr().out
+    assert "mixed: from step 155 on a new episode" in texts(tmp_path / "x")[0]
+
+
+def test_an_older_checkpoint_is_resumed_bit_by_bit(tmp_path, stop_at):
+    asked, folder = interrupted(tmp_path, stop_at)
+    without_origin(folder, "code", "processor", "packages", arithmetic=processor.arithmetic())
+    train.train_pack(asked)
+    calm = pack(tmp_path / "calm", asked.cell, 0)
+    train.train_pack(calm)
+    assert_same_run(calm.folder(0), folder.path)
+
+
+def test_an_attempt_that_could_not_resume_is_not_taken_for_the_one_that_saved(tmp_path, stop_at, monkeypatch):
+    asked, folder = interrupted(tmp_path, stop_at)
+    perturb(folder)
+    without_origin(folder)
+    monkeypatch.setattr(provenance, "packages", lambda: NEWER)
+    folder.add_attempt({**folder.read_attempts()[-1], "resumed_from": 155, "packages": NEWER})
+    train.train_pack(asked)
+    assert state_of(folder).state == "done"
 
 
 def test_an_episode_that_is_reached_goes_on_and_the_seed_is_marked_all_the_same(tmp_path, stop_at, monkeypatch):
@@ -216,7 +299,8 @@ def test_an_episode_that_is_reached_goes_on_and_the_seed_is_marked_all_the_same(
 def test_on_the_same_processor_it_is_a_fault_of_the_environment(tmp_path, stop_at):
     asked, folder = interrupted(tmp_path, stop_at)
     perturb(folder)
-    train.train_pack(asked)
+    for _ in range(2):
+        train.train_pack(asked)
     assert state_of(folder).state == "failed"
     assert "is not a function of its np_random at reset" in str(state_of(folder).reason)
 
@@ -296,7 +380,7 @@ for seed in range(4):
     if sys.argv[1] == "save":
         run.reset()
     else:
-        print(run.load_state(torch.load(path), other_arithmetic=True))
+        print(run.load_state(torch.load(path), elsewhere=True))
     for _ in range(600):
         take_step(run, rng.uniform(-1, 1, 8).astype(np.float32))
     if sys.argv[1] == "save":

@@ -79,8 +79,7 @@ class Training:
         make_evaluation_env = functools.partial(make_env, cell, evaluation=True)
         self.evaluator = Evaluator(make_evaluation_env, envs.get(cell.environment), seeds, self.budget.eval_episodes)
         self.status = StatusWriter(pack, self.runs, self.agent, step)
-        arithmetic = self.origin.get("processor", {}).get("arithmetic")
-        self.saver = Saver(self.runs, self.agent, self.exploration, self.replay, arithmetic)
+        self.saver = Saver(self.runs, self.agent, self.exploration, self.replay, self.origin)
         self.evaluated = 0  # step of the last evaluation
         self.metrics: dict[str, Tensor] = {}  # of the last updates, each (S,)
         self.learnt: tuple[Batch, Noise] | None = None  # what the last update was given

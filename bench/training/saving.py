@@ -14,7 +14,10 @@ from savo_bench.algos.replay import Replay
 from savo_bench.bench.training import checkpoint
 from savo_bench.bench.training.seed import SeedRun
 from savo_bench.results import lock
+from savo_bench.results.attempts import Attempt, attempts_of, unlike
 from savo_bench.results.files import truncate
+
+_REPLAYED_BY = ("code", "packages", "processor")  # entries of an attempt that decide where actions lead
 
 
 class Saver:
@@ -25,7 +28,7 @@ class Saver:
         agent: Their networks and optimisers.
         exploration: Their exploration noise.
         replay: Their transitions.
-        arithmetic: How this process computes, see `processor.arithmetic`; None where nobody asked.
+        origin: The provenance of this attempt; empty where nobody asked.
     """
 
     def __init__(
@@ -34,10 +37,10 @@ class Saver:
         agent: Agent,
         exploration: ExplorationNoise,
         replay: Replay,
-        arithmetic: str | None = None,
+        origin: Attempt | None = None,
     ) -> None:
         self.runs, self.agent, self.exploration, self.replay = runs, agent, exploration, replay
-        self.arithmetic = arithmetic
+        self.origin = {key: (origin or {})[key] for key in _REPLAYED_BY if key in (origin or {})}
         self.logged = 0  # transitions that the replay logs on disk hold
 
     def begin(self, index: int, step: int) -> dict[str, Any]:
@@ -78,15 +81,22 @@ class Saver:
         self.logged = log["added"]
         run.evals_bytes, run.train_bytes = state["evals_bytes"], state["train_bytes"]
         run.earlier_seconds = state["seconds"]
-        saved_by = state.get("arithmetic")
-        other = None not in (saved_by, self.arithmetic) and saved_by != self.arithmetic
-        if not run.load_state(state["environment"], other_arithmetic=other):
+        causes = self._unlike(_saved_by(run, state, step))
+        if not run.load_state(state["environment"], elsewhere=bool(causes)):
             print(
-                f"warning: {run.folder.path}: saved on a processor that computes otherwise ({saved_by}) than this one "
-                f"({self.arithmetic}); its episode cannot be continued here, so a new one begins",
+                f"warning: {run.folder.path}: saved with {' and '.join(causes)}; "
+                f"its episode cannot be continued here, so a new one begins",
                 flush=True,
             )
         return {"evaluated": state["evaluated"], "metrics": state["metrics"]}
+
+    def _unlike(self, saved_by: Attempt) -> list[str]:
+        """Why an episode may lead elsewhere here than where it was saved, in words; empty where all is the same."""
+        known = {key: saved_by.get(key) for key in _REPLAYED_BY}
+        unknown = [] if known["code"] else ["code that was not recorded"]
+        if not isinstance(known["processor"], Mapping) or not known["processor"].get("arithmetic"):
+            unknown.append("arithmetic that was not recorded")
+        return unlike(known, self.origin) + unknown
 
     def save(self, step: int, evaluated: int, metrics: Mapping[str, Tensor]) -> None:
         """Write a checkpoint of every seed that has not failed; `evaluated` and metrics (S,) are the loop's part.
@@ -112,7 +122,7 @@ class Saver:
                 "streams": run.streams.state(),
                 "noise": torch.from_numpy(self.exploration.state[index].copy()),
                 "environment": run.state(),
-                "arithmetic": self.arithmetic,
+                "origin": self.origin,
                 "replay": {"oldest": oldest, "added": self.replay.added, "width": self.replay.width},
                 "metrics": {name: float(value[index]) for name, value in metrics.items()},
                 "evaluated": evaluated,
@@ -128,3 +138,17 @@ class Saver:
     def save_policy(self, index: int, spec: Mapping[str, Any]) -> None:
         """Write policy.pt: a seed's final networks and its spec."""
         checkpoint.save(self.runs[index].folder.policy, {"spec": spec, **policy_state(self.agent, index)})
+
+
+def _saved_by(run: SeedRun, state: Mapping[str, Any], step: int) -> Attempt:
+    """What is known of the attempt that saved a state. An older one holds its arithmetic at most; the rest is on disk.
+
+    Raises:
+        CorruptFile, OtherSchema, OSError: the seed's record cannot be read.
+    """
+    if "origin" in state:
+        return state["origin"]
+    attempts = attempts_of(run.folder, run.folder.read_run() or {"provenance": {}})
+    attempt = [each for each in attempts if each["resumed_from"] < step][-1]
+    arithmetic = state.get("arithmetic")
+    return {**attempt, "processor": {"arithmetic": arithmetic}} if arithmetic else attempt

@@ -67,26 +67,26 @@ class SeedRun:
             "last_return": self.last_return,
         }
 
-    def load_state(self, state: dict[str, Any], *, other_arithmetic: bool = False) -> bool:
+    def load_state(self, state: dict[str, Any], *, elsewhere: bool = False) -> bool:
         """Play the unfinished episode again and check that it reaches the stored observation.
 
         Args:
             state: What `state` returned.
-            other_arithmetic: Whether it was saved by a process that computes otherwise. There the same actions may
-                lead elsewhere, and if they do, a new episode begins in place of the unfinished one.
+            elsewhere: Whether it was saved by a process with other arithmetic, packages or code. There the same actions
+                may lead elsewhere, and if they do, a new episode begins in place of the unfinished one.
 
         Returns:
             Whether the episode continues.
 
         Raises:
-            RuntimeError: the same arithmetic does not reach the observation. The environment draws from elsewhere, or
-                `reset` does not reset all of it.
+            RuntimeError: a process of the same kind does not reach the observation. The environment draws from
+                elsewhere, or `reset` does not reset all of it.
         """
         self.env.unwrapped.np_random.bit_generator.state = state["reset_state"]
         try:
             self._play_again(state)
         except Exception:  # where the episode goes astray, an environment may raise anything
-            if not other_arithmetic:
+            if not elsewhere:
                 raise
             self.began_anew = True
             self.reset()
