@@ -7,21 +7,21 @@ The batch script writes it (batch.py):
 `index` is that of the task in its array, `code` its exit code, `ended` a unix time.
 """
 
-import json
 from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from savo_bench.bench import worker
 from savo_bench.bench.launch.slurm.batch import BAD_NODE, COME_BACK, FAILURES, OF_THE_NODE
 from savo_bench.bench.launch.slurm.records import NAME, submissions
+from savo_bench.results.files import read_json_lines, said
 from savo_bench.results.format import launcher_folder
 
 QUICK = 60  # seconds; ours: loading torch and the environment takes half of it, and what is slower eats no array
 ENDED_BY_SIGNAL = (129, 130, 143)  # SIGHUP, SIGINT, SIGTERM: somebody wanted it
 FINE = (worker.TRAINED, worker.INTERRUPTED, COME_BACK)
+_FIELDS: dict[str, Any] = {"node": str, "submission": str, "index": int, "seconds": int | float, "code": int}
 
 
 @dataclass(frozen=True)
@@ -56,28 +56,28 @@ def path(root: Path) -> Path:
 
 
 def attempts(root: Path) -> list[Attempt]:
-    """What was noted, oldest first, without lines that are torn."""
-    try:
-        lines = path(root).read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return []
-    found = []
-    for line in lines:
-        try:
-            noted: Mapping[str, Any] = json.loads(line)
-            found.append(Attempt(*(noted[field.name] for field in fields(Attempt))))
-        except (ValueError, KeyError, TypeError):
-            continue
-    return found
+    """What was noted, oldest first, without lines that are damaged.
+
+    Raises:
+        OSError: the file is there and cannot be read.
+    """
+    return [
+        Attempt(**{name: noted[name] for name in _FIELDS})
+        for noted in read_json_lines(path(root))
+        if isinstance(noted, dict) and all(isinstance(noted.get(name), kind) for name, kind in _FIELDS.items())
+    ]
 
 
 def failing(root: Path) -> dict[str, str]:
-    """Nodes that are not to be used, and why: two attempts in a row failed on them at once.
+    """Nodes that are not to be used, and why: two attempts in a row failed on them at once; see `notes`.
 
     Where seeds of one cell fail at once on several nodes, that is not the nodes' fault, unless the first computation
-    failed.
+    failed. Where nobody can read what was noted, no node is left out.
     """
-    noted = attempts(root)
+    try:
+        noted = attempts(root)
+    except OSError:
+        return {}
     cells = {
         (each.folder.name, index): (each.packs[share[0]].environment, each.packs[share[0]].variant)
         for each in submissions(root)
@@ -110,7 +110,11 @@ def _why(failed: list[Attempt]) -> str:
 
 
 def notes(root: Path) -> list[str]:
-    """A line for every node that is left out."""
+    """A line for every node that is left out, or one that says why none is."""
+    try:
+        attempts(root)
+    except OSError as error:
+        return [f"{said(error)}; so no node is left out, whatever failed there"]
     return [
         f"node {node} is left out: {why}; to use it again, delete {path(root)}" for node, why in failing(root).items()
     ]

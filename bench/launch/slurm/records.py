@@ -96,20 +96,43 @@ def submissions(root: Path) -> list[Submission]:
     for folder in folders_in(launcher_folder(root, NAME)):
         path = folder / "submission.json"
         try:
-            known = read_json(path)
-            packs = tuple(
-                Planned(pack["environment"], pack["variant"], tuple(pack["seeds"])) for pack in known["tasks"]
-            )
-            shares = tuple(map(tuple, known["shares"])) if "shares" in known else _one_each(packs)
-            made = Submission(path.parent, known["name"], known["job"], packs, shares, known.get("processes", 1))
-            found.append((known["submitted"], made))
+            found.append(_read(path))
         except FileNotFoundError:  # another process has made the folder just now
             continue
-        except (CorruptFile, KeyError, TypeError) as error:
+        except CorruptFile as error:
             raise UserError(
                 f"{path}: unreadable ({error}); once its job has ended, delete {path.parent}", exit_code=MACHINE
             ) from None
     return [submission for _, submission in sorted(found, key=lambda pair: pair[0])]
+
+
+def _read(path: Path) -> tuple[float, Submission]:
+    """(when, what) was submitted.
+
+    Raises:
+        CorruptFile: a field is missing or of another type, or a task is to train what is not there.
+        OSError: the file cannot be read.
+    """
+    known = read_json(path)
+    try:
+        packs = tuple(Planned(pack["environment"], pack["variant"], tuple(pack["seeds"])) for pack in known["tasks"])
+        shares = tuple(map(tuple, known["shares"])) if "shares" in known else _one_each(packs)
+        made = Submission(path.parent, known["name"], known["job"], packs, shares, known.get("processes", 1))
+        when = known["submitted"]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise CorruptFile(f"{type(error).__name__}: {error}") from None
+    texts = [made.name, "" if made.job is None else made.job, *(name for pack in packs for name in pack[:2])]
+    numbers = [
+        made.processes,
+        *(number for numbers in (*shares, *(pack.seeds for pack in packs)) for number in numbers),
+    ]
+    if not all(isinstance(text, str) for text in texts):
+        raise CorruptFile("a name or the job is no text")
+    if not all(isinstance(number, int) and number >= 0 for number in numbers) or not isinstance(when, int | float):
+        raise CorruptFile("a seed, a share, processes or submitted is no number")
+    if not all(share and max(share) < len(packs) for share in shares):
+        raise CorruptFile("a task has a pack that is not there")
+    return when, made
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """Which nodes are left out, and what the batch script notes of them."""
 
+import errno
 import json
 import os
 import subprocess
@@ -7,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from broken_files import breaking
 from small_grids import run
 from stand_ins import CELL, planned, say
 
 from savo_bench.bench import worker
 from savo_bench.bench.cells import Pack
+from savo_bench.bench.errors import UserError
 from savo_bench.bench.launch.slurm import batch, nodes, records
 
 
@@ -50,6 +53,50 @@ def test_torn_lines_and_no_file_are_no_failures(tmp_path):
     assert nodes.failing(tmp_path) == {}
     note(tmp_path, ("a", 5, 76))
     assert list(nodes.failing(tmp_path)) == ["a"]
+
+
+@pytest.mark.parametrize("name", ["node", "submission", "index", "seconds", "code"])
+@pytest.mark.parametrize("value", [None, [], {}, "x", 2.5, float("nan")])
+def test_a_line_with_a_damaged_field_counts_for_nothing_or_does_no_harm(tmp_path, name, value):
+    note(tmp_path, ("a", 5, 76))
+    noted = {"node": "b", "job": "1_0", "submission": "s", "index": 0, "ended": 0, "seconds": 5, "code": 76}
+    with nodes.path(tmp_path).open("a") as file:
+        file.write(json.dumps(noted | {name: value}) + "\n")
+    note(tmp_path, ("a", 5, 76))
+    assert list(nodes.failing(tmp_path)) == ["a"]
+    assert len(nodes.notes(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EIO, errno.ESTALE])
+def test_notes_that_cannot_be_read_are_named_and_the_rest_goes_on(tmp_path, code):
+    note(tmp_path, ("a", 5, 76), ("a", 5, 76))
+    with breaking(nodes.path(tmp_path), 0, code, lasting=True):
+        assert nodes.failing(tmp_path) == {}
+        (said,) = nodes.notes(tmp_path)
+    assert said == f"{nodes.path(tmp_path)}: {os.strerror(code)}; so no node is left out, whatever failed there"
+
+
+def test_a_folder_in_place_of_the_notes_is_named(tmp_path):
+    nodes.path(tmp_path).mkdir(parents=True)
+    assert nodes.failing(tmp_path) == {}
+    assert "nodes.jsonl: Is a directory" in nodes.notes(tmp_path)[0]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"submitted": "x"}, {"name": 3}, {"job": []}, {"tasks": 3}, {"tasks": [3]}, {"processes": "x"},
+        {"tasks": [{"environment": 3, "variant": "td3", "seeds": [0]}]},
+        {"tasks": [{"environment": "e", "variant": "td3", "seeds": "01"}]},
+        {"shares": [[7]]}, {"shares": [[]]}, {"shares": [["0"]]}, {"shares": 3},
+    ],
+)  # fmt: skip
+def test_a_damaged_record_of_a_submission_is_named(tmp_path, changes):
+    made = records.record(tmp_path, [Pack(CELL, (0,), tmp_path, "cpu", 1.0, "slurm")], [(0,)])
+    path = made.folder / "submission.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    with pytest.raises(UserError, match=r"submission\.json: unreadable \(.*; once its job has ended, delete"):
+        records.submissions(tmp_path)
 
 
 def test_what_is_submitted_next_leaves_it_out_and_says_so(commands, tmp_path):
