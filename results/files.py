@@ -37,6 +37,7 @@ _NUMBERS: dict[str, Any] = {
 
 _UNFINISHED = re.compile(r"\.bench-[0-9a-f]{8}\.tmp.*")  # names of files that are being written
 _ABANDONED = 3_600.0  # ours: seconds after which nobody writes an unfinished file any more
+_DEEPEST = 50  # ours: lists and objects of JSON inside each other; a spec has four, and recursion ends at a thousand
 # What file systems, some SMB and FUSE mounts, answer that cannot open or sync a folder, though they keep files.
 # code: PostgreSQL's fsync_fname_ext ignores EISDIR and EACCES of open, and EBADF and EINVAL of fsync; ours: the others
 _NO_FOLDER_SYNC = {
@@ -199,9 +200,40 @@ def read_json(path: Path) -> Any:
         OSError: it cannot be read.
     """
     try:
-        return json.loads(read_bytes(path))
+        return parse_json(read_bytes(path))
     except ValueError as error:  # both bad JSON and bad UTF-8
         raise CorruptFile(f"{path}: not valid JSON ({error})") from None
+
+
+def parse_json(content: bytes) -> Any:
+    """The value of JSON that `write_json` or `append_json` may have written: of finite numbers, and not nested deeply.
+
+    Raises:
+        ValueError: it is not.
+    """
+    try:
+        value = json.loads(content, parse_constant=_finite, parse_float=_finite, parse_int=_integer)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    level = [value]
+    for _ in range(_DEEPEST):
+        inner = [each.values() if isinstance(each, dict) else each for each in level if isinstance(each, dict | list)]
+        level = [value for values in inner for value in values]
+        if not level:
+            return value
+    raise ValueError("nested too deeply")
+
+
+def _finite(number: str) -> float:
+    value = float(number)
+    if not math.isfinite(value):
+        raise ValueError(f"{number} is not finite")
+    return value
+
+
+def _integer(number: str) -> int:
+    _finite(number)  # what is no float is too large to compute with
+    return int(number)
 
 
 def append_json(path: Path, value: Any) -> None:
@@ -228,8 +260,8 @@ def read_json_lines(path: Path) -> list[Any]:
         return []
     values = []
     for line in lines:
-        with contextlib.suppress(ValueError, RecursionError):
-            values.append(json.loads(line))
+        with contextlib.suppress(ValueError):
+            values.append(parse_json(line))
     return values
 
 

@@ -24,7 +24,6 @@ No other module knows these names. Files are written and read by `results.files`
 `results.state`.
 """
 
-import contextlib
 import hashlib
 import json
 import re
@@ -58,6 +57,29 @@ _SPEC_FIELDS: dict[str, type] = {  # what the readers of a spec rely on
     "budget.eval_every": int,
     "budget.eval_episodes": int,
     "seed": int,
+}
+_NUMBER, _NONE = (int, float), type(None)
+_STATUS_FIELDS: dict[str, tuple[type, ...]] = {  # of Status, but for its state
+    "step": (int,),
+    "steps": (int,),
+    "reason": (str, _NONE),
+    "resumed_from": (int,),
+    "attempt": (int,),
+    "heartbeat": _NUMBER,
+    "steps_per_s": (*_NUMBER, _NONE),
+    "last_return": (*_NUMBER, _NONE),
+    "seconds": (*_NUMBER, _NONE),
+    "owner": (dict,),
+    "peak_memory": (*_NUMBER, _NONE),
+    "action_seconds": (*_NUMBER, _NONE),
+    "parameters": (*_NUMBER, _NONE),
+}
+_OWNER_FIELDS: dict[str, tuple[type, ...]] = {
+    "host": (str, _NONE),
+    "pid": (int, _NONE),
+    "launcher": (str, _NONE),
+    "job": (str, _NONE),
+    "pack": (list, _NONE),
 }
 
 
@@ -296,7 +318,7 @@ class SeedFolder:
         spec, provenance = run.get("spec"), run.get("provenance")
         if not isinstance(spec, dict) or not isinstance(provenance, dict):
             raise CorruptFile(f"{self.run_json}: has no spec or no provenance")
-        if run.get("hash") != spec_hash(spec):
+        if run.get("hash") != spec_hash(spec):  # of finite numbers, as `read_json` gives no others
             raise CorruptFile(f"{self.run_json}: its hash is not that of its spec: edited by hand?")
         for dotted, kind in _SPEC_FIELDS.items():
             value: Any = spec
@@ -331,13 +353,15 @@ class SeedFolder:
         if (
             not isinstance(status, dict)
             or status.get("state") not in _WRITTEN_STATES
-            or not isinstance(status.get("step"), int)
-            or not isinstance(status.get("steps"), int)
-            or not isinstance(status.get("heartbeat", 0.0), int | float)
-            or not isinstance(status.get("owner", {}), dict)
+            or not {"step", "steps"} <= {*status}
         ):
             raise CorruptFile(f"{self.status_json}: not a seed's status")
-        return status  # type: ignore[return-value]  # checked as far as the code relies on it
+        wrong = _wrong(status, _STATUS_FIELDS) or _wrong(status.get("owner", {}), _OWNER_FIELDS, "owner.")
+        if wrong is None and not all(isinstance(seed, int) for seed in status.get("owner", {}).get("pack") or ()):
+            wrong = f"owner.pack is {status['owner']['pack']!r}, not a list of int"
+        if wrong is not None:
+            raise CorruptFile(f"{self.status_json}: {wrong}")
+        return status  # type: ignore[return-value]
 
     def add_attempt(self, attempt: Mapping[str, Any]) -> None:
         """Write down an attempt to train the seed: its provenance, and the step `resumed_from` that it begins with."""
@@ -354,6 +378,15 @@ class SeedFolder:
             for attempt in read_json_lines(self.attempts_jsonl)
             if isinstance(attempt, dict) and isinstance(attempt.get("resumed_from"), int)
         ]
+
+
+def _wrong(document: Mapping[str, Any], fields: Mapping[str, tuple[type, ...]], prefix: str = "") -> str | None:
+    """The first of some fields that is there and of another type, in words; None if there is none."""
+    for name, kinds in fields.items():
+        if name in document and not isinstance(document[name], kinds):
+            known = " or ".join("null" if kind is _NONE else kind.__name__ for kind in kinds)
+            return f"{prefix}{name} is {document[name]!r}, not {known}"
+    return None
 
 
 def _are_metrics(value: Any) -> bool:
@@ -456,12 +489,29 @@ def read_asked(cell: Path) -> Asked | None:
     except IsADirectoryError:
         return None
     names, seeds, controls = None, set(), ()
-    for entry in entries:
-        with contextlib.suppress(ValueError, KeyError, TypeError):
-            seeds |= {int(seed) for seed in entry["seeds"]}
-            names = names or (str(entry["environment"]), str(entry["variant"]))
-            controls = controls or tuple(map(str, entry.get("controls", ())))
+    for entry in filter(_is_asked, entries):
+        seeds |= {*entry["seeds"]}
+        names = names or (entry["environment"], entry["variant"])
+        controls = controls or tuple(entry.get("controls", ()))
     return Asked(*names, tuple(sorted(seeds)), controls) if names else None
+
+
+def _is_asked(value: Any) -> bool:
+    """Whether a value has the form of a line of asked.jsonl."""
+    if not isinstance(value, dict):
+        return False
+    names, seeds, controls = (
+        (value.get("environment"), value.get("variant")),
+        value.get("seeds"),
+        value.get("controls", []),
+    )
+    return (
+        all(isinstance(name, str) for name in names)
+        and isinstance(seeds, list)
+        and all(isinstance(seed, int) and seed >= 0 for seed in seeds)
+        and isinstance(controls, list)
+        and all(isinstance(name, str) for name in controls)
+    )
 
 
 def cells_asked(root: Path) -> Iterator[Asked]:

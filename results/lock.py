@@ -28,7 +28,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from savo_bench.results.files import names_in, naming, read_bytes, write_json
+from savo_bench.results.files import CorruptFile, names_in, naming, read_json, write_json
 
 STALE_AFTER = 120.0  # seconds without a heartbeat, where one comes every few; leaves room for slow network disks
 _BEAT = 10.0  # ours: seconds between two heartbeats of an owner file
@@ -284,10 +284,15 @@ def _read(path: Path) -> dict[str, Any]:
         OSError: it cannot be read.
     """
     try:
-        owner = json.loads(read_bytes(path))
-    except (ValueError, FileNotFoundError):
+        owner = read_json(path)
+    except (CorruptFile, FileNotFoundError):
         return {}
-    return owner if isinstance(owner, dict) and isinstance(owner.get("heartbeat"), int | float) else {}
+    whole = (
+        isinstance(owner, dict)
+        and isinstance(owner.get("heartbeat"), int | float)
+        and isinstance(owner.get("pid"), int)
+    )
+    return owner if whole else {}
 
 
 def _me() -> dict[str, Any]:
@@ -322,7 +327,7 @@ def _lives_here(owner: dict[str, Any]) -> bool:
         return False
     began = _began(owner["pid"])
     if began is not None:
-        return began == owner["began"]
+        return began == owner.get("began")
     try:
         os.kill(owner["pid"], 0)
     except ProcessLookupError:

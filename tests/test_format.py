@@ -1,6 +1,7 @@
 """The run directory: names of folders, identity of specs, and what its JSON files hold."""
 
 import json
+import re
 
 import pytest
 
@@ -146,13 +147,66 @@ def test_a_damaged_run_json_is_named(folder, change, message):
 
 def test_a_damaged_status_is_named(folder):
     whole = {"state": "running", "step": 1, "steps": 2}
-    changes = [{"state": "asleep"}, {"step": None}, {"heartbeat": None}, {"owner": "me"}]
-    for value in ([], *(whole | change for change in changes)):
+    for value in ([], whole | {"state": "asleep"}, whole | {"state": []}, {"state": "done"}):
         files.write_json(folder.status_json, value)
         with pytest.raises(CorruptFile, match=r"status\.json: not a seed's status"):
             folder.read_status()
+    for change, said in [
+        ({"step": None}, "step is None, not int"),
+        ({"heartbeat": None}, "heartbeat is None, not int or float"),
+        ({"reason": 3}, "reason is 3, not str or null"),
+        ({"owner": "me"}, "owner is 'me', not dict"),
+        ({"owner": {"pack": 3}}, "owner.pack is 3, not list or null"),
+        ({"owner": {"pack": ["x"]}}, "owner.pack is ['x'], not a list of int"),
+        ({"attempt": "x"}, "attempt is 'x', not int"),
+        ({"steps_per_s": "x"}, "steps_per_s is 'x', not int or float or null"),
+    ]:
+        files.write_json(folder.status_json, whole | change)
+        with pytest.raises(CorruptFile, match=re.escape(f"status.json: {said}")):
+            folder.read_status()
     with pytest.raises(ValueError, match="state='asleep': must be one of running, done, failed"):
         folder.write_status(status(state="asleep"))
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "1" + "0" * 400])
+def test_numbers_that_nobody_can_compute_with_are_named(folder, number):
+    whole = folder.run_json.read_text()
+    folder.run_json.write_text(whole.replace('"seed": 3', f'"seed": {number}'))
+    with pytest.raises(CorruptFile, match=r"run\.json: not valid JSON \(.* is not finite\)"):
+        folder.read_run()
+    folder.status_json.write_text(f'{{"state": "running", "step": 1, "steps": 2, "heartbeat": {number}}}')
+    with pytest.raises(CorruptFile, match=r"status\.json: not valid JSON"):
+        folder.read_status()
+
+
+@pytest.mark.parametrize("depth", [100, 900, 100_000])
+def test_what_is_nested_too_deeply_is_named(folder, depth):
+    for path, read in ((folder.run_json, folder.read_run), (folder.status_json, folder.read_status)):
+        for content in ("[" * depth, "[" * depth + "]" * depth):
+            path.write_text(content)
+            with pytest.raises(CorruptFile, match=rf"{path.name}: not valid JSON"):
+                read()
+    folder.attempts_jsonl.write_text("[" * depth + "]" * depth + '\n{"resumed_from": 0}\n')
+    assert folder.read_attempts() == [{"resumed_from": 0}]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"seeds": 3}, {"seeds": "12"}, {"seeds": ["1"]}, {"seeds": [-1]}, {"seeds": [2.5]}, {"seeds": None},
+        {"environment": 3}, {"variant": None}, {"controls": "td3"}, {"controls": [3]},
+    ],
+)  # fmt: skip
+def test_a_damaged_line_of_what_was_asked_for_counts_for_nothing(tmp_path, changes):
+    fmt.ask(tmp_path, "env", "td3", [0])
+    path = fmt.cell_folder(tmp_path, "env", "td3") / fmt.ASKED
+    files.append_json(path, {"environment": "env", "variant": "td3", "seeds": [7], **changes})
+    with path.open("a") as file:
+        file.write('{"environment": "env", "variant": "td3", "seeds": [Infinity]}\n')
+    fmt.ask(tmp_path, "env", "td3", [1])
+    asked = fmt.read_asked(path.parent)
+    assert asked is not None
+    assert asked.seeds == (0, 1)
 
 
 def test_a_run_json_of_another_seed_or_cell_is_named(folder):

@@ -203,6 +203,23 @@ def test_a_heart_beats_until_the_release(path, monkeypatch):
     assert owners(path) == ["1-free"]
 
 
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", "[" * 100_000, '{"heartbeat": 3}', '{"heartbeat": Infinity, "pid": 1}', '{"heartbeat": 1e999, "pid": 1}',
+     '{"heartbeat": "x", "pid": 1}', '{"heartbeat": 3, "pid": "x", "place": PLACE}',
+     '{"heartbeat": 3, "place": PLACE}'],
+)  # fmt: skip
+def test_an_owner_file_that_is_damaged_is_judged_by_its_age(tmp_path, content):
+    path = tmp_path / "lock"
+    path.touch()
+    file = path.with_name("lock.owners") / "1"
+    file.parent.mkdir()
+    file.write_text(content.replace("PLACE", json.dumps(locks._place())))
+    assert held(path) is True  # it was written just now
+    os.utime(file, (0, 0))
+    assert held(path) is False
+
+
 NO_LOCKS = "import worker_hooks; worker_hooks.no_locks(); "
 
 
