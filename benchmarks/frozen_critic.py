@@ -3,6 +3,7 @@
     python benchmarks/frozen_critic.py --out results/reference/benchmarks/frozen_critic
     python benchmarks/frozen_critic.py --quick
     python benchmarks/frozen_critic.py --parts actors,errors --out results/reference/benchmarks/frozen_critic
+    python benchmarks/frozen_critic.py --tables --out results/reference/benchmarks/frozen_critic
 
 The agents are those of `bench run`, ten actor seeds in a pack, with the networks and rates of the profile quick. A
 frozen critic stands in the place of theirs, and only the step of the critics is left out: at every step they act with
@@ -36,7 +37,8 @@ An ensemble of equal compute has 33 extra actors: an update of savo with three e
 times that of td3 at 64-64, and of an ensemble 1 + .3 per extra actor.
 
 With --out, PREFIX.json gets the table, with what it was measured on, and PREFIX.csv the value of every seed; parts that
-are not measured stay in them as they were. Exit code 1 if a regret is not finite, or so far below 0 that the maximum is
+are not measured stay in them as they were. With --tables nothing is measured: the tables of docs/algorithms.md are
+printed from PREFIX.json. Exit code 1 if a regret is not finite, or so far below 0 that the maximum is
 wrong, or if a row had to be left out.
 """
 
@@ -78,6 +80,7 @@ from savo_bench.bench.errors import UserError
 from savo_bench.envs.landscape import Landscape, landscape
 from savo_bench.envs.restricted import BALLS_PER_DIMENSION, CENTRES_SEED, UNIT_VOLUME, ball_radius
 from savo_bench.results.metrics import bootstrap, mean
+from savo_bench.results.page import markdown_table
 
 CPU = torch.device("cpu")
 HIDDEN = (64, 64)  # ours: bench/profiles.py, quick
@@ -637,6 +640,29 @@ def write(prefix: Path, part: str, record: dict[str, Any], rows: Sequence[dict[s
     table.to_csv(as_csv, index=False, lineterminator="\n")
 
 
+def tables(prefix: Path) -> str:
+    """Regrets in % of the span as Markdown: a table for every part in PREFIX.json, a column for every critic in it.
+
+    A critic that was measured from both starts has two columns. Rows with noise that has fallen are left out.
+    """
+    parts = json.loads(prefix.with_name(f"{prefix.name}.json").read_text("utf-8"))
+    found = []
+    for part in (part for part in PARTS if part in parts):
+        rows = [row for row in parts[part]["rows"] if row["noise"] != "decayed"]
+        small = {row["critic"] for row in rows if row["output_gain"] == SMALL}
+        cells: dict[str, dict[str, str]] = {}
+        for row in rows:
+            name, values = row["critic"].removeprefix("landscape "), row["regret % of span"]
+            text = f"{values['mean']:.1f} [{values['low']:.1f}, {values['high']:.1f}]"
+            gains = [SMALL, USUAL] if row["output_gain"] is None else [row["output_gain"]]
+            columns = [f"{name}, gain {gain:g}" for gain in gains] if row["critic"] in small else [name]
+            cells.setdefault(row["label"], {}).update(dict.fromkeys(columns, text))
+        frame = pd.DataFrame.from_dict(cells, orient="index").fillna("")
+        frame = frame.reset_index(names="regret in % of the span")
+        found.append(markdown_table(frame, list(frame.columns[1:])))
+    return "\n\n".join(found)
+
+
 def measure(part: str, plan: Plan, console: Console, out: Path | None) -> tuple[list[Outcome], list[str]]:
     """Measure a part, show it critic by critic, and write it as far as it is.
 
@@ -675,7 +701,13 @@ def main() -> int:
         "--quick", action="store_true", help="two critics, 3 seeds, 100 updates, the network not fitted well"
     )
     parser.add_argument("--out", type=Path, metavar="PREFIX", help="write PREFIX.json and PREFIX.csv")
+    parser.add_argument("--tables", action="store_true", help="print the tables of PREFIX.json, and measure nothing")
     given = parser.parse_args()
+    if given.tables:
+        if not given.out:
+            parser.error("--tables: needs --out PREFIX")
+        print(tables(given.out))
+        return 0
     parts = given.parts.split(",") if given.parts else list(QUICK_PARTS if given.quick else PARTS)
     for part in parts:
         if part not in PARTS:

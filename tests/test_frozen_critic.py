@@ -174,6 +174,24 @@ def test_the_tables_are_written_and_other_parts_stay(script, monkeypatch, tmp_pa
     assert np.mean(regrets) == pytest.approx(savo["regret"]["mean"], abs=1e-5)
 
 
+def test_tables_for_the_docs_are_made_from_the_file_alone(script, monkeypatch, tmp_path, capsys):
+    def row(label: str, gain: float | None, noise: str | None, mean: float) -> dict[str, Any]:
+        values = {"mean": mean, "low": mean - 1, "high": mean + 1}
+        return {"critic": "network", "label": label, "output_gain": gain, "noise": noise, "regret % of span": values}
+
+    rows = [row("savo", 1e-3, "constant", 7.04), row("savo", 1.0, "constant", 5.0), row("savo", 1.0, "decayed", 99.0)]
+    rows.append(row("cem", None, None, 6.5))
+    (tmp_path / "x.json").write_text(json.dumps({"network": {"rows": rows}}))
+    monkeypatch.setattr(sys, "argv", ["frozen_critic.py", "--tables", "--out", str(tmp_path / "x")])
+    assert script.main() == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "| regret in % of the span | network, gain 0.001 | network, gain 1 |",
+        "| --- | ---: | ---: |",
+        "| savo | 7.0 [6.0, 8.0] | 5.0 [4.0, 6.0] |",
+        "| cem | 6.5 [5.5, 7.5] | 6.5 [5.5, 7.5] |",
+    ]
+
+
 def test_a_regret_below_zero_is_an_error(script, two_peaks):
     variant = script.Variant(script.SINGLE, 1.0, None)
     for regret, valid in ((0.0, True), (-1e-4, True), (-1.0, False), (np.nan, False)):
