@@ -16,6 +16,7 @@ entry-point group `savo_bench.algos`, where each entry point gives an `Entry`.
 from __future__ import annotations
 
 import difflib
+import sys
 import warnings
 from functools import cache
 from importlib import import_module
@@ -54,9 +55,17 @@ def _registry() -> dict[str, Entry]:
         try:
             entry = point.load()
             registry.setdefault(entry.name, entry)
-        except Exception as error:  # a broken plug-in must not stop the algorithms that work
-            warnings.warn(f"algorithm plug-in {point.name} ({point.value}) is left out: {error!r}", stacklevel=2)
+        except (Exception, SystemExit) as error:  # a broken plug-in must not stop the algorithms that work
+            _warn(f"algorithm plug-in {point.name} ({point.value}) is left out: {error!r}")
     return registry
+
+
+def _warn(text: str) -> None:
+    """Warn of a plug-in, also where warnings are errors, which would stop what works."""
+    try:
+        warnings.warn(text, RuntimeWarning, stacklevel=3)
+    except RuntimeWarning:
+        print(f"warning: {text}", file=sys.stderr)
 
 
 def names() -> list[str]:

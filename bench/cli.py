@@ -1,41 +1,50 @@
 """The entry of the command line: run it, and end with one line and the right exit code whatever happens.
 
-Nothing beyond Python is imported before `main` runs, so that a broken installation is told from a verdict, too.
+Little of Python and nothing beyond it is imported before `main` runs, so that a broken installation is told from a
+verdict, too, and Ctrl-C at the very start is one line.
 docs/guide.md has the table of exit codes.
 """
 
 import os
 import sys
-import tempfile
-import traceback
-import warnings
-from pathlib import Path
-from typing import Any
 
-from savo_bench.bench import process
 from savo_bench.bench.errors import INTERNAL, INTERRUPTED, MACHINE, UserError, reason
 
 DEBUG = "BENCH_DEBUG"  # environment variable: 1 prints tracebacks on standard error
 
 
 def main() -> None:
-    """Run the command line, and end this process with its exit code."""
-    with process.settled():
-        warnings.showwarning = _show_warning
-        code = _run()
+    """Run the command line, and end this process with its exit code. No exception gets through; each is one line."""
+    try:
+        import warnings
+
+        from savo_bench.bench import process
+
+        with process.settled():
+            warnings.showwarning = _show_warning
+            code = _run()
+    except BaseException as error:
+        code = _said(error)
     sys.exit(code)
 
 
 def _run() -> int:
-    """Run the command line; returns the exit code. No exception gets through, and each is one line."""
+    """Run the command line; returns the exit code."""
     try:
         from savo_bench.bench import verbs
 
         return verbs.execute(sys.argv[1:])
     except BaseException as error:
-        if os.environ.get(DEBUG) and not isinstance(error, UserError | KeyboardInterrupt):
-            traceback.print_exc()
-        message, code = _explained(error)
+        return _said(error)
+
+
+def _said(error: BaseException) -> int:
+    """Say in one line what ended a command; returns its exit code."""
+    if os.environ.get(DEBUG) and not isinstance(error, UserError | KeyboardInterrupt):
+        import traceback
+
+        traceback.print_exc()
+    message, code = _explained(error)
     _line(f"error: {message}", "red")
     return code
 
@@ -63,6 +72,9 @@ def _explained(error: BaseException) -> tuple[str, int]:
 
 def _place(error: BaseException) -> str:
     """Where an error came from: the last line of this package, or of any other."""
+    import traceback
+    from pathlib import Path
+
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if "savo_bench" in frame.filename] or list(frames)
     return f" in {Path(own[-1].filename).name}, line {own[-1].lineno}" if own else ""
@@ -72,6 +84,9 @@ def _kept(error: BaseException) -> str:
     """Write the traceback to a file of its own; where that is, in words."""
     if os.environ.get(DEBUG):
         return "the traceback is above"
+    import tempfile
+    import traceback
+
     try:
         with tempfile.NamedTemporaryFile("w", prefix="bench-", suffix=".log", delete=False, encoding="utf-8") as file:
             file.write("".join(traceback.format_exception(error)).encode("utf-8", "replace").decode())
@@ -87,11 +102,11 @@ def _line(text: str, style: str) -> None:
         from savo_bench.bench import show
 
         show.line(show.console(stderr=True), text, style)
-    except Exception:
+    except BaseException:  # also another Ctrl-C, where there is one line to say already
         print(text, file=sys.stderr)
 
 
-def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
     _line(f"warning: {message}", "yellow")
 
 

@@ -113,7 +113,8 @@ def settle() -> None:
     for name in ("COLUMNS", "LINES"):  # a width of 0, as some terminals of editors say
         if not (os.environ.get(name, "").isdecimal() and int(os.environ[name]) > 0):
             os.environ.pop(name, None)
-    if "error" in os.environ.get("PYTHONWARNINGS", ""):  # would stop a training at a library's warning
+    asked = [*sys.warnoptions, os.environ.get("PYTHONWARNINGS", "")]
+    if any("error" in each for each in asked):  # would stop a training at a library's warning
         warnings.resetwarnings()
         for category in _USUAL:
             warnings.simplefilter("ignore", category)

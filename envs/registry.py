@@ -17,6 +17,7 @@ import difflib
 import functools
 import importlib.metadata
 import inspect
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -343,14 +344,20 @@ def load_plugins() -> None:
             registered = any(entry.factory is offered for entry in _entries.values())
             if callable(offered) and not registered:
                 offered()
-        except Exception as error:  # of any kind: one broken package must not stop the others
+        except (Exception, SystemExit) as error:  # of any kind: one broken package must not stop the others
             package = entry_point.dist.name if entry_point.dist else "?"
-            warnings.warn(
+            _warn(
                 f"environments of the package {package!r} left out: its entry point {entry_point.name!r} "
-                f"({entry_point.value}) failed: {type(error).__name__}: {reason_of(error)}",
-                RuntimeWarning,
-                stacklevel=2,
+                f"({entry_point.value}) failed: {type(error).__name__}: {reason_of(error)}"
             )
+
+
+def _warn(text: str) -> None:
+    """Warn of a plug-in, also where warnings are errors, which would stop what works."""
+    try:
+        warnings.warn(text, RuntimeWarning, stacklevel=3)
+    except RuntimeWarning:
+        print(f"warning: {text}", file=sys.stderr)
 
 
 def _build(name: str, **keywords: Any) -> gym.Env:

@@ -75,7 +75,7 @@ def picture_mode(render_mode: str | None) -> str | None:
     return render_mode
 
 
-def reason_of(error: Exception) -> str:
+def reason_of(error: BaseException) -> str:
     """Return an exception's message, or its type if it has none, as one line of printable characters."""
     said = " ".join(str(error).split()) or type(error).__name__
     return "".join(letter if letter.isprintable() else "?" for letter in said)

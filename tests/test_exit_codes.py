@@ -1,9 +1,11 @@
 """Exit codes: a verdict's code only after a verdict, whatever goes wrong in whichever command."""
 
+import os
 import re
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -143,6 +145,104 @@ def test_a_broken_installation_is_no_verdict(run_python: RunPython):
     done = run_python(f"{code}from savo_bench.bench import cli; cli.main()")
     assert (done.returncode, done.stderr.count("\n")) == (70, 1)
     assert "internal error" in done.stderr
+
+
+@pytest.fixture
+def start(tmp_path, monkeypatch) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """`start(*arguments)` runs the command in a process of its own, which finds modules of this test's folder first."""
+    script = tmp_path / "bin" / "bench"
+    script.parent.mkdir()
+    lines = "import sys\nfrom savo_bench.bench.cli import main\nif __name__ == '__main__':\n    sys.exit(main())\n"
+    script.write_text(lines)  # as pip writes it
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "first"), str(ROOT / "src")]))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "300")
+
+    def run(*arguments: str, how: Sequence[str] = (str(script),)) -> subprocess.CompletedProcess[str]:
+        line = [sys.executable, *how, *arguments]
+        return subprocess.run(line, capture_output=True, text=True, check=False, timeout=300)
+
+    return run
+
+
+def module(name: str, code: str) -> None:
+    """A module that is found before any other of this name."""
+    Path("first").mkdir(exist_ok=True)
+    Path("first", f"{name}.py").write_text(code)
+
+
+def plugin(group: str, code: str, called: str = "") -> None:
+    """An installed package with an entry point of a group."""
+    module("broken_plugin", code)
+    info = Path("first", "broken-1.0.dist-info")
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[savo_bench.{group}]\nbroken = broken_plugin{called}\n")
+
+
+ERROR = "raise RuntimeError('two\\nlines')"
+EXIT = "import sys; sys.exit(1)"
+CTRL_C = "import os, signal; os.kill(os.getpid(), signal.SIGINT)"
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "ended"),
+    [
+        ("gymnasium", ERROR, 70),
+        ("gymnasium", EXIT, 70),
+        ("gymnasium", CTRL_C, 130),
+        ("numpy", ERROR, 70),
+        ("torch", "raise ImportError('no such library')", 70),
+        ("typer", EXIT, 70),
+    ],
+)
+def test_what_fails_while_it_is_imported_is_one_line_and_no_verdict(start, name, code, ended):
+    module(name, code)
+    for how in ({}, {"how": ("-P", "-m", "savo_bench.bench.cli")}):
+        done = start("list", "algos" if name == "torch" else "envs", **how)
+        assert (done.returncode, done.stderr.count("\n")) == (ended, 1), done.stderr
+        assert done.stderr.startswith("error: ")
+    assert start("check", "--against", "b.csv").returncode in (2, ended)  # 2: it needs none, and there are no runs
+
+
+def test_a_processor_that_numpy_refuses_is_no_verdict(start, monkeypatch):
+    monkeypatch.setenv("NPY_DISABLE_CPU_FEATURES", "X86_V2")  # which some versions cannot do without
+    done = start("check", "--against", "b.csv")
+    assert (done.returncode in (2, 70), done.stderr.count("\n")) == (True, 1), done.stderr
+
+
+@pytest.mark.parametrize("group", ["envs", "algos", "launchers"])
+@pytest.mark.parametrize(
+    ("code", "called", "asked"),
+    [
+        (ERROR, "", "error"),
+        (EXIT, "", ""),
+        ("import sys\nclass Name:\n    def __call__(self): sys.exit()\nentry = Name()", ":entry", "error"),
+    ],
+    ids=["error", "exit", "exit later"],
+)
+def test_a_broken_plug_in_is_named_in_a_line_and_the_rest_works(start, monkeypatch, group, code, called, asked):
+    monkeypatch.setenv("PYTHONWARNINGS", asked)
+    plugin(group, code, called)
+    done = start("list")
+    assert done.returncode == 0, done.stderr
+    assert all(name in done.stdout for name in ("savo", "restricted-hopper", "quick"))
+    assert done.stderr.startswith("warning: "), done.stderr
+    assert (done.stderr.count("\n"), "broken" in done.stderr, "left out" in done.stderr) == (1, True, True), done.stderr
+
+
+def test_ctrl_c_in_a_plug_in_is_no_fault_of_it(start):
+    plugin("envs", CTRL_C)
+    done = start("list")
+    assert (done.returncode, done.stderr) == (130, "error: stopped by Ctrl-C; nothing more is written\n")
+
+
+def test_another_ctrl_c_changes_nothing(start):
+    for name in ("typer", "rich"):  # rich is imported again for the line about the first one
+        module(name, CTRL_C)
+    done = start("list")
+    assert (done.returncode, done.stderr.count("\n")) == (130, 1), done.stderr
 
 
 def test_ctrl_c_in_a_real_report_says_a_word(tmp_path):

@@ -77,6 +77,17 @@ def test_importing_the_package_registers_the_tasks(run_python, code: str):
     assert result.stdout.strip() == "SavoBench/RestrictedHopper-v0", result.stderr
 
 
+def test_the_command_line_imports_nothing_before_it_can_say_what_fails(tmp_path):
+    code = "import sys, savo_bench.bench.cli; print(sorted({'gymnasium', 'numpy', 'rich', 'typer'} & set(sys.modules)))"
+    for name, imported in (("bench", []), ("bench.py", ["gymnasium", "numpy"]), ("train", ["gymnasium", "numpy"])):
+        (tmp_path / name).write_text(code)
+        environment = {"PYTHONPATH": str(ROOT / "src")}
+        ran = subprocess.run(
+            [sys.executable, tmp_path / name], env=environment, capture_output=True, text=True, check=True
+        )
+        assert ran.stdout.strip() == str(imported)
+
+
 def test_gymnasium_imports_the_package_that_an_id_names(run_python):
     result = run_python("import gymnasium as gym; print(gym.make('savo_bench:SavoBench/MineWorld-v0').spec.id)")
     assert result.stdout.strip() == "SavoBench/MineWorld-v0", result.stderr

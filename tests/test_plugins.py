@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -45,3 +47,27 @@ def test_a_broken_algorithm_is_named_and_the_others_work(tmp_path):
     assert listed.returncode == 0
     assert "td3" in listed.stdout
     assert "warning: algorithm plug-in broken (no_such_module:entry) is left out" in listed.stderr
+
+
+@pytest.mark.parametrize("code", ["raise RuntimeError('two\\nlines')", "import sys; sys.exit(1)"])
+@pytest.mark.parametrize(
+    "program",
+    [
+        "import savo_bench, gymnasium; gymnasium.make('SavoBench/MineWorld-v0')",
+        "from savo_bench import algos; algos.get('td3')",
+        "from savo_bench.bench import launch; launch.get('local')",
+    ],
+)
+def test_broken_plug_ins_stop_no_program_for_which_warnings_are_errors(tmp_path, code, program):
+    info = tmp_path / "broken-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
+    groups = ("envs", "algos", "launchers")
+    (info / "entry_points.txt").write_text("".join(f"[savo_bench.{group}]\nx = broken_plugin\n" for group in groups))
+    (tmp_path / "broken_plugin.py").write_text(code)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT / "src")])}
+    command = [sys.executable, "-W", "error::RuntimeWarning", "-c", program]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    assert all(line.startswith("warning: ") for line in done.stderr.splitlines()), done.stderr
+    assert "left out" in done.stderr

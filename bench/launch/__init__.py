@@ -10,6 +10,7 @@ A new launcher is a module or a folder beside these and one line below. Other pa
 entry-point group `savo_bench.launchers`, each entry point giving a subclass of `launcher.Launcher`.
 """
 
+import sys
 import warnings
 from functools import cache
 from importlib.metadata import entry_points
@@ -39,9 +40,17 @@ def _registry() -> dict[str, type[Launcher]]:
                 raise ValueError(f"the option {min(twice)} is there already")
             registry.setdefault(launcher.name, launcher)
             taken |= own
-        except Exception as error:  # a broken plug-in must not stop the launchers that work
-            warnings.warn(f"launcher plug-in {point.name} ({point.value}) is left out: {error!r}", stacklevel=2)
+        except (Exception, SystemExit) as error:  # a broken plug-in must not stop the launchers that work
+            _warn(f"launcher plug-in {point.name} ({point.value}) is left out: {error!r}")
     return registry
+
+
+def _warn(text: str) -> None:
+    """Warn of a plug-in, also where warnings are errors, which would stop what works."""
+    try:
+        warnings.warn(text, RuntimeWarning, stacklevel=3)
+    except RuntimeWarning:
+        print(f"warning: {text}", file=sys.stderr)
 
 
 def names() -> list[str]:
