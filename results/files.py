@@ -37,6 +37,7 @@ _NUMBERS: dict[str, Any] = {
 
 _UNFINISHED = re.compile(r"\.bench-[0-9a-f]{8}\.tmp.*")  # names of files that are being written
 _ABANDONED = 3_600.0  # ours: seconds after which nobody writes an unfinished file any more
+LOSSLESS = "backslashreplace"  # how text is encoded that no encoding has: names of files and arguments may hold bytes
 _DEEPEST = 50  # ours: lists and objects of JSON inside each other; a spec has four, and recursion ends at a thousand
 # What file systems, some SMB and FUSE mounts, answer that cannot open or sync a folder, though they keep files.
 # code: PostgreSQL's fsync_fname_ext ignores EISDIR and EACCES of open, and EBADF and EINVAL of fsync; ours: the others

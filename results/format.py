@@ -166,7 +166,7 @@ def slug(label: str) -> str:
     name = re.sub(r"[^a-z0-9._-]", "-", plain.lower())
     if name == plain and name.strip(".") and not name.startswith(".") and len(name) <= _SLUG_LENGTH:
         return name
-    digest = hashlib.sha256(label.encode()).hexdigest()[:8]
+    digest = hashlib.sha256(label.encode(errors="backslashreplace")).hexdigest()[:8]
     return f"{name[:_SLUG_LENGTH].lstrip('.')}-{digest}"
 
 

@@ -195,7 +195,7 @@ def _evaluations(seed: SeedState, read: Callable[[SeedFolder], pd.DataFrame]) ->
     at, counts = np.unique(rows["step"].to_numpy(), return_counts=True)
     whole = counts == episodes
     kept = rows.drop(columns=["step", "episode"]).to_numpy(dtype=float)[np.repeat(whole, counts)]
-    means = kept.reshape(-1, episodes, kept.shape[1]).mean(axis=1)
+    means = kept.reshape(-1, counts[whole].max(initial=1), kept.shape[1]).mean(axis=1)
     if not np.isfinite(means[:, 0]).all():
         problems.append(f"{path}: holds returns that are not finite")
     frame = pd.DataFrame(means, columns=rows.columns[2:])

@@ -115,7 +115,7 @@ def styles(variants: Iterable[str]) -> dict[str, LineStyle]:
     """
     found: dict[str, LineStyle] = {}
     for name in sorted(set(variants), key=lambda name: (":" in name, name)):
-        first = zlib.crc32(f"{name.partition(':')[0]}/{_SALT}".encode()) % len(_STYLES)
+        first = zlib.crc32(f"{name.partition(':')[0]}/{_SALT}".encode(errors="backslashreplace")) % len(_STYLES)
         ordered = _STYLES[first:] + _STYLES[:first]
         mixed = [LineStyle(own.colour, other.dashes) for own in ordered for other in ordered]
         unused = (style for style in (*ordered, *mixed) if style not in found.values())

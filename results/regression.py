@@ -31,7 +31,7 @@ import scipy.stats
 
 from savo_bench.results import provenance, reference
 from savo_bench.results.attempts import may_be_unknown, values
-from savo_bench.results.files import replacing
+from savo_bench.results.files import LOSSLESS, replacing
 from savo_bench.results.format import spec_hash
 from savo_bench.results.frame import Runs
 from savo_bench.results.inference import holm, welch
@@ -174,7 +174,7 @@ def write_baseline(table: pd.DataFrame, path: Path) -> None:
     buffer = io.StringIO()
     table.to_csv(buffer, index=False, lineterminator="\n")
     with replacing(path) as file:
-        file.write(buffer.getvalue().encode())
+        file.write(buffer.getvalue().encode(errors=LOSSLESS))
 
 
 def read_baseline(path: Path) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 
 from savo_bench.results import page, sections
-from savo_bench.results.files import replacing
+from savo_bench.results.files import LOSSLESS, replacing
 from savo_bench.results.findings import CURVES, SUMMARIES, Findings, Options
 from savo_bench.results.frame import Runs, load
 from savo_bench.results.page import Section
@@ -89,9 +89,9 @@ def write_report(
     made = [section for make in sections.SECTIONS if (section := make(found)) is not None]
     title = root.resolve().name
     files = {
-        "index.html": page.web_page(title, made).encode(),
-        "report.md": page.markdown(title, made).encode(),
-        "tables.tex": page.latex(made).encode(),
+        "index.html": page.web_page(title, made).encode(errors=LOSSLESS),
+        "report.md": page.markdown(title, made).encode(errors=LOSSLESS),
+        "tables.tex": page.latex(made).encode(errors=LOSSLESS),
     }
     for section in made:
         files |= _files(section)
@@ -111,10 +111,10 @@ def write_report(
 def _files(section: Section) -> dict[str, bytes]:
     """The data and the figures of a section, by their paths in the report."""
     found = {
-        f"tables/{name}.csv": table.to_csv(index=False, lineterminator="\n").encode()
+        f"tables/{name}.csv": table.to_csv(index=False, lineterminator="\n").encode(errors=LOSSLESS)
         for name, table in section.data.items()
     }
     for figure in section.figures:
-        found[f"figures/{figure.name}.svg"] = figure.svg.encode()
+        found[f"figures/{figure.name}.svg"] = figure.svg.encode(errors=LOSSLESS)
         found[f"figures/{figure.name}.png"] = figure.png
     return found

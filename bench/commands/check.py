@@ -11,7 +11,7 @@ from savo_bench.bench import show
 from savo_bench.bench.errors import MACHINE, UserError, reason
 from savo_bench.bench.run_directory import reading
 from savo_bench.results import regression
-from savo_bench.results.files import replacing
+from savo_bench.results.files import LOSSLESS, replacing
 from savo_bench.results.frame import MixedRuns, Runs, load
 
 _STYLES = {
@@ -64,7 +64,7 @@ def check(
         raise UserError(str(error)) from None
     found = regression.check(_load(root), baseline, throughput)
     for option, path, content in (
-        ("--markdown", markdown, regression.markdown(found, root.name).encode()),
+        ("--markdown", markdown, regression.markdown(found, root.name).encode(errors=LOSSLESS)),
         ("--junit", junit, regression.junit(found, root.name)),
     ):
         if path is not None:
