@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from broken_files import Operation, breaking, first_of_each, operations_of, possible_errors
 from test_frame import fake_run
@@ -20,7 +21,8 @@ from savo_bench.bench import cli
 from savo_bench.bench.errors import MACHINE
 from savo_bench.bench.launch import attached
 from savo_bench.results import format as fmt
-from savo_bench.results import lock, state
+from savo_bench.results import gaps, lock, state
+from savo_bench.results.files import append_csv
 from savo_bench.results.format import SeedFolder
 from savo_bench.results.frame import Runs, load
 
@@ -82,6 +84,10 @@ def mixture(root: Path) -> None:
     fake_run(root, [1, 2, 3, 4], seed=0, variant="sac")
     for path in root.glob("*/*/seed-*"):
         (path / "lock").touch()
+        train = SeedFolder(path).train_csv
+        train.unlink()
+        rows = [(step, step / 200, 0.1, *(0.5 for _ in gaps.COLUMNS)) for step in (100, 200)]
+        append_csv(train, ["step", "seconds", "q", *gaps.COLUMNS], rows)
 
 
 def test_status_names_what_it_cannot_read(tmp_path, bench):
@@ -153,6 +159,23 @@ def test_report_says_whether_it_cannot_read_or_cannot_write(tmp_path, bench):
     assert contents(root) == before
 
 
+def test_whoever_reads_gaps_names_what_is_missing(tmp_path):
+    mixture(tmp_path)
+    runs = load(tmp_path)
+
+    def read() -> pd.DataFrame:
+        return gaps.of_seeds(tmp_path, runs)
+
+    calm = read()
+    assert len(calm) == 2
+    operations = operations_of(tmp_path, read)
+    for number in first_of_each(operations):
+        for error in possible_errors(operations[number]):
+            with breaking(tmp_path, number, error, lasting=number % 2 == 0):
+                found = read()
+            assert found.equals(calm) or os.strerror(error) in f"{found.attrs['problems']}", operations[number]
+
+
 @pytest.fixture(scope="module")
 def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Runs of a real, tiny training: seed 0 is done, seed 1 was interrupted at its last step but some, 2 is missing."""
@@ -215,14 +238,15 @@ def test_run_loses_nothing_and_ends_alike_once_the_disk_is_whole(begun, tmp_path
     assert met > 7
 
 
-def test_play_films_or_says_in_one_line_why_not(begun, tmp_path, bench):
+@pytest.mark.parametrize("sample", [18, pytest.param(None, marks=pytest.mark.laws)])
+def test_play_films_or_says_in_one_line_why_not(begun, tmp_path, bench, sample):
     root = tmp_path / "runs" / "default"
     shutil.copytree(begun, tmp_path / "runs")
     before = contents(root)
     command = ("play", "--env", "mineworld", "--algo", TD3, "--seed", "0", "--steps", "2", "--out", "film.gif")
     code, calm = bench(*command)
     assert code == 0, calm
-    for number, operation, error in faults(root, lambda: bench(*command), sample=18):
+    for number, operation, error in faults(root, lambda: bench(*command), sample):
         with breaking(root, number, error, lasting=number % 2 == 0):
             code, text = bench(*command)
         assert (code, text) == (0, calm) or (code == MACHINE and os.strerror(error) in text), (operation, text)
