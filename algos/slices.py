@@ -23,7 +23,7 @@ from savo_bench.algos.nets import q_values
 class SurrogateSlice(NamedTuple):
     """A surrogate beside what it is fitted to, at N actions of each state."""
 
-    index: int  # i, of its actor
+    actor: int  # i
     floor: Tensor | None  # (S, B) τ_i; None where it is not truncated
     exact: Tensor  # (S, B, N) Ψ_i
     learnt: Tensor  # (S, B, N) Ψ̂_i

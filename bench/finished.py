@@ -141,8 +141,8 @@ class Recorder(gym.Wrapper):
         """Take an action."""
         self.take.observations.append(np.array(self.obs, np.float32))
         self.take.actions.append(action.copy())
-        self.obs, *outcome = self.env.step(action)
-        return self.obs, *outcome
+        self.obs, reward, terminated, truncated, info = self.env.step(action)
+        return self.obs, reward, terminated, truncated, info
 
 
 def perform(folder: SeedFolder, spec: Mapping[str, Any], episodes: int) -> list[Take]:

@@ -108,7 +108,7 @@ def surrogate_errors(agent: ActorCritic, obs: Tensor, proposals: Tensor) -> list
     for each in surrogate_slices(agent, obs, proposals, proposals, grid):
         error = (each.learnt - each.exact) / span
         centred = error - error.mean(-1, keepdim=True)
-        errors.append((each.index, centred.square().mean().sqrt().item()))
+        errors.append((each.actor, centred.square().mean().sqrt().item()))
     return errors
 
 

@@ -334,6 +334,7 @@ def program(folder: Path, kind: str) -> str:
 
 @needs_encoder
 @pytest.mark.usefixtures("fresh_encoder")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # imageio-ffmpeg leaves a pipe to Python
 @pytest.mark.parametrize(
     "kind", ["missing", "folder", "not executable", "silent", "talking", "failing", "waiting", "none at all"]
 )

@@ -25,7 +25,7 @@ def test_q_is_that_of_the_first_critic():
 
 def test_surrogates_stand_beside_what_they_are_fitted_to():
     first, second = surrogate_slices(linear(), OBS, PROPOSALS, PROPOSALS, ACTIONS)
-    assert (first.index, second.index) == (1, 2)
+    assert (first.actor, second.actor) == (1, 2)
     smaller = torch.tensor([-4.0, -1.5, 0.0, 1.0])  # min(4 a, 2 a - 1)
     floor = -0.5  # of the first proposal, .25; the second, -1, lies below it
     assert first.floor is not None
@@ -52,5 +52,5 @@ def test_on_a_catalogue_the_first_actor_has_a_surrogate_without_a_floor():
     made = tiny("savo", items=[-1.0, 0.0, 1.0], extra_actors=1)
     set_critics(made, online=((4, 0), (4, 0)), targets=UNUSED)
     first, second = surrogate_slices(made.agent, OBS, PROPOSALS[:, :, :2], PROPOSALS[:, :, :2], ACTIONS)
-    assert (first.index, first.floor, second.index) == (0, None, 1)
+    assert (first.actor, first.floor, second.actor) == (0, None, 1)
     assert first.exact.tolist() == [[[-4, -1, 2, 4]] * 2]

@@ -217,7 +217,7 @@ def _landscape(
         maxima=view.maxima,
         surrogates=tuple(
             Surrogate(
-                each.index,
+                each.actor,
                 None if each.floor is None else float(each.floor),
                 shaped(each.exact[0, 0].numpy()),
                 shaped(each.learnt[0, 0].numpy()),
