@@ -135,6 +135,7 @@ def test_a_node_that_fails_twice_is_left_out_and_the_rest_is_trained_elsewhere(f
     assert code == 0, output
     assert "note: node second is left out" in output
     assert "3 of 3 seeds are done" in output
+    ended(tmp_path)  # a task notes its end after the last seed is done
     assert nodes_of(tmp_path) == {slurm("sinfo", "--noheader", "--partition=test", "--format=%n").strip()}
     if fault == "gpu":
         assert "cannot be used: RuntimeError: CUDA error: uncorrectable ECC error encountered" in logs(tmp_path)
