@@ -192,6 +192,13 @@ def test_tables_for_the_docs_are_made_from_the_file_alone(script, monkeypatch, t
     ]
 
 
+def test_the_docs_hold_the_tables_of_the_committed_data(script):
+    reference = ROOT / "results" / "reference" / "benchmarks" / "frozen_critic"
+    page = (ROOT / "docs" / "algorithms.md").read_text(encoding="utf-8")
+    for table in script.tables(reference).split("\n\n"):
+        assert table in page
+
+
 def test_a_regret_below_zero_is_an_error(script, two_peaks):
     variant = script.Variant(script.SINGLE, 1.0, None)
     for regret, valid in ((0.0, True), (-1e-4, True), (-1.0, False), (np.nan, False)):
