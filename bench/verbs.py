@@ -17,6 +17,9 @@ UsageError: Any = typer.BadParameter.__base__  # click's or, since typer brings 
 
 Name = Annotated[str, flags.argument("A set of cells: the folder under --runs.")]
 Runs = Annotated[Path, flags.option(Path, "The folder of all runs.")]
+OneEnv = Annotated[str, flags.option(str, "The environment, as bench run takes it.")]
+OneAlgo = Annotated[str, flags.option(str, "The algorithm or variant, as bench run takes it.")]
+OneSeed = Annotated[int | None, flags.option(int, "The seed. Without it the lowest that is done.")]
 
 
 def list_(
@@ -87,10 +90,10 @@ def check(
 
 
 def play(
-    env: Annotated[str, flags.option(str, "The environment, as bench run takes it.")],
-    algo: Annotated[str, flags.option(str, "The algorithm or variant, as bench run takes it.")],
+    env: OneEnv,
+    algo: OneAlgo,
     name: Name = "default",
-    seed: Annotated[int | None, flags.option(int, "The seed. Without it the lowest that is done.")] = None,
+    seed: OneSeed = None,
     runs: Runs = Path("runs"),
     episodes: Annotated[int, flags.option(int, "How many episodes the film shows.")] = 1,
     steps: Annotated[int | None, flags.option(int, "Most steps of an episode that it shows.")] = None,
@@ -109,10 +112,10 @@ def play(
 
 
 def landscape(
-    env: Annotated[str, flags.option(str, "The environment, as bench run takes it.")],
-    algo: Annotated[str, flags.option(str, "The algorithm or variant, as bench run takes it.")],
+    env: OneEnv,
+    algo: OneAlgo,
     name: Name = "default",
-    seed: Annotated[int | None, flags.option(int, "The seed. Without it the lowest that is done.")] = None,
+    seed: OneSeed = None,
     runs: Runs = Path("runs"),
     state: Annotated[
         str | None, flags.option(str, "Steps of the last evaluation, as 0,250; or gap: where the gaps are largest.")
