@@ -145,8 +145,10 @@ class Recorder(gym.Wrapper):
         return self.obs, reward, terminated, truncated, info
 
 
-def perform(folder: SeedFolder, spec: Mapping[str, Any], episodes: int) -> list[Take]:
+def perform(folder: SeedFolder, spec: Mapping[str, Any], episodes: int, agent: Agent | None = None) -> list[Take]:
     """Play a run's last evaluation with its policy: as many episodes as that had, or more if more are asked for.
+
+    Without an agent that has the policy's networks it is loaded.
 
     Raises:
         UserError: the policy cannot be loaded, or an episode fails.
@@ -159,9 +161,8 @@ def perform(folder: SeedFolder, spec: Mapping[str, Any], episodes: int) -> list[
 
     evaluator = Evaluator(make, envs.get(task["name"]), [folder.seed], max(episodes, budget["eval_episodes"]))
     try:
-        outcome = evaluator.run(
-            agent_of(folder, spec, evaluator.envs[0][0]), budget["steps"], CPU, [True], lambda: False
-        )
+        agent = agent or agent_of(folder, spec, evaluator.envs[0][0])
+        outcome = evaluator.run(agent, budget["steps"], CPU, [True], lambda: False)
     finally:
         evaluator.close()
     assert outcome is not None  # nothing stopped it

@@ -108,7 +108,7 @@ def draw(
     if not isinstance(agent, ActorCritic):
         raise UserError(f"--algo {algo}: is not built on algos.actor_critic, so nothing is known of its critics")
     pair = None if dims is None else _dims(dims, agent)
-    takes = finished.perform(chosen.folder, spec, 1)
+    takes = finished.perform(chosen.folder, spec, 1, agent)
     visited = torch.from_numpy(np.concatenate([take.observations for take in takes]))[None]  # (1, B, O)
     rng = evaluation_stream(chosen.seed, spec["budget"]["steps"])
     noise = standard_normal([rng], agent.noise_shapes("evaluate"), finished.CPU)  # one, for all states

@@ -78,6 +78,11 @@ def failing(root: Path) -> dict[str, str]:
         noted = attempts(root)
     except OSError:
         return {}
+    return _failing(root, noted)
+
+
+def _failing(root: Path, noted: list[Attempt]) -> dict[str, str]:
+    """The same of attempts that have been read."""
     cells = {
         (each.folder.name, index): (each.packs[share[0]].environment, each.packs[share[0]].variant)
         for each in submissions(root)
@@ -112,9 +117,8 @@ def _why(failed: list[Attempt]) -> str:
 def notes(root: Path) -> list[str]:
     """A line for every node that is left out, or one that says why none is."""
     try:
-        attempts(root)
+        noted = attempts(root)
     except OSError as error:
         return [f"{said(error)}; so no node is left out, whatever failed there"]
-    return [
-        f"node {node} is left out: {why}; to use it again, delete {path(root)}" for node, why in failing(root).items()
-    ]
+    out = _failing(root, noted)
+    return [f"node {node} is left out: {why}; to use it again, delete {path(root)}" for node, why in out.items()]
