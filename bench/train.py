@@ -13,7 +13,7 @@ from savo_bench.bench.provenance import provenance
 from savo_bench.bench.training import checkpoint
 from savo_bench.bench.training.loop import Training
 from savo_bench.bench.training.signals import Interrupted, stop_on_signal
-from savo_bench.results.files import CorruptFile, reaches, said
+from savo_bench.results.files import CorruptFile, make_folder, reaches, said
 from savo_bench.results.format import SeedFolder, Status, state_steps
 from savo_bench.results.lock import acquire
 from savo_bench.results.state import state_of
@@ -51,7 +51,7 @@ def _take(pack: Pack, seed: int, locks: contextlib.ExitStack) -> bool:
     if state_of(folder).state == "done":  # then nothing of it is touched, not even its lock
         return False
     try:
-        folder.path.mkdir(parents=True, exist_ok=True)
+        make_folder(folder.path)
         lock = acquire(folder.lock)
     except OSError as error:
         raise UserError(f"{folder.path}: cannot be written ({error.strerror})") from None
@@ -59,6 +59,8 @@ def _take(pack: Pack, seed: int, locks: contextlib.ExitStack) -> bool:
         return False
     locks.callback(lock.release)
     found = state_of(folder, asking={"launcher": pack.launcher, "job": pack.job})
+    if found.state == "unreadable":
+        print(f"warning: seed {seed} is not trained: {found.reason}", flush=True)
     if found.trainable and found.run is None:
         record = provenance(
             pack.cell, device=pack.device, launcher=pack.launcher, pack=pack.seeds, command=pack.command

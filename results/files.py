@@ -14,6 +14,7 @@ import numbers
 import os
 import re
 import secrets
+import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
@@ -176,6 +177,25 @@ def folders_in(folder: Path) -> list[Path]:
             return sorted(Path(entry.path) for entry in found if entry.name[0] != "." and _may_be_folder(entry))
     except (FileNotFoundError, NotADirectoryError):
         return []
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it, where there is none.
+
+    `Path.mkdir` calls a folder that is there an existing file if it cannot be looked at, whatever the reason.
+
+    Raises:
+        OSError: it cannot be made or looked at, or is no folder; a link to it may lead nowhere.
+    """
+    try:
+        path.mkdir()
+    except FileNotFoundError:
+        make_folder(path.parent)
+        path.mkdir(exist_ok=True)
+    except OSError:
+        with naming(path):
+            if not stat.S_ISDIR(path.stat().st_mode):
+                raise
 
 
 def _may_be_folder(entry: "os.DirEntry[str]") -> bool:

@@ -35,6 +35,7 @@ from savo_bench.results.files import (
     CorruptFile,
     append_json,
     folders_in,
+    make_folder,
     names_in,
     read_json,
     read_json_lines,
@@ -295,7 +296,7 @@ class SeedFolder:
         metrics: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         """Write run.json, creating the folder. `metrics` says, as `Metric`, how to show the environment's metrics."""
-        self.path.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path)
         document = {"schema": SCHEMA, "hash": spec_hash(spec), "spec": spec, "provenance": provenance}
         write_json(self.run_json, document | ({} if metrics is None else {"metrics": metrics}))
 
@@ -473,7 +474,7 @@ def ask(root: Path, environment: str, variant: str, seeds: Iterable[int], contro
     before = read_asked(cell)
     new = sorted(set(seeds) - set(before.seeds if before else ()))
     if new:
-        cell.mkdir(parents=True, exist_ok=True)
+        make_folder(cell)
         beside = {"controls": list(controls)} if before is None and controls else {}
         append_json(cell / ASKED, {"environment": environment, "variant": variant, "seeds": new} | beside)
 

@@ -28,7 +28,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from savo_bench.results.files import CorruptFile, names_in, naming, read_json, write_json
+from savo_bench.results.files import CorruptFile, make_folder, names_in, naming, read_json, write_json
 
 STALE_AFTER = 120.0  # seconds without a heartbeat, where one comes every few; leaves room for slow network disks
 _BEAT = 10.0  # ours: seconds between two heartbeats of an owner file
@@ -253,7 +253,7 @@ def _claim(path: Path) -> int | None:
         OSError: an owner file cannot be written.
     """
     folder = _owners_folder(path)
-    folder.mkdir(exist_ok=True)
+    make_folder(folder)
     newest = _newest(path) or (0, True)
     if _lives(path, *newest):
         return None

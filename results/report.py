@@ -16,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 
 from savo_bench.results import page, sections
-from savo_bench.results.files import LOSSLESS, replacing
+from savo_bench.results.files import LOSSLESS, make_folder, replacing
 from savo_bench.results.findings import CURVES, SUMMARIES, Findings, Options
 from savo_bench.results.frame import Runs, load
 from savo_bench.results.page import Section
@@ -98,7 +98,7 @@ def write_report(
     for name, content in files.items():
         path = out / name
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             with replacing(path, durable=False) as file:
                 file.write(content)
         except OSError as error:

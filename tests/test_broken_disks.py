@@ -1,7 +1,7 @@
 """Every command on a disk that fails at any one operation: one line, the right verdict, and nothing lost.
 
-`status`, `check` and what reads the runs of a report meet every error at every operation; the dearer commands meet a
-sample of them, which is the same in every run of the tests.
+`status`, `check` and what reads the runs of a report meet every error at every operation. The dearer commands meet a
+sample, which is the same in every run of the tests; under `laws` (play) and `exhaustive` (run, report) they meet all.
 """
 
 import errno
@@ -21,7 +21,7 @@ from savo_bench.bench import cli
 from savo_bench.bench.errors import MACHINE
 from savo_bench.bench.launch import attached
 from savo_bench.results import format as fmt
-from savo_bench.results import gaps, lock, state
+from savo_bench.results import gaps, lock, plots, state
 from savo_bench.results.files import append_csv
 from savo_bench.results.format import SeedFolder
 from savo_bench.results.frame import Runs, load
@@ -32,6 +32,7 @@ Bench = Callable[..., tuple[int, str]]
 RUN = ("run", "--algos", "td3", "--envs", "mineworld", "--steps", "120", "--eval-every", "40", "--eval-episodes", "2")
 RUN += ("--set", "hidden=8-8", "--set", "batch_size=8", "--set", "warmup_steps=30", "--seeds", "3", "--pack", "1")
 RUN += ("--on", "inline", "--device", "cpu")
+EXHAUSTIVE = (pytest.mark.exhaustive, pytest.mark.timeout(7_200))
 TD3 = "td3:hidden=8-8,batch_size=8,warmup_steps=30"
 
 
@@ -142,20 +143,24 @@ def test_check_gives_no_verdict_on_what_it_cannot_read(tmp_path, bench):
     assert contents(root) == before
 
 
-def test_report_says_whether_it_cannot_read_or_cannot_write(tmp_path, bench):
+@pytest.mark.parametrize("sample", [6, pytest.param(None, marks=EXHAUSTIVE)])
+def test_report_says_whether_it_cannot_read_or_cannot_write(tmp_path, bench, monkeypatch, subtests, sample):
     root = tmp_path / "runs" / "default"
     mixture(root)
     before = contents(root)
-    for number, operation, error in faults(root, lambda: bench("report"), sample=6):
-        with breaking(root, number, error):
-            code, text = bench("report")
-        written = "report" in Path(operation.path).relative_to(root).parts
-        if code:
-            assert ("--out: cannot write" if written else "cannot read") in text, (operation, text)
-            assert os.strerror(error) in text
-        page = root / "report" / "index.html"
-        assert page.read_text().rstrip().endswith("</html>")
-        assert not [path for path in (root / "report").rglob(".*") if path.is_file()]
+    if sample is None:  # hundreds of reports: the pictures are as many files, and none is drawn
+        monkeypatch.setattr(plots, "content", lambda *_: b"<svg></svg>")
+    for number, operation, error in faults(root, lambda: bench("report"), sample):
+        with subtests.test(operation=operation, error=error):
+            with breaking(root, number, error):
+                code, text = bench("report")
+            written = "report" in Path(operation.path).relative_to(root).parts
+            if code:
+                assert ("--out: cannot write" if written else "cannot read") in text
+                assert os.strerror(error) in text
+            page = root / "report" / "index.html"
+            assert page.read_text().rstrip().endswith("</html>")
+            assert not [path for path in (root / "report").rglob(".*") if path.is_file()]
     assert contents(root) == before
 
 
@@ -204,7 +209,8 @@ def seeds(root: Path) -> list[SeedFolder]:
     return [SeedFolder(path) for path in sorted(root.glob("mineworld/*/seed-*"))]
 
 
-def test_run_loses_nothing_and_ends_alike_once_the_disk_is_whole(begun, tmp_path, bench):
+@pytest.mark.parametrize("sample", [14, pytest.param(None, marks=EXHAUSTIVE)])
+def test_run_loses_nothing_and_ends_alike_once_the_disk_is_whole(begun, tmp_path, bench, subtests, sample):
     root = tmp_path / "runs" / "default"
 
     def fresh() -> None:
@@ -221,20 +227,21 @@ def test_run_loses_nothing_and_ends_alike_once_the_disk_is_whole(begun, tmp_path
     assert (code, "3 of 3 seeds are done" in text) == (0, True), text
     scores = [seed.evals_csv.read_bytes() for seed in seeds(root)]
     met = 0
-    for number, operation, error in faults(root, work, sample=14):
+    for number, operation, error in faults(root, work, sample):
         fresh()
-        with breaking(root, number, error, lasting=number % 2 == 0) as files:
+        with subtests.test(number=number, operation=operation, error=error):
+            with breaking(root, number, error, lasting=number % 2 == 0) as files:
+                code, text = bench(*RUN)
+            met += files.failed is not None  # not all trainings have as many operations
+            assert code == 0 or os.strerror(error) in text
+            assert code == 0 or "3 of 3 seeds are done" not in text
+            assert contents(seeds(root)[0].path) == done
             code, text = bench(*RUN)
-        met += files.failed is not None  # not all trainings have as many operations
-        assert code == 0 or os.strerror(error) in text, (operation, text)
-        assert code == 0 or "3 of 3 seeds are done" not in text
-        assert contents(seeds(root)[0].path) == done
-        code, text = bench(*RUN)
-        assert code == 0, (operation, text)
-        assert [seed.evals_csv.read_bytes() for seed in seeds(root)] == scores, operation
-        status = seeds(root)[1].read_status()
-        assert status is not None
-        assert status.get("resumed_from", 0) >= 100, operation
+            assert code == 0
+            assert [seed.evals_csv.read_bytes() for seed in seeds(root)] == scores
+            status = seeds(root)[1].read_status()
+            assert status is not None
+            assert status.get("resumed_from", 0) >= 100
     assert met > 7
 
 

@@ -341,3 +341,31 @@ def test_a_link_that_leads_nowhere_is_no_missing_file(tmp_path):
     with pytest.raises(FileNotFoundError):
         files.read_bytes(tmp_path / "none")
     assert files.folders_in(tmp_path) == [tmp_path / "link"]
+
+
+def test_a_folder_is_made_with_those_above_it_and_one_that_is_there_stays(tmp_path):
+    for _ in range(2):
+        files.make_folder(tmp_path / "a" / "b")
+    (tmp_path / "linked").symlink_to(tmp_path / "a")
+    files.make_folder(tmp_path / "linked" / "b")
+    assert names(tmp_path / "a") == ["b"]
+    (tmp_path / "file").touch()
+    with pytest.raises(FileExistsError):
+        files.make_folder(tmp_path / "file")
+
+
+@pytest.mark.parametrize("code", [errno.ELOOP, errno.EACCES, errno.EIO])
+def test_a_folder_that_cannot_be_looked_at_is_no_existing_file(tmp_path, code):
+    path = tmp_path / "there"
+    path.mkdir()
+    operations = operations_of(tmp_path, lambda: files.make_folder(path))
+    assert [operation.name for operation in operations] == ["mkdir", "stat"]
+    with breaking(tmp_path, 1, code), pytest.raises(OSError, match=os.strerror(code)):
+        files.make_folder(path)
+
+
+def test_no_folder_is_made_through_a_link_that_leads_nowhere(tmp_path):
+    (tmp_path / "link").symlink_to("/mnt/gone")
+    for path in (tmp_path / "link", tmp_path / "link" / "below"):
+        with pytest.raises(files.DanglingLink):
+            files.make_folder(path)

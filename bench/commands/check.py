@@ -11,7 +11,7 @@ from savo_bench.bench import show
 from savo_bench.bench.errors import MACHINE, UserError, reason
 from savo_bench.bench.run_directory import reading
 from savo_bench.results import regression
-from savo_bench.results.files import LOSSLESS, replacing
+from savo_bench.results.files import LOSSLESS, make_folder, replacing
 from savo_bench.results.frame import MixedRuns, Runs, load
 
 _STYLES = {
@@ -94,7 +94,7 @@ def _load(root: Path) -> Runs:
 def _writing(option: str, path: Path) -> Iterator[None]:
     """A context manager for writing the file that an option names: makes its folder, and names what fails."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         yield
     except OSError as error:
         where = error.filename or path

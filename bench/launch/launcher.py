@@ -17,7 +17,7 @@ from savo_bench.bench.options import Options
 from savo_bench.bench.progress import Board
 from savo_bench.bench.room import Memory
 from savo_bench.results import lock
-from savo_bench.results.files import dangling
+from savo_bench.results.files import dangling, make_folder
 from savo_bench.results.state import CellState
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")  # read when torch and numpy load
@@ -119,7 +119,7 @@ def check_writable(root: Path) -> str | None:
         if (link := dangling(folder)) is not None:
             raise UserError(f"--runs: {link} is a link to {link.readlink()}, which is not there")
     try:
-        root.mkdir(parents=True, exist_ok=True)
+        make_folder(root)
         reason = lock.why_none(root)
     except OSError as error:
         reason = error.strerror or error

@@ -25,7 +25,7 @@ from savo_bench.bench.launch.launcher import THREAD_VARIABLES
 from savo_bench.bench.launch.problems import record
 from savo_bench.bench.launch.stop import Stop, Stopped
 from savo_bench.bench.progress import Board
-from savo_bench.results.files import naming, said
+from savo_bench.results.files import make_folder, naming, said
 from savo_bench.results.format import logs_folder, slug
 
 POLL = 0.1  # seconds between two looks at the workers
@@ -147,7 +147,7 @@ def _log(pack: Pack) -> tuple[Path | None, str | None]:
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     try:
         with naming(log):
-            log.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(log.parent)
             with log.open("ab") as output:
                 output.write(f"-- {now} seeds {show.seeds(pack.seeds)}\n".encode())
     except OSError as error:

@@ -120,9 +120,8 @@ def append_records(folder: Path, start: int, rows: np.ndarray) -> None:
     """Make the log end with these records: rows (n, width) float32, the first of them transition number `start`."""
     for path, begin, end in _segments(folder, start, start + len(rows)):
         part, rows = rows[: end - begin], rows[end - begin :]
-        with naming(path), path.open("r+b" if path.exists() else "w+b") as file:
+        with naming(path), path.open("ab") as file:
             file.truncate(begin * rows.shape[1] * FLOAT32)  # what a crash left beyond the last checkpoint
-            file.seek(0, io.SEEK_END)
             file.write(np.ascontiguousarray(part).data)
             file.flush()
             os.fsync(file.fileno())

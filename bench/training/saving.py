@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,7 +16,7 @@ from savo_bench.bench.training import checkpoint
 from savo_bench.bench.training.seed import SeedRun
 from savo_bench.results import lock
 from savo_bench.results.attempts import Attempt, attempts_of, unlike
-from savo_bench.results.files import truncate
+from savo_bench.results.files import make_folder, truncate
 
 _REPLAYED_BY = ("code", "packages", "processor")  # entries of an attempt that decide where actions lead
 
@@ -56,7 +57,7 @@ class Saver:
         run = self.runs[index]
         before = run.folder.read_status()
         run.attempt = before.get("attempt", 0) + 1 if before else 1
-        run.folder.checkpoint.mkdir(exist_ok=True)
+        make_folder(run.folder.checkpoint)
         checkpoint.discard_after(run.folder.checkpoint, step)
         run.env.unwrapped.np_random = run.streams.environment
         if step:
@@ -115,7 +116,7 @@ class Saver:
         for index, run in active:
             checkpoint.append_records(run.folder.checkpoint, start, self.replay.rows(index, start))
             for path in (run.folder.evals_csv, run.folder.train_csv):
-                if path.exists():
+                with contextlib.suppress(FileNotFoundError):  # no row is written yet
                     checkpoint.sync(path)
             state = {
                 "agent": seed_state(self.agent, index),

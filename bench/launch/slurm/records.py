@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from savo_bench.bench.cells import Pack
 from savo_bench.bench.errors import MACHINE, UserError
-from savo_bench.results.files import CorruptFile, folders_in, read_json, write_json
+from savo_bench.results.files import CorruptFile, folders_in, make_folder, read_json, write_json
 from savo_bench.results.format import SeedFolder, launcher_folder
 from savo_bench.results.lock import acquire
 
@@ -60,7 +60,7 @@ def record(root: Path, packs: Sequence[Pack], shares: Sequence[Sequence[int]], p
     planned = tuple(Planned(pack.cell.env_label, pack.cell.variant, pack.seeds) for pack in packs)
     folder, name = launcher_folder(root, NAME) / token, f"bench-{root.name}-{token}"
     submission = Submission(folder, name, None, planned, tuple(tuple(share) for share in shares), processes)
-    submission.folder.mkdir(parents=True)
+    make_folder(submission.folder)
     _write(submission)
     return submission
 
@@ -139,7 +139,7 @@ def _read(path: Path) -> tuple[float, Submission]:
 def submitting(root: Path, waiting: Callable[[], None]) -> Iterator[None]:
     """Hold the right to submit for a name; while another process holds it, `waiting` is called again and again."""
     folder = launcher_folder(root, NAME)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     while (lock := acquire(folder / "lock")) is None:
         waiting()
     try:
