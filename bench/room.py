@@ -97,7 +97,8 @@ def _quota(folder: Path) -> int | None:
     try:
         command = ["quota", "-w", "-p", "--show-mntpoint", "--hide-device"]
         shown = subprocess.run(command, capture_output=True, text=True, timeout=QUOTA_SECONDS, check=False).stdout
-        mount = next(each for each in (folder.resolve(), *folder.resolve().parents) if os.path.ismount(each))
+        real = Path(os.path.realpath(folder))
+        mount = next(each for each in (real, *real.parents) if os.path.ismount(each))
     except (OSError, subprocess.TimeoutExpired, StopIteration, ValueError):
         return None
     for line in shown.splitlines():

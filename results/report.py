@@ -10,6 +10,7 @@ The same runs give the same bytes: there are no dates and no absolute paths, and
 always start with the same seed. What the report says is in `sections`; this module writes it.
 """
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,7 +88,7 @@ def write_report(
         raise NoRuns(f"{root}: holds no runs")
     found = Findings(root, runs, Options(summary, statistic, per_seed))
     made = [section for make in sections.SECTIONS if (section := make(found)) is not None]
-    title = root.resolve().name
+    title = Path(os.path.realpath(root)).name  # Path.resolve() raises where a folder cannot be looked at
     files = {
         "index.html": page.web_page(title, made).encode(errors=LOSSLESS),
         "report.md": page.markdown(title, made).encode(errors=LOSSLESS),

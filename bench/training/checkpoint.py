@@ -94,7 +94,7 @@ def remove(folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         return
     with contextlib.suppress(OSError):
-        target = folder.resolve()
+        target = Path(os.path.realpath(folder))
         discard_after(folder, -1)
         for path in replay_files(folder).values():
             path.unlink()
