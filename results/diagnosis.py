@@ -1,9 +1,9 @@
 """Signs in train.csv that a maximiser of several proposals, or an approximate search, does not work as it should.
 
-The thresholds for maximisers were set on 20 seeds of SAVO that work (results/reference/restricted-pendulums): in the
-last quarter of their training the proposals lay .22 to 1.07 apart, the surrogates' error fell to between .5 and .8 of
-what it had been in the second quarter, and no actor won more than 85 % of the states. Actors that begin at one action
-are another sign: they then differ only by what the updates make of their differences.
+The thresholds for maximisers were set on 20 seeds of SAVO that work (both restricted pendulums, under the defaults
+before November 2026): in the last quarter of their training the proposals lay .22 to 1.07 apart, the surrogates' error
+fell to between .5 and .8 of what it had been in the second quarter, and no actor won more than 85 % of the states.
+Actors that begin at one action are another sign: they then differ only by what the updates make of their differences.
 """
 
 from collections.abc import Iterator
