@@ -48,17 +48,31 @@ def surrogate_slices(
         proposals: The same in a box, and on a catalogue the items' vectors, which the critics value: (S, B, K, A).
         actions: Where the landscapes are wanted.
     """
+    return [
+        surrogate_slice(agent, i, obs, proto_actions[:, :, :i], proposals[:, :, :i], actions)
+        for i in surrogates_of(agent)
+    ]
+
+
+def surrogates_of(agent: ActorCritic) -> list[int]:
+    """The numbers of the actors that climb a surrogate; none for an agent that has no `chain.Surrogates`."""
     surrogates = getattr(agent, "surrogates", None)
-    if not isinstance(surrogates, Surrogates):
-        return []
+    return [i for i, _ in surrogates.networks(frozen=True)] if isinstance(surrogates, Surrogates) else []
+
+
+def surrogate_slice(
+    agent: ActorCritic, i: int, obs: Tensor, earlier_protos: Tensor, earlier: Tensor, actions: Tensor
+) -> SurrogateSlice:
+    """Surrogate i at actions (S, B, N, A), differentiable in them; the other arguments are as for `surrogate_slices`.
+
+    `earlier_protos` and `earlier` are what the i actors before it propose, (S, B, i, A).
+    """
+    surrogates = agent.surrogates  # type: ignore[attr-defined] - see `surrogates_of`
     critic, config = agent.critic.online.frozen, surrogates.config
+    network = dict(surrogates.networks(frozen=True))[i]
     q = clipped_double_q(q_values(critic, obs, actions))  # (S, B, N)
-    q_proposals = clipped_double_q(q_values(critic, obs, proposals))  # (S, B, K)
-    earlier, points = list(proto_actions.unbind(2)), list(actions.unbind(2))
-    found = []
-    for i, network in surrogates.networks(frozen=True):
-        floor = q_proposals[..., :i].amax(-1) if i and config.truncation else None
-        exact = q if floor is None else truncate(q, floor.unsqueeze(-1))
-        learnt = surrogate_value(network, config.summariser, obs, points, earlier[:i]).mT  # (S, N, B) -> (S, B, N)
-        found.append(SurrogateSlice(i, floor, exact, learnt))
-    return found
+    floor = clipped_double_q(q_values(critic, obs, earlier)).amax(-1) if i and config.truncation else None
+    exact = q if floor is None else truncate(q, floor.unsqueeze(-1))
+    points, before = list(actions.unbind(2)), list(earlier_protos.unbind(2))
+    learnt = surrogate_value(network, config.summariser, obs, points, before).mT  # (S, N, B) -> (S, B, N)
+    return SurrogateSlice(i, floor, exact, learnt)

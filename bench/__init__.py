@@ -4,7 +4,7 @@ What users type:
 
     cli              the entry: one line and an exit code for whatever ends a command
     verbs            the verbs with their options, as Typer reads them
-    commands/        a file per verb: run, status, report, check, play, landscape, list
+    commands/        a file per verb: run, status, report, check, play, landscape, gap, list
     options          the options of `bench run`, from the command line and from a TOML file
     flags            options declared as annotated fields of a dataclass
     grammar          the little languages of options: lists, variants, seeds, values

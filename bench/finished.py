@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from savo_bench import algos, envs
-from savo_bench.algos.agent import Agent, load_policy_state
-from savo_bench.algos.noise import Streams
+from savo_bench.algos.agent import Agent, Noise, load_policy_state
+from savo_bench.algos.noise import Streams, evaluation_stream, standard_normal
 from savo_bench.bench import grammar, resolving, show
 from savo_bench.bench.errors import INTERNAL, MACHINE, NEGATIVE, UserError
 from savo_bench.bench.evaluate import Evaluator
@@ -173,6 +173,23 @@ def perform(folder: SeedFolder, spec: Mapping[str, Any], episodes: int, agent: A
     for take, row in zip(takes, rows, strict=True):
         take.row = row
     return takes
+
+
+def visited(takes: Sequence[Take]) -> torch.Tensor:
+    """The states in which actions were taken, in order: (1, B, O)."""
+    return torch.from_numpy(np.concatenate([take.observations for take in takes]))[None]
+
+
+def evenly(count: int, most: int) -> list[int]:
+    """So many of the numbers 0 to count - 1, at equal distances, each in the middle of its part."""
+    most = min(count, most)
+    return [int((index + 0.5) * count / most) for index in range(most)]
+
+
+def last_noise(agent: Agent, seed: int, spec: Mapping[str, Any]) -> Noise:
+    """What an agent draws for a state of its last evaluation; one draw, for whichever states are looked at."""
+    rng = evaluation_stream(seed, spec["budget"]["steps"])
+    return standard_normal([rng], agent.noise_shapes("evaluate"), CPU)
 
 
 def agent_of(folder: SeedFolder, spec: Mapping[str, Any], env: gym.Env, *, critics: bool = False) -> Agent:

@@ -135,6 +135,20 @@ def landscape(
     draw(root, env, algo, seed, show.console(), state=state, states=states, dims=dims, out=out)
 
 
+def gap(
+    name: Name = "default",
+    runs: Runs = Path("runs"),
+    env: Annotated[str | None, flags.option(str, "Only this environment, as bench status writes it.")] = None,
+    algo: Annotated[str | None, flags.option(str, "Only this variant, as bench status writes it.")] = None,
+    states: Annotated[int, flags.option(int, "How many states of each seed's last evaluation.")] = 100,
+    out: Annotated[Path | None, flags.option(Path, "The CSV file. Without it gaps.csv in the name's folder.")] = None,
+) -> None:
+    """Measure how far below the maximum of its own Q each finished policy acts, and what keeps it there."""
+    from savo_bench.bench.commands.gap import print_gaps
+
+    print_gaps(run_directory.find(runs, name), show.console(), env=env, algo=algo, states=states, out=out)
+
+
 def app() -> typer.Typer:
     """The verbs, and for `run` the options of every launcher, plug-ins included."""
     made = typer.Typer(
@@ -153,6 +167,7 @@ def app() -> typer.Typer:
         ("check", check),
         ("play", play),
         ("landscape", landscape),
+        ("gap", gap),
     ):
         made.command(name, cls=Command)(verb)
     return made

@@ -170,18 +170,18 @@ def metric_table(runs: Runs) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["environment", "variant", "metric", "n", "value", "low", "high"])
 
 
-def gap_table(seeds: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
-    """A row per group of seeds, from `gaps.of_seeds`: the columns of `by`, n, and each of `gaps.COLUMNS` with its ends.
+def gap_table(seeds: pd.DataFrame, by: Sequence[str], columns: Sequence[str] = gaps.COLUMNS) -> pd.DataFrame:
+    """A row per group of seeds, from `gaps.of_seeds`: the columns of `by`, n, and each of `columns` with its ends.
 
     The ends are those of 95 % bootstrap intervals of the mean over seeds, in columns NAME_low and NAME_high.
     """
     rows = []
     for names, group in seeds.groupby(list(by), sort=True):
         row = dict(zip(by, names, strict=True)) | {"n": len(group)}
-        for name in gaps.COLUMNS:
+        for name in columns:
             row |= _columns(name, _with_interval(group[name].dropna(), 0.0))
         rows.append(row)
-    ends = [f"{name}{end}" for name in gaps.COLUMNS for end in ("", "_low", "_high")]
+    ends = [f"{name}{end}" for name in columns for end in ("", "_low", "_high")]
     return pd.DataFrame(rows, columns=[*by, "n", *ends])
 
 

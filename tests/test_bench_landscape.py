@@ -1,4 +1,4 @@
-"""`bench landscape`: states of the last evaluation, lines, planes and items, and its one-line errors."""
+"""`bench landscape` and `bench gap`: what they say of small trained policies, and their one-line errors."""
 
 import shutil
 import sys
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import small_runs
 import torch
@@ -37,14 +38,16 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def bench(trained: Path, tmp_path, monkeypatch, capsys) -> Bench:
-    """`bench("landscape", ...)` in a folder with a copy of these runs."""
+    """`bench(environment, ...)` is `bench landscape`, and `bench("gap", ...)` the other, on a copy of these runs."""
     shutil.copytree(trained, tmp_path / "runs" / "default")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
 
     def run(environment: str, *arguments: str) -> tuple[int, str, str]:
-        words = ["landscape", "--env", environment, "--algo", CELLS[environment] + ",lr=0.001", *arguments]
-        monkeypatch.setattr(sys, "argv", ["bench", *words])
+        words = ["gap"]
+        if environment != "gap":
+            words = ["landscape", "--env", environment, "--algo", CELLS[environment] + ",lr=0.001"]
+        monkeypatch.setattr(sys, "argv", ["bench", *words, *arguments])
         with pytest.raises(SystemExit) as ended:
             cli.main()
         printed = capsys.readouterr()
@@ -173,3 +176,65 @@ def test_where_all_proposals_are_one_the_plane_goes_through_the_middle_of_the_bo
     plane = Plane.through(corner, [corner, corner])
     assert plane.place(np.zeros(3))[2]
     assert Plane.through(np.zeros(3), []).place(np.array([0.3, -0.2, 0]))[2]
+
+
+def gap_rows() -> pd.DataFrame:
+    return pd.read_csv("runs/default/gaps.csv").set_index("environment")
+
+
+def test_gaps_are_those_of_the_landscapes_and_returns_those_of_the_last_evaluation(bench: Bench):
+    code, out, err = bench("gap", "--states", "4")
+    assert (code, err) == (0, "")
+    rows = gap_rows()
+    assert sorted(rows.index) == sorted(CELLS)
+    for environment, row in rows.iterrows():
+        assert row["variant"] in out
+        environment = str(environment)
+        evals = pd.read_csv(folder(environment).evals_csv)
+        assert row["return"] == pytest.approx(evals.loc[evals["step"] == evals["step"].max(), "return"].mean())
+        bench(environment, "--states", "4")
+        found = landscapes.read(folder(environment))
+        assert row["first_gap"] == pytest.approx(np.mean([each.gap(0) for each in found]), abs=1e-3)
+        assert row["best_gap"] == pytest.approx(np.mean([each.gap(each.chosen) for each in found]), abs=1e-3)
+        if environment != "recsim:items=50":
+            assert row["maxima"] == np.mean([each.maxima for each in found])
+
+
+def test_what_a_variant_does_not_have_is_left_empty(bench: Bench):
+    bench("gap", "--states", "2")
+    filled = {environment: set(row.dropna().index) for environment, row in gap_rows().iterrows()}
+    several = {"independent_gap", "first_return"}
+    surrogates = {"learnt_gap", "exact_gap", "surrogate_error"}
+    assert filled["restricted-inverted-pendulum"] >= several | surrogates
+    assert filled["restricted-hopper"] & (several | surrogates) == several
+    assert filled["recsim:items=50"] & (several | surrogates) == {"first_return"}
+    assert filled["hopper"] & (several | surrogates) == set()
+
+
+def test_gaps_of_some_cells_go_where_they_are_wanted(bench: Bench):
+    code, out, _ = bench("gap", "--env", "hopper", "--states", "2", "--out", "a.csv")
+    assert (code, len(pd.read_csv("a.csv")), "a.csv" in out) == (0, 1, True)
+
+
+def test_a_policy_that_cannot_be_measured_is_named_and_the_others_are_measured(bench: Bench):
+    seed = folder("hopper")
+    saved = torch.load(seed.policy)
+    torch.save({name: saved[name] for name in ("spec", "actor")}, seed.policy)
+    code, out, _ = bench("gap", "--states", "2")
+    assert (code, len(gap_rows())) == (0, 3)
+    assert "on hopper, seed 0 is left out" in out
+    assert bench("gap", "--env", "hopper")[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--states", "0"], "--states 0: must be at least 1"),
+        (["--env", "walker"], "--env walker: is not among the cells of"),
+        (["--algo", "sac"], "--algo sac: is not among the cells of"),
+    ],
+)
+def test_a_mistake_about_gaps_gets_one_line(bench: Bench, arguments: list[str], named: str):
+    code, out, err = bench("gap", *arguments)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert named in err

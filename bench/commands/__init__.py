@@ -6,6 +6,7 @@
     check      judge runs by a baseline
     play       film a policy
     landscape  Q over actions in states that a finished seed visits, as a figure
+    gap        how far below the maximum of its own Q each finished policy acts
     list       algorithms, environments and profiles
 
 `cli` imports a file only when its verb is used.

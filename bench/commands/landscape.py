@@ -21,7 +21,6 @@ from savo_bench import envs
 from savo_bench.algos import maxima
 from savo_bench.algos.actor_critic import ActorCritic
 from savo_bench.algos.agent import Noise
-from savo_bench.algos.noise import evaluation_stream, standard_normal
 from savo_bench.algos.slices import q_slice, surrogate_slices
 from savo_bench.bench import finished, show
 from savo_bench.bench.errors import MACHINE, UserError
@@ -109,9 +108,7 @@ def draw(
         raise UserError(f"--algo {algo}: is not built on algos.actor_critic, so nothing is known of its critics")
     pair = None if dims is None else _dims(dims, agent)
     takes = finished.perform(chosen.folder, spec, 1, agent)
-    visited = torch.from_numpy(np.concatenate([take.observations for take in takes]))[None]  # (1, B, O)
-    rng = evaluation_stream(chosen.seed, spec["budget"]["steps"])
-    noise = standard_normal([rng], agent.noise_shapes("evaluate"), finished.CPU)  # one, for all states
+    visited, noise = finished.visited(takes), finished.last_noise(agent, chosen.seed, spec)
     numbers = _states(agent, visited, noise, state, states)
     found = [_landscape(agent, task, visited[:, [number]], noise, number, pair) for number in numbers]
     task.close()
@@ -136,9 +133,9 @@ def _states(agent: ActorCritic, visited: Tensor, noise: Noise, state: str | None
     if states < 1:
         raise UserError(f"--states {states}: must be at least 1")
     if state is None:
-        return _evenly(B, states)
+        return finished.evenly(B, states)
     if state == "gap":
-        searched = _evenly(B, SEARCHED)
+        searched = finished.evenly(B, SEARCHED)
         gaps = [_gap(agent, visited[:, [number]], noise) for number in searched]
         largest = sorted(range(len(searched)), key=lambda index: -gaps[index])[:states]
         return sorted(searched[index] for index in largest)
@@ -150,12 +147,6 @@ def _states(agent: ActorCritic, visited: Tensor, noise: Noise, state: str | None
         if not 0 <= number < B:
             raise UserError(f"--state {number}: the last evaluation has the steps 0 to {B - 1}")
     return numbers
-
-
-def _evenly(count: int, most: int) -> list[int]:
-    """So many of the numbers 0 to count - 1, at equal distances, each in the middle of its part."""
-    most = min(count, most)
-    return [int((index + 0.5) * count / most) for index in range(most)]
 
 
 def _gap(agent: ActorCritic, obs: Tensor, noise: Noise) -> float:

@@ -1,0 +1,181 @@
+"""`bench gap`: how far below the maximum of its own Q a trained policy acts, and what keeps it there.
+
+The states are those of each finished seed's last evaluation, at equal distances. In a box the maximum is searched for
+on a grid or by ascents, on a catalogue among the items (algos/maxima.py). Where several actors compete, later ones are
+replaced by ascents (algos/searches.py), and the evaluation is played again with the first actor alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor
+
+from savo_bench import envs
+from savo_bench.algos import maxima, searches
+from savo_bench.algos.actor_critic import ActorCritic
+from savo_bench.algos.agent import Noise
+from savo_bench.algos.slices import surrogate_slices, surrogates_of
+from savo_bench.bench import finished, show
+from savo_bench.bench.errors import MACHINE, NEGATIVE, UserError
+from savo_bench.bench.run_directory import reading
+from savo_bench.results import tables
+from savo_bench.results.files import replacing, said
+from savo_bench.results.state import CellState, SeedState, survey
+
+POINTS = 201  # ours: at which surrogates are compared with what they are fitted to; in one dimension steps of .01
+KEYS = ["environment", "variant", "seed"]
+SEARCHED: dict[str, searches.Climbed] = {"learnt_gap": "learnt", "exact_gap": "exact", "independent_gap": "independent"}
+COLUMNS = [*maxima.COLUMNS, "surrogate_error", *SEARCHED, "return", "first_return"]
+
+
+def print_gaps(
+    root: Path, console: Console, *, env: str | None, algo: str | None, states: int, out: Path | None
+) -> None:
+    """Measure the finished seeds of a set of cells, print means with intervals, and write a row per seed.
+
+    Args:
+        root: The folder of a name.
+        console: Where to print.
+        env: Only this environment, as `bench status` writes it; None for all.
+        algo: Only this variant; None for all.
+        states: How many visited states of each seed.
+        out: The CSV file; None for gaps.csv in the folder of the name.
+
+    Raises:
+        UserError: there is no finished seed, none can be measured, or the file cannot be written.
+    """
+    if states < 1:
+        raise UserError(f"--states {states}: must be at least 1")
+    torch.set_num_threads(1)  # both as in training, so that the same bits come out
+    torch.set_flush_denormal(True)
+    rows, problems = [], []
+    for cell, seed in track(_chosen(root, env, algo), "measuring", console=console, transient=True):
+        try:
+            rows.append(
+                dict(zip(KEYS, (cell.environment, cell.variant, seed.seed), strict=True)) | _measure(seed, states)
+            )
+        except UserError as error:
+            problems.append(f"{cell.variant} on {cell.environment}, seed {seed.seed} is left out: {error}")
+    for problem in problems:
+        show.line(console, f"note: {problem}", "yellow")
+    if not rows:
+        raise UserError(f"{root}: no seed can be measured", exit_code=NEGATIVE)
+    found = pd.DataFrame(rows, columns=[*KEYS, *COLUMNS])
+    path = out or root / "gaps.csv"
+    try:
+        with replacing(path, durable=False) as file:
+            file.write(found.to_csv(index=False).encode())
+    except OSError as error:
+        raise UserError(f"cannot write {said(error)}", exit_code=MACHINE) from None
+    _tell(console, found)
+    show.line(console, f"a row per seed: {path}")
+
+
+def _chosen(root: Path, env: str | None, algo: str | None) -> list[tuple[CellState, SeedState]]:
+    """The finished seeds of the cells that were asked for."""
+    with reading():
+        cells = survey(root)
+    wanted = [cell for cell in cells if env in (None, cell.environment) and algo in (None, cell.variant)]
+    if not wanted:
+        given = " ".join(f"--{name} {value}" for name, value in (("env", env), ("algo", algo)) if value is not None)
+        there = "; ".join(f"{cell.variant} on {cell.environment}" for cell in cells) or "none"
+        raise UserError(f"{given or root}: is not among the cells of {root}; there are: {there}")
+    done = [(cell, seed) for cell in wanted for seed in cell.seeds if seed.state == "done"]
+    if not done:
+        raise UserError(f"{root}: no seed is done; the same `bench run` resumes them", exit_code=NEGATIVE)
+    return done
+
+
+def _measure(seed: SeedState, states: int) -> dict[str, float]:
+    """The numbers of COLUMNS of a seed, as far as it has them."""
+    assert seed.run is not None  # or it would not be done
+    spec = seed.run["spec"]
+    task = envs.make(spec["environment"]["name"], evaluation=True, **spec["environment"]["keywords"])
+    agent = finished.agent_of(seed.folder, spec, task, critics=True)
+    task.close()
+    if not isinstance(agent, ActorCritic):
+        raise UserError("it is not built on algos.actor_critic, so nothing is known of its critics")
+    takes = finished.perform(seed.folder, spec, 1, agent)
+    obs = finished.visited(takes)
+    obs = obs[:, finished.evenly(obs.shape[1], states)]
+    row = _gaps(agent, obs, finished.last_noise(agent, seed.seed, spec))
+    row["return"] = _mean_return(takes)
+    if hasattr(agent.config, "evaluate"):  # which of several actors acts
+        agent.config = dataclasses.replace(agent.config, evaluate="first")
+        row["first_return"] = _mean_return(finished.perform(seed.folder, spec, 1, agent))
+    return row
+
+
+def _mean_return(takes: Sequence[finished.Take]) -> float:
+    return float(np.mean([take.row[2] for take in takes]))
+
+
+def _gaps(agent: ActorCritic, obs: Tensor, noise: Noise) -> dict[str, Any]:
+    """Gaps and errors in states (1, B, O), in shares of the span of Q_1 over actions."""
+    with torch.no_grad():
+        proto_actions = agent.propose(obs, noise, explore=False)
+        proposals = agent.snap(proto_actions, noise).actions
+    critic, B = agent.critic.first, obs.shape[1]
+    row = {name: value.item() for name, value in maxima.gaps(critic, obs, proposals, agent.catalogue, B).items()}
+    if agent.catalogue is not None or not agent.actors_compete:
+        return row
+    surrogates = surrogates_of(agent)
+    for column, climbed in SEARCHED.items():
+        if surrogates or climbed == "independent":
+            ends = searches.proposals_of(agent, obs, proposals, climbed)
+            row[column] = maxima.gaps(critic, obs, ends, states=B)["best_gap"].item()
+    if surrogates:
+        row["surrogate_error"] = _surrogate_error(agent, obs, proposals)
+    return row
+
+
+def _surrogate_error(agent: ActorCritic, obs: Tensor, proposals: Tensor) -> float:
+    """The root mean square of Ψ̂_i - Ψ_i over points of the box, states and surrogates, in shares of the span.
+
+    In each state the mean of the error over the points is taken off, as it moves no actor.
+    """
+    A = agent.spaces.action_dim
+    points = torch.linspace(-1, 1, POINTS).unsqueeze(-1) if A == 1 else maxima.starting_points(POINTS, A)
+    points = points.to(obs).expand(1, obs.shape[1], -1, -1)
+    span = maxima.of_critic(agent.critic.first, obs, A).span.unsqueeze(-1)
+    errors = [(each.learnt - each.exact) / span for each in surrogate_slices(agent, obs, proposals, proposals, points)]
+    return torch.stack([error - error.mean(-1, keepdim=True) for error in errors]).square().mean().sqrt().item()
+
+
+def _tell(console: Console, found: pd.DataFrame) -> None:
+    """Print means over seeds with 95 % bootstrap intervals, first of all variants, then of those of several actors."""
+    shares = [name for name in COLUMNS if name not in ("maxima", "return", "first_return")]
+    found = found.assign(**{name: 100 * found[name] for name in shares})
+    cells = tables.gap_table(found, KEYS[:2], COLUMNS)
+    show.paragraph(
+        console,
+        "Prominent maxima of Q₁ in a state; states in which the first proposal is stuck, in %; the gaps of the first "
+        "and of the best proposal below the highest Q₁, in % of its span over actions",
+    )
+    _print(console, cells, {"maxima": "maxima", "stuck": "stuck", "first_gap": "first", "best_gap": "best"})
+    several = cells[cells["first_return"].notna()]
+    if len(several):
+        show.paragraph(
+            console,
+            "Gap of the best proposal, and of what ascents on the surrogates, on the exact Ψ and on Q₁ itself find in "
+            "place of the later actors; the surrogates' error; the return, and that of the first actor alone",
+        )
+        labels = {"best_gap": "best", "learnt_gap": "on Ψ̂", "exact_gap": "on Ψ", "independent_gap": "on Q₁"}
+        _print(console, several, labels)
+        _print(console, several, {"surrogate_error": "error", "return": "return", "first_return": "first alone"})
+
+
+def _print(console: Console, cells: pd.DataFrame, labels: dict[str, str]) -> None:
+    """A table of some columns of `tables.gap_table`, and the number of seeds."""
+    texts = zip(*(tables.interval_column(cells, name) for name in labels), cells["n"].astype(str), strict=True)
+    rows = [(*cell, list(text)) for cell, text in zip(cells[KEYS[:2]].to_numpy(), texts, strict=True)]
+    console.print(show.cell_table([*labels.values(), "seeds"], rows, console.width))
