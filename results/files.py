@@ -193,9 +193,11 @@ def make_folder(path: Path) -> None:
         make_folder(path.parent)
         path.mkdir(exist_ok=True)
     except OSError:
-        with naming(path):
-            if not stat.S_ISDIR(path.stat().st_mode):
-                raise
+        there = False
+        with contextlib.suppress(FileNotFoundError), naming(path):
+            there = stat.S_ISDIR(path.stat().st_mode)
+        if not there:
+            raise
 
 
 def _may_be_folder(entry: "os.DirEntry[str]") -> bool:

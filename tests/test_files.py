@@ -364,6 +364,15 @@ def test_a_folder_that_cannot_be_looked_at_is_no_existing_file(tmp_path, code):
         files.make_folder(path)
 
 
+@pytest.mark.parametrize("code", [errno.EROFS, errno.EACCES, errno.ENOSPC])
+@pytest.mark.parametrize(("below", "number"), [("new", 0), ("new/below", 1)])
+def test_a_folder_that_cannot_be_made_says_why(tmp_path, code, below, number):
+    """The first `mkdir` of new/below meets that new is not there; the second one is that of new."""
+    with breaking(tmp_path, number, code), pytest.raises(OSError, match=os.strerror(code)):
+        files.make_folder(tmp_path / below)
+    assert names(tmp_path) == []
+
+
 def test_no_folder_is_made_through_a_link_that_leads_nowhere(tmp_path):
     (tmp_path / "link").symlink_to("/mnt/gone")
     for path in (tmp_path / "link", tmp_path / "link" / "below"):
