@@ -1,7 +1,9 @@
 """Every command on a disk that fails at any one operation: one line, the right verdict, and nothing lost.
 
 `status`, `check` and what reads the runs of a report meet every error at every operation. The dearer commands meet a
-sample, which is the same in every run of the tests; under `laws` (play) and `exhaustive` (run, report) they meet all.
+sample, which is the same in every run of the tests, and under `laws` (play) and `exhaustive` (run, report) as many
+errors as there are. These are aimed by the number of an operation, and in `run` and `report` numbers may differ from
+the survey: not each of the operations that it names is met.
 """
 
 import errno
