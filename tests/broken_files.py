@@ -1,13 +1,13 @@
-"""A file system that breaks: the n-th operation on files below a folder raises a chosen OSError.
+"""A file system that breaks: one operation on files below a folder raises a chosen OSError.
 
     def work(): ...                                   # whatever reads and writes below root
 
     operations = operations_of(root, work)            # a first pass, which breaks nothing
-    for number, operation in enumerate(operations):
+    for operation in first_of_each(operations):
         for error in possible_errors(operation):
-            with breaking(root, number, error) as files:
+            with breaking(root, operation, error) as files:
                 work()
-            assert files.failed is not None
+            assert files.failed == operation
 
 Everything by which Python reaches a file goes through one method, `BrokenFiles.note`: open, with each read, write,
 truncation and flush to the disk of the file that it gives; the functions of `os` that take a path or a descriptor;
@@ -25,9 +25,11 @@ import glob
 import io
 import os
 import pathlib
+import re
 import shutil
 import tempfile
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -50,15 +52,27 @@ BY_DESCRIPTOR_WRITING = ("write", "pwrite", "fsync", "fdatasync", "ftruncate")
 # Modules that keep functions of os under names of their own.
 HOLDERS: tuple[ModuleType, ...] = (os, io, builtins, fcntl, pathlib, glob, shutil, tempfile)
 
+# What results.files.beside and tempfile draw anew for the name of each file, and what stands for it.
+DRAWN = re.compile(r"(?<=/\.bench-)[0-9a-f]{8}(?=\.tmp)|(?<=/tmp)[a-z0-9_]{8}$")
+ANY_NAME = "#"
+
 _readlink, _open, _os_open = os.readlink, io.open, os.open
 
 
 class Operation(NamedTuple):
-    """One operation on a file: what it was, on which path, and whether it would have changed something."""
+    """One operation on a file, the same in every pass of the same work.
+
+    Attributes:
+        name: What it was.
+        path: On which path; what is drawn in a name is written as #.
+        writes: Whether it would have changed something.
+        before: How many of that name on that path came before it.
+    """
 
     name: str
     path: str
     writes: bool
+    before: int = 0
 
 
 def possible_errors(operation: Operation) -> tuple[int, ...]:
@@ -78,32 +92,33 @@ def operations_of(root: Path | str, work: Callable[[], Any]) -> list[Operation]:
     return files.operations
 
 
-def first_of_each(operations: list[Operation]) -> list[int]:
-    """The numbers of those that differ from all before them, where all would be too many."""
-    return [operations.index(operation) for operation in dict.fromkeys(operations)]
+def first_of_each(operations: list[Operation]) -> list[Operation]:
+    """Those that differ from all before them, where all would be too many. What is written anew counts each time."""
+    return [each for each in operations if each.before == 0 or ANY_NAME in each.path]
 
 
 @contextlib.contextmanager
 def breaking(
-    root: Path | str, number: int | None = None, error: int = errno.EIO, *, lasting: bool = False
+    root: Path | str, aim: Operation | int | None = None, error: int = errno.EIO, *, lasting: bool = False
 ) -> Iterator["BrokenFiles"]:
     """Patch Python so that one operation below a folder fails, and count all.
 
     Args:
         root: The folder; it counts itself.
-        number: The operation that fails, counted from 0; None for none.
+        aim: The operation that fails, or its number, counted from 0; None for none. Where threads work beside each
+            other, or an error changes what follows, numbers move from pass to pass.
         error: The errno that it fails with.
         lasting: Whether all later operations of that name on that path fail too, as they would on a damaged disk, and
             not only that one.
     """
-    files = BrokenFiles(Path(root), number, error, lasting)
+    files = BrokenFiles(Path(root), aim, error, lasting)
     with contextlib.ExitStack() as patches:
         for holder, name, function in files.patched():
             patches.enter_context(mock.patch.object(holder, name, function))
         try:
             yield files
         finally:
-            files.number = None  # files that are still open are whole again
+            files.aim = None  # files that are still open are whole again
             files.lasting = False
 
 
@@ -115,10 +130,11 @@ class BrokenFiles:
         failed: The one that was made to fail; None if there were not as many.
     """
 
-    def __init__(self, root: Path, number: int | None, error: int, lasting: bool) -> None:
+    def __init__(self, root: Path, aim: Operation | int | None, error: int, lasting: bool) -> None:
         self.roots = {os.path.abspath(root), os.path.realpath(root)}  # noqa: PTH100 - as in `below`
-        self.number, self.error, self.lasting = number, error, lasting
+        self.aim, self.error, self.lasting = aim, error, lasting
         self.operations: list[Operation] = []
+        self._made: Counter[tuple[str, str]] = Counter()
         self.failed: Operation | None = None
         self._lock = threading.Lock()
 
@@ -128,9 +144,11 @@ class BrokenFiles:
         Raises:
             OSError: it is its turn to fail.
         """
-        operation = Operation(name, path, writes)
+        known = DRAWN.sub(ANY_NAME, path)
         with self._lock:
-            turn = len(self.operations) == self.number
+            operation = Operation(name, known, writes, self._made[name, known])
+            turn = self.aim in (operation, len(self.operations))
+            self._made[name, known] += 1
             self.operations.append(operation)
             if turn:
                 self.failed = operation

@@ -17,6 +17,8 @@ import numpy as np
 import pytest
 from broken_files import Operation, breaking, first_of_each, operations_of, possible_errors
 
+from savo_bench.results.files import write_json
+
 pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="descriptors are looked up in /proc")
 
 
@@ -163,12 +165,11 @@ def test_every_way_to_a_file_is_seen_and_each_of_its_operations_can_fail(root, w
     assert set(names) <= {operation.name for operation in operations}
     assert all(operation.path.startswith(str(root)) for operation in operations)
     raised = 0
-    for number, operation in enumerate(operations):
+    for operation in operations:
         fresh(root)
-        with breaking(root, number, errno.EIO) as files:
+        with breaking(root, operation, errno.EIO) as files:
             caught = error_of(lambda: work(root))
-        assert files.failed is not None, (number, operation)
-        assert files.failed.name == operation.name
+        assert files.failed == operation
         if isinstance(caught, OSError):
             assert caught.errno == errno.EIO
             assert caught.filename is None or str(caught.filename).startswith(str(root))
@@ -231,9 +232,9 @@ def test_a_write_that_fails_leaves_what_was_there_before(root):
             file.write(b"x")
 
     operations = operations_of(root, appended)
-    number = next(number for number, operation in enumerate(operations) if operation.name == "write")
+    write = next(operation for operation in operations if operation.name == "write")
     before = (root / "a.txt").read_bytes()
-    with breaking(root, number, errno.ENOSPC, lasting=True), pytest.raises(OSError, match="space"):
+    with breaking(root, write, errno.ENOSPC, lasting=True), pytest.raises(OSError, match="space"):
         appended()
     assert (root / "a.txt").read_bytes() == before
 
@@ -279,6 +280,36 @@ def test_errors_are_those_that_an_operation_may_meet():
         assert {errno.EIO, errno.ESTALE} <= set(possible_errors(Operation(name, "", writes=False)))
 
 
-def test_equal_operations_can_be_taken_once():
-    one, other = Operation("stat", "a", writes=False), Operation("stat", "b", writes=False)
-    assert first_of_each([one, one, other, one, other]) == [0, 2]
+def test_equal_operations_can_be_taken_once(root):
+    def work() -> None:
+        for name in ("a.txt", "a.txt", "cell", "a.txt", "cell"):
+            (root / name).stat()
+
+    one, other = (Operation("stat", str(root / name), writes=False) for name in ("a.txt", "cell"))
+    assert first_of_each(operations_of(root, work)) == [one, other]
+    assert operations_of(root, work)[3] == one._replace(before=2)
+
+
+def test_a_later_one_of_equal_operations_can_fail_wherever_it_comes(root):
+    aim = Operation("stat", str(root / "a.txt"), writes=False, before=1)
+    with breaking(root, aim, errno.EIO) as files:
+        (root / "a.txt").stat()
+        (root / "cell").stat()
+        with pytest.raises(OSError, match="Input/output"):
+            (root / "a.txt").stat()
+        (root / "a.txt").stat()
+    assert files.failed == aim
+
+
+def test_each_file_that_is_written_anew_can_fail(root):
+    def work() -> None:
+        write_json(root / "a.json", 1)
+        write_json(root / "b.json", 2)
+
+    opened = [each for each in first_of_each(operations_of(root, work)) if (each.name, each.writes) == ("open", True)]
+    assert [each.before for each in opened] == [0, 1]
+    fresh(root)
+    with breaking(root, opened[1], errno.ENOSPC), pytest.raises(OSError, match="space"):
+        work()
+    assert (root / "a.json").exists()
+    assert not (root / "b.json").exists()

@@ -319,9 +319,9 @@ def test_an_error_names_its_file_where_the_system_does_not(tmp_path):
     for read in (files.read_json, files.read_csv, files.read_bytes, files.read_json_lines):
         for name in ("run.json", "evals.csv"):
             path = tmp_path / name
-            operations = [operation.name for operation in operations_of(tmp_path, path.read_bytes)]
+            reading = next(each for each in operations_of(tmp_path, path.read_bytes) if each.name == "read")
             with (
-                breaking(tmp_path, operations.index("read"), errno.EIO),
+                breaking(tmp_path, reading, errno.EIO),
                 pytest.raises(OSError, match="Input/output") as caught,
             ):
                 read(path)
