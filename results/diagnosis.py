@@ -3,7 +3,7 @@
 The thresholds for maximisers were set on 20 seeds of SAVO that work (both restricted pendulums, under the defaults
 before November 2026): in the last quarter of their training the proposals lay .22 to 1.07 apart, the surrogates' error
 fell to between .5 and .8 of what it had been in the second quarter, and no actor won more than 85 % of the states.
-Actors that begin at one action are another sign: they then differ only by what the updates make of their differences.
+Actors whose proposals lie together at the start are another sign: they differ only by what later updates make of it.
 """
 
 from collections.abc import Iterator
@@ -40,7 +40,7 @@ class Sign(NamedTuple):
 
 
 SIGNS = (
-    Sign("first_spread", "proposals begin at one action", TOGETHER, above=False),
+    Sign("first_spread", "proposals lie together at the start", TOGETHER, above=False),
     Sign("spread", "proposals collapse onto each other", COLLAPSED, above=False),
     Sign("error_growth", "the surrogates' error grows", GROWING, above=True),
     Sign("top_share", "one actor wins nearly all states", DOMINANT, above=True),

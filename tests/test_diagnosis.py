@@ -27,7 +27,7 @@ def found(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "warning", "worst"),
     [
-        ({"spread": lambda t: 0.04 if t < 0.05 else 0.5}, "proposals begin at one action", "first_spread 0.04"),
+        ({"spread": lambda t: 0.04 if t < 0.05 else 0.5}, "proposals lie together at the start", "first_spread 0.04"),
         ({"spread": lambda t: 0.5 if t < 0.75 else 0.005}, "proposals collapse onto each other", "spread 0.005"),
         ({"surrogate_error": lambda t: 1.0 if t < 0.75 else 1.6}, "the surrogates' error grows", "error_growth 1.6"),
         ({"wins_1": 0.96, "wins_0": 0.04}, "one actor wins nearly all states", "top_share 0.96"),
@@ -83,6 +83,6 @@ def test_columns_that_are_not_there_are_no_sign(tmp_path):
     diagnoses = diagnosis.diagnose(tmp_path, load(tmp_path))
     assert diagnoses[["error_growth", "top_share"]].isna().all(axis=None)
     assert found(tmp_path)["warning"].tolist() == [
-        "proposals begin at one action",
+        "proposals lie together at the start",
         "proposals collapse onto each other",
     ]

@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 import textwrap
-import time
 from collections.abc import Iterator
 from importlib.metadata import Distribution
 from pathlib import Path
@@ -287,11 +286,8 @@ def test_an_installation_is_like_the_checkout_and_two_dirty_states_of_it_differ(
     assert len({clean, *dirty}) == 3
 
 
-def test_ours_is_there_and_quick():
-    fingerprints.cache_clear()
-    began = time.process_time()
+def test_ours_is_there():
     found = fingerprints()
-    assert time.process_time() - began < 1.5  # some 0.15 s; room for a loaded machine
     assert len(found["savo-bench"]) == 16
     assert int(found["savo-bench"], 16) >= 0
     assert fingerprints() is found

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from broken_files import operations_of
 from rich.console import Console
 
 from savo_bench.bench import grid, options, resolving, run_directory
@@ -508,9 +509,14 @@ def test_a_copied_cell_is_unreadable_and_called_as_its_folder(tmp_path, cell):
     ]
 
 
-def test_a_survey_of_two_thousand_done_seeds_takes_seconds(tmp_path, cell):
-    for seed in range(2_000):
-        finish(begun(tmp_path, cell, seed))
-    began = time.perf_counter()
-    assert counts(tmp_path)[0][2] == {"done": 2_000}
-    assert time.perf_counter() - began < 20  # 3 on a quiet machine
+def test_a_survey_of_many_done_seeds_opens_each_file_once(tmp_path, cell):
+    def operations(seeds: int) -> int:
+        root = tmp_path / str(seeds)
+        for seed in range(seeds):
+            finish(begun(root, cell, seed))
+        made = operations_of(root, lambda: counts(root))
+        opened = [each.path for each in made if each.name == "open"]
+        assert len(opened) == len(set(opened))
+        return len(made)
+
+    assert operations(20) - operations(10) == operations(40) - operations(30)  # each seed costs what the one before did
