@@ -25,10 +25,10 @@ def _blocks(found: Findings) -> Iterator[Block]:
         yield Text("No run here recorded several proposals or an approximate search.")
     if len(found.diagnoses):
         yield Text(
-            f"In `train.csv`, per seed: proposals **lie together at the start** where their mean distance in the "
-            f"first two lines is below {diagnosis.TOGETHER:g} of the maximal action, be it that the actors begin alike or "
-            "that their first updates drive them to one end of the actions, as the young critic says. In the last quarter of its lines: "
-            "proposals **collapse** where their mean "
+            "In `train.csv`, per seed: proposals **lie together at the start** where their mean distance in the first "
+            f"two lines is below {diagnosis.TOGETHER:g} of the maximal action, be it that the actors begin alike or "
+            "that their first updates drive them to one end of the actions, as the young critic says. In the last "
+            "quarter of its lines: proposals **collapse** where their mean "
             f"distance (`spread`, in units of the maximal action) is below {diagnosis.COLLAPSED:g}, where "
             "the exploration noise ends; the surrogates' error **grows** where, relative to |q|, it is more than "
             f"{diagnosis.GROWING:g} times that of the second quarter; one actor **wins nearly all** where it has the "
