@@ -52,8 +52,9 @@ BY_DESCRIPTOR_WRITING = ("write", "pwrite", "fsync", "fdatasync", "ftruncate")
 # Modules that keep functions of os under names of their own.
 HOLDERS: tuple[ModuleType, ...] = (os, io, builtins, fcntl, pathlib, glob, shutil, tempfile)
 
-# What results.files.beside and tempfile draw anew for the name of each file, and what stands for it.
-DRAWN = re.compile(r"(?<=/\.bench-)[0-9a-f]{8}(?=\.tmp)|(?<=/tmp)[a-z0-9_]{8}$")
+# What is new in the name of a file each time, by results.files.beside, by tempfile, and by /proc for a file without a
+# name; and what stands for it.
+DRAWN = re.compile(r"(?<=/\.bench-)[0-9a-f]{8}(?=\.tmp)|(?<=/tmp)[a-z0-9_]{8}$|(?<=/#)[0-9]+(?= \(deleted\)$)")
 ANY_NAME = "#"
 
 _readlink, _open, _os_open = os.readlink, io.open, os.open
