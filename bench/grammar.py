@@ -67,6 +67,25 @@ def items(text: str, option: str, takes: Callable[[Item, str], bool] = lambda *_
     return found
 
 
+def pairs(text: str, option: str) -> list[tuple[str, str]]:
+    """`savo/td3:tau=0.01,lr=0.001,savo/ensemble` → savo and td3 with two fields, savo and ensemble.
+
+    Raises:
+        UserError: a part does not have two sides.
+    """
+    wholes: list[str] = []
+    for part in text.split(",") if text else []:
+        continues = "=" in part and ":" not in part.partition("=")[0]  # a field of the variant before it
+        wholes = [*wholes[:-1], f"{wholes[-1]},{part}"] if wholes and continues else [*wholes, part]
+    found = []
+    for whole in wholes:
+        sides = [side.strip() for side in whole.split("/")]
+        if len(sides) != 2 or not all(sides):
+            raise UserError(f"{option} {whole}: must be two variants, as savo/td3")
+        found.append((sides[0], sides[1]))
+    return found
+
+
 def _add_field(item: Item, text: str, option: str, part: str) -> None:
     field, equals, value = (piece.strip() for piece in text.partition("="))
     if not (field and equals and value):

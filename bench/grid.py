@@ -11,6 +11,7 @@ from savo_bench.bench.cells import Cell, Pack, seed_folder
 from savo_bench.bench.options import Options
 from savo_bench.bench.packing import Todo
 from savo_bench.bench.room import UNKNOWN, Memory
+from savo_bench.results.declared import Pair
 from savo_bench.results.state import STATES, CellState, SeedState, state_of
 
 Problems = dict[Path, str]  # a seed's folder -> why its attempt ended early, where its files cannot say it
@@ -40,6 +41,7 @@ class Grid:
     memory: Memory = UNKNOWN  # what they may take
     split: bool = True  # whether packs are made smaller where workers would be idle otherwise
     queues: Mapping[str, Queue] = field(default_factory=dict)  # of the launchers, by their names
+    pairs: tuple[Pair, ...] = ()  # of variants, that are declared to be compared
     left_out: tuple[str, ...] = ()  # why environments that a tag stands for are not among the cells
     unread: Problems = field(default_factory=dict)  # seeds that were left alone because a file could not be read then
     _done: dict[Path, SeedState] = field(default_factory=dict)  # they stay done: one look is enough

@@ -11,6 +11,7 @@ from savo_bench.bench import flags, grammar, profiles
 from savo_bench.bench.errors import MACHINE, UserError, reason
 from savo_bench.bench.flags import Flag
 from savo_bench.bench.grammar import choose
+from savo_bench.results.declared import MEASURES
 
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -32,6 +33,23 @@ def _seeds(value: Any) -> str:
 
 def _settings(value: list[str]) -> tuple[Setting, ...]:
     return tuple(grammar.setting(text) for text in value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compared:
+    """What `bench run` declares to be compared; in a file the table [comparisons]. See results/comparisons.py."""
+
+    pairs: Annotated[
+        str,
+        Flag(
+            "What the report compares: savo/td3,savo/ensemble. Declare it before the first result.",
+            name="--compare", repeatable=True, read=_joined,
+        ),
+    ] = ""  # fmt: skip
+    measure: Annotated[str, Flag(f"By which score: {', '.join(MEASURES)}.")] = MEASURES[0]
+    margin: Annotated[
+        float | None, Flag("Differences within it are equivalent: .05 is a twentieth of the range of a task's bounds.")
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +93,7 @@ class Options:
     checkpoint_every: Annotated[float, Flag("Seconds between checkpoints.")] = 300.0
     wait: Annotated[bool, Flag("Follow what SLURM was given until it is through.")] = False
 
+    compared: Compared = Compared()
     own: Any = None  # the options of the launcher alone, as its own class; None: all by default
     file_settings: tuple[Setting, ...] = ()  # of the file's table [set]
     command: str | None = None  # the command line itself, for run.json
@@ -97,8 +116,9 @@ def make(given: Mapping[str, Any], launchers: Mapping[str, type], command: str |
         UserError: a key is unknown or a value is not allowed.
     """
     path = given.get("config")
-    general, own, file_settings = _read(path, launchers) if path else ({}, {}, ())
+    general, compared, own, file_settings = _read(path, launchers) if path else ({}, {}, {}, ())
     general |= flags.from_command_line(Options, given)
+    general["compared"] = Compared(**compared | flags.from_command_line(Compared, given))
     on = choose(general.get("on", Options.on), launchers, "--on")
     for launcher, declared in launchers.items():
         fields = flags.from_command_line(declared, given)
@@ -122,6 +142,12 @@ def _check(options: Options) -> None:
     profiles.get(options.profile)
     grammar.name(options.name)
     grammar.seeds(options.seeds)
+    compared = options.compared
+    choose(compared.measure, MEASURES, "--measure")
+    if compared.margin is not None and not 0 < compared.margin < float("inf"):
+        raise UserError(f"--margin {compared.margin:g}: must be a share above 0, as .05")
+    if not compared.pairs and compared != Compared():
+        raise UserError("--measure and --margin belong to --compare: say what is compared, as --compare savo/td3")
 
 
 def at_least_one(field: str, value: int) -> None:
@@ -136,8 +162,8 @@ def at_least_one(field: str, value: int) -> None:
 
 def _read(
     path: Path, launchers: Mapping[str, type]
-) -> tuple[dict[str, Any], dict[str, dict[str, Any]], tuple[Setting, ...]]:
-    """A TOML file: the general options, those of every launcher, and the settings."""
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, dict[str, Any]], tuple[Setting, ...]]:
+    """A TOML file: the general options, what is compared, the options of every launcher, and the settings."""
     content = ""
     try:
         content = path.read_text(encoding="utf-8-sig")  # Windows' editors begin a file with a byte order mark
@@ -152,12 +178,14 @@ def _read(
         raise UserError(f"--config {path}: not a TOML file: {error}{_in_quotes(content, str(error))}") from None
     where = f"--config {path}: "
     settings = _table(document, "set", where)
+    compared = flags.from_table(Compared, _table(document, "comparisons", where), where, "comparisons.")
     own = {
         launcher: flags.from_table(options, _table(document, launcher, where), where, f"{launcher}.")
         for launcher, options in launchers.items()
     }
-    tables = ("set", *(name for name, options in launchers.items() if flags.flags(options)))
-    return flags.from_table(Options, document, where, tables=tables), own, tuple(_flatten(settings, where))
+    tables = ("set", "comparisons", *(name for name, options in launchers.items() if flags.flags(options)))
+    general = flags.from_table(Options, document, where, tables=tables)
+    return general, compared, own, tuple(_flatten(settings, where))
 
 
 def _in_quotes(content: str, error: str) -> str:

@@ -10,6 +10,7 @@ from savo_bench.bench.cells import AnyConfig, Budget, Cell
 from savo_bench.bench.errors import UserError
 from savo_bench.bench.grammar import nearest
 from savo_bench.bench.options import Options, Setting
+from savo_bench.results.declared import Pair
 from savo_bench.results.format import label, text
 
 Values = Mapping[str, object]  # field or keyword → value: as written (text, or typed in TOML) or converted
@@ -39,6 +40,29 @@ def cells(options: Options) -> tuple[Cell, ...]:
                 cell = _cell(options, control, task)
                 found.setdefault(cell.key, cell)
     return tuple(found.values())
+
+
+def pairs(options: Options) -> tuple[Pair, ...]:
+    """What `--compare` names, as variants are called; () if it names nothing.
+
+    Raises:
+        UserError: a comparison is not written as two variants with a slash between them, or a variant is not valid.
+    """
+    tasks, _ = _tasks(options)
+    found: dict[Pair, None] = {}
+    for sides in grammar.pairs(options.compared.pairs, "--compare"):
+        first, second = (_named(options, side, tasks) for side in sides)
+        for pair in zip(first, second, strict=True):
+            if pair[0] == pair[1]:
+                raise UserError(f"--compare {'/'.join(sides)}: both are {pair[0]}")
+            found[pair] = None
+    return tuple(found)
+
+
+def _named(options: Options, text: str, tasks: Sequence[Task]) -> list[str]:
+    """What a variant is called on each of some environments."""
+    (variant,) = _variants(dataclasses.replace(options, algos=text))
+    return [_cell(options, variant, task).variant for task in tasks]
 
 
 def with_controls(cell: Cell) -> Cell:

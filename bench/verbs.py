@@ -213,6 +213,7 @@ def _with_options(verb: Callable[..., int]) -> Callable[..., int]:
     on = "; ".join(f"{name}: {launcher.summary}" for name, launcher in launchers.items())
     context = next(iter(inspect.signature(verb).parameters.values()))
     declared = flags.parameters(options.Options, texts={"on": f"{on}."})
+    declared += flags.parameters(options.Compared, panel="What is compared")
     for name, launcher in launchers.items():
         declared += flags.parameters(launcher.options_type, panel=f"With --on {name}")
     verb.__signature__ = inspect.Signature([context, *declared])  # type: ignore[attr-defined]

@@ -11,6 +11,8 @@ be read anywhere.
     frame        all runs of a name as pandas frames
     metrics      what a seed's score is, and aggregates over seeds and tasks
     inference    tests and intervals
+    declared     what is to be compared, as it was said beforehand
+    comparisons  which variants are compared, and what each comparison says
     reference    bounds for normalised scores, and published scores
     gaps         how many maxima Q had, and how far proposals lay below them
     diagnosis    signs that a maximiser does not work as it should

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from savo_bench.results import diagnosis, gaps, landscapes, plots, provenance, tables
+from savo_bench.results import comparisons, declared, diagnosis, gaps, landscapes, plots, provenance, tables
 from savo_bench.results.format import cells_asked
 from savo_bench.results.frame import Runs
 from savo_bench.results.plots import LineStyle
@@ -67,9 +67,22 @@ class Findings:
         return {(cell.environment, cell.variant): cell.controls for cell in cells_asked(self.root)}
 
     @cached_property
+    def declarations(self) -> list[declared.Declaration]:
+        """What was declared, the one that holds last; see `declared.read`."""
+        return declared.read(self.root)
+
+    @property
+    def measure(self) -> str:
+        """What counts as a seed's score in the comparisons: as declared, else as the options say."""
+        return self.declarations[-1].measure if self.declarations else self.options.summary
+
+    @cached_property
     def comparisons(self) -> pd.DataFrame:
-        """See `tables.comparison_table`."""
-        return tables.comparison_table(self.runs, self.options.summary)
+        """See `comparisons.table`."""
+        last = self.declarations[-1] if self.declarations else None
+        pairs = comparisons.of_runs(self.runs.runs, last, self.controls)
+        scores = tables.scores_of(self.runs, self.measure)
+        return comparisons.table(pairs, scores, self.bounds, last.margin if last else None)
 
     @cached_property
     def matrix(self) -> tables.ScoreMatrix | None:

@@ -16,6 +16,7 @@
         checkpoint/   what a resume needs, while the seed is not done
             state-000012345.pt     everything but the replay, at step 12345
             replay-000000000.bin   packed float32 records from that transition number on
+    runs/<name>/comparisons.jsonl   what is declared to be compared, a line per declaration, see results.declared
     runs/<name>/report/   what `bench report` writes
     runs/<name>/logs/     output of worker processes
     runs/<name>/slurm/    what the launcher of that name keeps
@@ -44,6 +45,7 @@ from savo_bench.results.files import (
 
 SCHEMA = 1
 ASKED = "asked.jsonl"
+COMPARISONS = "comparisons.jsonl"
 _SLUG_LENGTH = 150  # file systems allow 255 bytes a name
 _WRITTEN_STATES = ("running", "done", "failed")
 _SPEC_FIELDS: dict[str, type] = {  # what the readers of a spec rely on

@@ -13,14 +13,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from savo_bench.results import gaps, metrics, reference
+from savo_bench.results import comparisons, gaps, metrics, reference
 from savo_bench.results.format import text
 from savo_bench.results.frame import COSTS, EVAL_COLUMNS, Runs
-from savo_bench.results.inference import holm, welch
 from savo_bench.results.reference import Bounds
 
-FEW_SEEDS = 5  # with fewer, intervals are too narrow: tests/test_metrics.py, coverage of the IQM interval
-SIGNIFICANT = 0.05
+FEW_SEEDS = comparisons.FEW_SEEDS  # with fewer, intervals are too narrow: tests/test_metrics.py, coverage
 _RNG = 0  # any constant
 
 ALWAYS_SHOWN = ("last10", "final")  # summaries of a seed; `best` only on request
@@ -185,39 +183,13 @@ def gap_table(seeds: pd.DataFrame, by: Sequence[str], columns: Sequence[str] = g
     return pd.DataFrame(rows, columns=[*by, "n", *ends])
 
 
-def comparison_table(runs: Runs, summary: str = "last10") -> pd.DataFrame:
-    """A row per environment and pair of variants that both have at least two scored seeds.
-
-    Columns: environment, better, other (by the mean), difference, low, high (Welch's 95 % interval), p (two-sided,
-    Holm's correction over the pairs of the environment), n_better, n_other, shown: whether p is significant and neither
-    has fewer than FEW_SEEDS seeds.
-    """
-    rows = []
-    for environment, scores in _scores(runs, summary).items():
-        found = []
-        for pair in itertools.combinations([v for v, x in scores.items() if len(x) > 1], 2):
-            better, other = sorted(pair, key=lambda variant: -scores[variant].mean())
-            difference = welch(scores[better], scores[other])
-            low, high = difference.interval()
-            found.append({
-                "environment": environment, "better": better, "other": other, "difference": difference.value,
-                "low": low, "high": high, "p": difference.p_two_sided(),
-                "n_better": len(scores[better]), "n_other": len(scores[other]),
-            })  # fmt: skip
-        for row, p in zip(found, holm([row["p"] for row in found]), strict=True):
-            enough = min(row["n_better"], row["n_other"]) >= FEW_SEEDS
-            rows.append(row | {"p": p, "shown": bool(p < SIGNIFICANT and enough)})
-    columns = ["environment", "better", "other", "difference", "low", "high", "p", "n_better", "n_other", "shown"]
-    return pd.DataFrame(rows, columns=columns)
-
-
 def improvement_table(runs: Runs, summary: str = "last10") -> pd.DataFrame:
     """Probability that a run of X beats one of Y on the same task, mean over the tasks on which both have scores.
 
     A row per ordered pair: x, y, tasks, probability, low, high (95 % bootstrap), n (fewest seeds of a cell). Needs no
     bounds, as it only compares returns on the same task.
     """
-    scores = _scores(runs, summary)
+    scores = scores_of(runs, summary)
     variants = sorted({variant for cells in scores.values() for variant in cells})
     rows = []
     for x, y in itertools.permutations(variants, 2):
@@ -263,7 +235,7 @@ def score_matrix(runs: Runs, bounds: Mapping[str, Bounds], summary: str = "last1
     An algorithm that lacks a task is not compared by aggregates with one that has it. Of the possible matrices the one
     with most cells is taken; of equally large ones, the one with more variants. What is left out is named.
     """
-    scores = _scores(runs, summary)
+    scores = scores_of(runs, summary)
     variants = sorted({variant for cells in scores.values() for variant in cells})
     bounded = [environment for environment in scores if environment in bounds]
     has = {variant: frozenset(e for e in bounded if variant in scores[e]) for variant in variants}
@@ -536,7 +508,7 @@ def _scored(cell: pd.DataFrame) -> pd.DataFrame:
     return cell[(cell["state"] == "done").to_numpy() & finite]
 
 
-def _scores(runs: Runs, summary: str) -> dict[str, dict[str, np.ndarray]]:
+def scores_of(runs: Runs, summary: str) -> dict[str, dict[str, np.ndarray]]:
     """Scores of the seeds that count, per environment and variant; cells without such seeds are left out."""
     found: dict[str, dict[str, np.ndarray]] = {}
     for (environment, variant), cell in runs.runs.groupby(["environment", "variant"], sort=True):

@@ -176,3 +176,50 @@ def test_paths_of_a_file_are_expanded(tmp_path, monkeypatch):
 def test_an_empty_text_of_a_file_is_refused(tmp_path, text, named):
     with pytest.raises(UserError, match=f"{named} = .*must not be empty"):
         made_of(written(tmp_path, text))
+
+
+def test_what_is_compared_comes_from_a_table_and_the_command_line_wins(tmp_path):
+    path = written(
+        tmp_path,
+        """
+        algos = "savo,td3"
+        envs = "restricted-hopper"
+        [set]
+        batch_size = 64
+        "savo.extra_actors" = 1
+        [comparisons]
+        pairs = ["savo/td3", "savo/ensemble:tau=0.01,lr=0.01"]
+        measure = "final"
+        margin = 0.1
+        """,
+    )
+    made = made_of(path)
+    savo, td3 = "savo:batch_size=64,extra_actors=1", "td3:batch_size=64"
+    assert resolving.pairs(made) == ((savo, td3), (savo, "ensemble:lr=0.01,batch_size=64,tau=0.01"))
+    assert (made.compared.measure, made.compared.margin) == ("final", 0.1)
+    made = made_of(path, pairs=["td3/savo"], margin=0.2)
+    assert resolving.pairs(made) == ((td3, savo),)
+    assert (made.compared.measure, made.compared.margin) == ("final", 0.2)
+    assert resolving.pairs(Options(algos="td3", envs="hopper")) == ()
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"pairs": ["savo"]}, "--compare savo: must be two variants"),
+        ({"pairs": ["savo/td3/sac"]}, "--compare savo/td3/sac: must be two variants"),
+        ({"pairs": ["savo/"]}, "--compare savo/: must be two variants"),
+        ({"pairs": ["savo:extra_actors=1,3/td3"]}, "--compare savo:extra_actors=1: must be two variants"),
+        ({"pairs": ["td3/td3"]}, "--compare td3/td3: both are td3"),
+        ({"pairs": ["savo/tdd3"]}, "did you mean td3"),
+        ({"pairs": [" "]}, "--compare must not be empty"),
+        ({"margin": 0.1}, "--measure and --margin belong to --compare"),
+        ({"pairs": ["savo/td3"], "margin": 0.0}, "--margin 0: must be a share above 0"),
+        ({"pairs": ["savo/td3"], "measure": "last"}, "--measure 'last' is unknown: did you mean last10?"),
+    ],
+)
+def test_a_comparison_that_makes_no_sense_is_refused_in_one_line(given, named):
+    with pytest.raises(UserError) as caught:
+        resolving.pairs(made_of(None, algos=["savo,td3"], envs=["restricted-hopper"], **given))
+    assert named in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -1,6 +1,6 @@
 """What each section of a report says."""
 
-import shutil
+import re
 
 import numpy as np
 import pandas as pd
@@ -9,6 +9,7 @@ from made_up_runs import curve, fill, known_task, page_of
 from test_frame import fake_run, rewrite_status, spec
 
 from savo_bench.results import reference, tables
+from savo_bench.results.declared import Declaration, declare
 from savo_bench.results.format import SeedFolder, ask
 from savo_bench.results.frame import load
 from savo_bench.results.report import write_report
@@ -109,23 +110,45 @@ def answers(tmp_path):
     return write_report(tmp_path / "x", tmp_path / "out").answer
 
 
-def test_a_lead_is_shown_only_where_the_test_shows_it(tmp_path):
+def test_the_highest_mean_is_named_and_each_verdict_with_its_interval(tmp_path):
     curve(tmp_path / "x", "td3", [10, 11, 12, 13, 14])
     curve(tmp_path / "x", "savo", [90, 91, 92, 93, 94])
     curve(tmp_path / "x", "cem", [70, 80, 90, 100, 110])
+    declare(tmp_path / "x", Declaration((("savo", "td3"), ("savo", "cem"), ("td3", "savo"))))
     summary, line = answers(tmp_path)
-    assert line.startswith("`env-a`: `savo` leads with 92.0 [90.8, 93.2] (n=5); **shown** to be above `td3` (by 80.0")
-    assert "; **not shown** to differ from `cem` (by 2.0 [−17" in line
-    assert "`savo` leads on 1 of 1 environment" in summary
-    assert "No lead over every other variant is shown." in summary
-    shutil.rmtree(tmp_path / "x" / "env-a" / "cem")
-    assert "(on 1 it is shown to be above every other)" in answers(tmp_path)[0]
+    assert line.startswith(
+        "`env-a`: `savo` has the highest mean, 92.0 [90.8, 93.2] (n=5). **better**: `savo` − `td3` 80.0 ["
+    )
+    assert "**worse**: `td3` − `savo` −80.0 [" in line
+    assert re.search(r"\*\*cannot tell\*\*: `savo` − `cem` 2.0 \[−[0-9]+.*\] \(n=5, some [0-9]+ seeds would\)", line)
+    assert "`savo` has the highest mean on 1 of 1 environment" in summary
+    assert "declared before the first seed ended" in summary
+    assert "3 comparisons by the last-10 return" in summary
 
 
-def test_no_difference_is_shown_with_fewer_than_five_seeds(tmp_path):
+def test_what_is_declared_later_or_anew_is_said_to_be(tmp_path):
+    curve(tmp_path / "x", "td3", [10, 11, 12, 13, 14])
+    curve(tmp_path / "x", "savo", [90, 91, 92, 93, 94])
+    assert "Nothing was declared" in answers(tmp_path)[0]
+    first = Declaration((("savo", "td3"),), margin=0.1)
+    declare(tmp_path / "x", first)
+    declare(tmp_path / "x", Declaration((("savo", "td3"),), "final", done=10))
+    summary = answers(tmp_path)[0]
+    assert f"declared after 10 seeds had ended, **in place of what was declared before** ({first.hash})" in summary
+    assert "1 comparison by the final return" in summary
+
+
+def test_a_declared_variant_that_was_never_run_is_in_the_table_as_not_run(tmp_path):
+    curve(tmp_path / "x", "td3", [10, 11, 12, 13, 14])
+    declare(tmp_path / "x", Declaration((("savo", "td3"),)))
+    _, markdown = page_of(tmp_path / "x")
+    assert "| env-a | savo | td3 | – | – | – | not run | 0, 5 | – |" in markdown
+
+
+def test_no_verdict_is_given_with_fewer_than_five_seeds(tmp_path):
     curve(tmp_path / "x", "td3", [10, 11, 12, 13])
     curve(tmp_path / "x", "savo", [90, 91, 92, 93, 94])
-    assert "**not shown** to differ from `td3`" in answers(tmp_path)[1]
+    assert "**cannot tell**: `savo` − `td3` 80" in answers(tmp_path)[1]
 
 
 @pytest.mark.parametrize(
@@ -160,7 +183,7 @@ def test_single_seeds_and_lone_variants_are_not_compared(tmp_path):
     curve(tmp_path / "x", "savo", [90, 91], "env-b")
     fake_run(tmp_path / "x", [], environment="env-c", state="failed", reason="boom")
     lines = answers(tmp_path)[1:]
-    assert lines[0].endswith("with single seeds nothing can be said of `td3`.")
+    assert lines[0].endswith("**cannot tell**: `savo` − `td3` (n=1, 2: the spread is not known).")
     assert lines[1].startswith("`env-b`: `savo` alone has scores, 90.5")
     assert lines[2] == "`env-c`: no seed is done."
 

@@ -1,5 +1,6 @@
 """`bench run`, from its options to its exit code: find the cells, check them, hand what is missing to a launcher."""
 
+import itertools
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -10,7 +11,11 @@ from savo_bench.bench.grid import Grid, announcement, nothing_to_do
 from savo_bench.bench.launch.launcher import Launcher
 from savo_bench.bench.launch.stop import Stopped
 from savo_bench.bench.options import Options
+from savo_bench.results import declared
+from savo_bench.results.declared import Declaration
 from savo_bench.results.files import said
+from savo_bench.results.format import cells_asked
+from savo_bench.results.state import survey
 
 
 def execute(options: Options, console: Console) -> int:
@@ -47,6 +52,7 @@ def prepare(options: Options, launcher: Launcher) -> Grid:
         split=launcher.splits,
         queues=launch.queues(options.root),
         left_out=tuple(resolving.unavailable(options)),
+        pairs=resolving.pairs(options),
     )
 
 
@@ -61,6 +67,7 @@ def run(grid: Grid, launcher: Launcher, console: Console) -> int:
     """
     with run_directory.reading():
         states = grid.look()
+    _declare(grid, console, write=True)
     if nothing_to_do(grid, states, console):
         return grid.exit_code
     try:
@@ -76,6 +83,7 @@ def dry_run(grid: Grid, console: Console) -> int:
     """Print what `run` would do; returns the exit code."""
     with run_directory.reading():
         states = grid.look()
+    _declare(grid, console, write=False)
     packs, lines = announcement(grid, states)
     for text, style in lines:
         show.line(console, text, style)
@@ -100,6 +108,31 @@ def dry_run(grid: Grid, console: Console) -> int:
     columns = list(rows[0][2])
     console.print(show.cell_table(columns, [(*labels, list(row.values())) for *labels, row in rows], console.width))
     return 0
+
+
+def _declare(grid: Grid, console: Console, *, write: bool) -> None:
+    """Write down what is compared, if the options say it, and tell whether that changes what was declared before."""
+    if not grid.pairs:
+        return
+    compared = grid.options.compared
+    with run_directory.reading():
+        done = sum(seed.state == "done" for cell in survey(grid.root) for seed in cell.seeds)
+        declaration = Declaration(grid.pairs, compared.measure, compared.margin, done)
+        before = declared.read(grid.root)[-1:]
+    known = {cell.variant for cell in grid.cells} | {cell.variant for cell in cells_asked(grid.root)}
+    missing = [name for name in dict.fromkeys(itertools.chain(*grid.pairs)) if name not in known]
+    if missing:
+        show.line(console, f"note: compared and not among the cells: {', '.join(missing)}", "yellow")
+    if before and before[0].hash == declaration.hash:
+        return
+    named = ", ".join(f"{variant}/{against}" for variant, against in grid.pairs)
+    show.line(console, f"declared: {named}, by {compared.measure} ({declaration.hash})")
+    if before or done:
+        what = f"declared after {done} seeds had ended" if done else "declared anew"
+        instead = f" in place of {before[0].hash}" if before else ""
+        show.line(console, f"note: {what}{instead}: the report says so", "yellow")
+    if write:
+        declared.declare(grid.root, declaration)
 
 
 def _packs(sizes: Sequence[int]) -> str:

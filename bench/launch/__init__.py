@@ -23,7 +23,7 @@ from savo_bench.bench.launch.inline import Inline
 from savo_bench.bench.launch.launcher import Launcher
 from savo_bench.bench.launch.local import Local
 from savo_bench.bench.launch.slurm.launcher import Slurm
-from savo_bench.bench.options import Options
+from savo_bench.bench.options import Compared, Options
 
 BUILT_IN: tuple[type[Launcher], ...] = (Local, Slurm, Inline)
 
@@ -31,7 +31,11 @@ BUILT_IN: tuple[type[Launcher], ...] = (Local, Slurm, Inline)
 @cache
 def _registry() -> dict[str, type[Launcher]]:
     registry = {launcher.name: launcher for launcher in BUILT_IN}
-    taken = {*flags(Options), *(name for launcher in BUILT_IN for name in flags(launcher.options_type))}
+    taken = {
+        *flags(Options),
+        *flags(Compared),
+        *(name for launcher in BUILT_IN for name in flags(launcher.options_type)),
+    }
     for point in entry_points(group="savo_bench.launchers"):
         try:
             launcher: type[Launcher] = point.load()

@@ -1,54 +1,83 @@
-"""Which variant leads where, and whether its lead is shown."""
+"""Which variant leads where, and what each comparison says."""
 
 from collections import Counter
+from collections.abc import Mapping
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from savo_bench.results import tables
+from savo_bench.results import comparisons, tables
 from savo_bench.results.findings import Findings
-from savo_bench.results.page import Block, Bullets, Section, Text, code
+from savo_bench.results.format import COMPARISONS
+from savo_bench.results.page import Block, Bullets, Section, Table, Text, code
 from savo_bench.results.sections import gaps
 from savo_bench.results.words import count
 
+WORDS = {  # verdicts in the order in which a line says them
+    comparisons.BETTER: "better",
+    comparisons.WORSE: "worse",
+    comparisons.EQUIVALENT: "equivalent",
+    comparisons.UNCLEAR: "cannot tell",
+}
+NUMBERS = ("difference", "p", "δ", "n", "seeds")
+
 
 def section(found: Findings) -> Section:
-    """A paragraph over all environments, and a line for each."""
+    """A paragraph over all environments, a line for each, and a table of what is compared."""
     first, *others = sentences(found)
     blocks: list[Block] = [Text(first), *([Bullets(others)] if others else [])]
-    return Section("Answer", blocks, {"comparisons": found.comparisons} if len(found.comparisons) else {})
+    if len(found.comparisons) == 0:
+        return Section("Answer", blocks)
+    table = _table(found.comparisons)
+    blocks.append(Table("comparisons", _caption(found), table, NUMBERS, latex=tuple(table.columns)))
+    return Section("Answer", blocks, {"comparisons": found.comparisons})
 
 
 def sentences(found: Findings) -> list[str]:
     """The paragraph over all environments, then the line of each environment."""
-    lines, leads, shown = [], Counter[str](), Counter[str]()
+    lines, leads = [], Counter[str]()
     for environment, cells in found.scores.groupby("environment", sort=True):
         scored = cells[cells["n"] > 0].sort_values(f"{found.options.summary}_mean", ascending=False, kind="stable")
         ruggedness = gaps.headline(found, str(environment))
         lead, controls = _lead(found, str(environment), scored), _controls(found, str(environment), scored)
-        lines.append(f"{code(environment)}: {lead}.{controls}{ruggedness}")
+        lines.append(f"{code(environment)}: {lead}.{_verdicts(found, str(environment))}{controls}{ruggedness}")
         if len(scored) > 1:
-            first = str(scored["variant"].iloc[0])
-            leads[first] += 1
-            shown[first] += len(_pairs(found, str(environment), first, shown=True)) == len(scored) - 1
-    return [_overall(found, leads, shown), *lines]
+            leads[str(scored["variant"].iloc[0])] += 1
+    return [_overall(found, leads), *lines]
 
 
 def _lead(found: Findings, environment: str, scored: pd.DataFrame) -> str:
-    """Who leads on an environment, from its cells with scores, the best first."""
+    """Which variant has the highest mean on an environment, from its cells with scores, the best first."""
     if len(scored) == 0:
         return "no seed is done"
     first, n = str(scored["variant"].iloc[0]), scored["n"].iloc[0]
     value = found.score_interval(environment, first)
     if len(scored) == 1:
         return f"{code(first)} alone has scores, {value} (n={n})"
-    apart, alike = (_pairs(found, environment, first, shown=shown) for shown in (True, False))
-    tested = {*apart["other"], *alike["other"]}
-    untested = [code(other) for other in scored["variant"].iloc[1:] if other not in tested]
-    parts = [f"{code(first)} leads with {value} (n={n})"]
-    parts += [f"**shown** to be above {_rivals(apart)}"] if len(apart) else []
-    parts += [f"**not shown** to differ from {_rivals(alike)}"] if len(alike) else []
-    parts += [f"with single seeds nothing can be said of {', '.join(untested)}"] if untested else []
-    return "; ".join(parts)
+    return f"{code(first)} has the highest mean, {value} (n={n})"
+
+
+def _verdicts(found: Findings, environment: str) -> str:
+    """A sentence on each kind of verdict on an environment, with its comparisons; nothing about those not run."""
+    rows = found.comparisons[found.comparisons["environment"] == environment]
+    said = ""
+    for verdict, words in WORDS.items():
+        pairs = [_pair(row) for row in rows[rows["verdict"] == verdict].to_dict("records")]
+        said += f" **{words}**: {'; '.join(pairs)}." if pairs else ""
+    return said
+
+
+def _pair(row: Mapping[str, Any]) -> str:
+    """A comparison in words: `savo` − `td3` 120 [20, 220] (n=10, 10)."""
+    sizes = {int(row["n_variant"]), int(row["n_against"])}
+    n = f"n={', '.join(str(size) for size in sorted(sizes))}"
+    if np.isnan(row["difference"]):
+        return f"{code(row['variant'])} − {code(row['against'])} ({n}: the spread is not known)"
+    interval = tables.interval_text(row["difference"], row["low"], row["high"])
+    delta = f", δ = {tables.interval_text(row['margin'])}" if row["verdict"] == comparisons.EQUIVALENT else ""
+    would = f", some {row['seeds_needed']:.0f} seeds would" if np.isfinite(row["seeds_needed"]) else ""
+    return f"{code(row['variant'])} − {code(row['against'])} {interval} ({n}{delta}{would})"
 
 
 def _controls(found: Findings, environment: str, scored: pd.DataFrame) -> str:
@@ -65,30 +94,8 @@ def _controls(found: Findings, environment: str, scored: pd.DataFrame) -> str:
     )
 
 
-def _pairs(found: Findings, environment: str, better: str, *, shown: bool) -> pd.DataFrame:
-    """The comparisons of an environment in which a variant is the better one."""
-    pairs = found.comparisons
-    return pairs[(pairs["environment"] == environment) & (pairs["better"] == better) & (pairs["shown"] == shown)]
-
-
-def _rivals(pairs: pd.DataFrame) -> str:
-    """The nearest rivals, with the differences; the others as a number."""
-    most = 4  # ours: a line or two of text; tables/comparisons.csv has every pair
-    nearest = pairs.sort_values("difference", kind="stable")
-    intervals = [tables.interval_text(*triple) for triple in nearest[["difference", "low", "high"]].to_numpy()]
-    rivals = zip(nearest["other"], intervals, nearest["n_other"], strict=True)
-    named = [f"{code(other)} (by {interval}, n={n})" for other, interval, n in rivals][:most]
-    return ", ".join(named) + (f" and {len(pairs) - most} more, farther below" if len(pairs) > most else "")
-
-
-def _overall(found: Findings, leads: Counter[str], shown: Counter[str]) -> str:
-    """The paragraph over all environments.
-
-    Args:
-        found: The findings.
-        leads: On how many environments each variant leads.
-        shown: On how many of them it is shown to be above every other.
-    """
+def _overall(found: Findings, leads: Counter[str]) -> str:
+    """The paragraph over all environments; `leads` says on how many of them each variant has the highest mean."""
     sentences = []
     if found.matrix and len(found.matrix.variants) > 1:
         ordered = found.aggregates.sort_values("iqm", ascending=False, kind="stable")
@@ -97,17 +104,59 @@ def _overall(found: Findings, leads: Counter[str], shown: Counter[str]) -> str:
         tasks = count(len(found.matrix.environments), "task")
         sentences.append(f"Over {tasks} with bounds, the IQM of the normalised score is {', '.join(values)}.")
     of = count(found.scores["environment"].nunique(), "environment")
-    listed = [
-        f"{code(name)} leads on {number} of {of}"
-        + (f" (on {shown[name]} it is shown to be above every other)" if shown[name] else "")
-        for name, number in sorted(leads.items(), key=lambda item: (-item[1], item[0]))
-    ]
+    ordered_leads = sorted(leads.items(), key=lambda item: (-item[1], item[0]))
+    listed = [f"{code(name)} has the highest mean on {number} of {of}" for name, number in ordered_leads]
     if listed:
-        sentences.append(f"By the mean {tables.NAMES[found.options.summary]}, {', '.join(listed)}.")
-        sentences += [] if shown.total() else ["No lead over every other variant is shown."]
-    sentences.append(
-        "A difference counts as shown where Welch's test, corrected by Holm over the pairs of the environment, has "
-        f"p < {tables.SIGNIFICANT:g} and both have at least {tables.FEW_SEEDS} seeds; in brackets its 95 % interval "
-        "without that correction."
+        sentences.append(f"By the {tables.NAMES[found.options.summary]}, {', '.join(listed)}.")
+    return " ".join([*sentences, _declared(found), _family(found)]).strip()
+
+
+def _declared(found: Findings) -> str:
+    """Who chose what is compared, and when."""
+    if not found.declarations:
+        return (
+            "Nothing was declared, so each variant is compared with the control that differs least from it; "
+            "`bench run --compare` declares what is compared before the first result."
+        )
+    *earlier, last = found.declarations
+    when = f"after {count(last.done, 'seed')} had ended" if last.done else "before the first seed ended"
+    changed = (
+        f", **in place of what was declared before** ({', '.join(one.hash for one in earlier)})" if earlier else ""
     )
-    return " ".join(sentences)
+    return f"What is compared was declared {when}{changed} (`{COMPARISONS}`, {last.hash})."
+
+
+def _family(found: Findings) -> str:
+    """How verdicts come about."""
+    size = len(found.comparisons)
+    if size == 0:
+        return ""
+    return (
+        f"{count(size, 'comparison')} by the {tables.NAMES[found.measure]}: the intervals of the differences hold "
+        f"together with {100 * comparisons.LEVEL:g} %, and each verdict is read off its interval, from "
+        f"{comparisons.FEW_SEEDS} seeds on."
+    )
+
+
+def _caption(found: Findings) -> str:
+    """What the table of comparisons shows."""
+    return (
+        f"Differences of the {tables.NAMES[found.measure]}, with intervals that hold together with "
+        f"{100 * comparisons.LEVEL:g} %. Better and worse: the interval leaves out 0. Equivalent: it lies within ± δ. "
+        "p: Welch's test, times the number of comparisons. Seeds: with so many of each, four of five experiments would "
+        "tell a difference like the one that is seen."
+    )
+
+
+def _table(pairs: pd.DataFrame) -> pd.DataFrame:
+    """The comparisons as text."""
+    frame = pairs[["environment", "variant", "against"]].copy()
+    frame["difference"] = tables.interval_column(
+        pairs.rename(columns={"low": "difference_low", "high": "difference_high"}), "difference"
+    )
+    frame["p"] = ["–" if np.isnan(p) else f"{p:.3f}" if p >= 0.001 else "< .001" for p in pairs["p_adjusted"]]
+    frame["δ"] = [tables.interval_text(margin) for margin in pairs["margin"]]
+    frame["verdict"] = pairs["verdict"]
+    frame["n"] = [f"{a}, {b}" if a != b else f"{a}" for a, b in pairs[["n_variant", "n_against"]].to_numpy(dtype=int)]
+    frame["seeds"] = ["–" if np.isnan(needed) else f"{needed:.0f}" for needed in pairs["seeds_needed"]]
+    return frame

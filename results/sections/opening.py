@@ -51,7 +51,7 @@ def _notes_on_scores(found: Findings) -> list[str]:
         notes.append(
             f"**Few seeds:** {few} of {len(scores)} cells have fewer than {tables.FEW_SEEDS} scored seeds. Their "
             "intervals are too narrow (of normal scores, 95 % intervals hold the true value about 74 times in 100 with "
-            "3 seeds, 90 times with 5), so no difference there is significant."
+            "3 seeds, 90 times with 5), so no comparison of theirs gets a verdict."
         )
     done = found.runs.runs[found.runs.runs["state"] == "done"]
     if single := len(done.loc[done["evaluations"] == 1, ["environment", "variant"]].drop_duplicates()):
