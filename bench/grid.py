@@ -122,10 +122,11 @@ def notes(grid: Grid) -> list[str]:
         for cell in grid.cells
         if (warmup := getattr(cell.config, "warmup_steps", 0)) >= cell.budget.steps
     }
+    wanted = grid.options.keep_policies
     few = {
-        f"--keep-policies {wanted}: only {kept} evaluations come before the last on {cell.env_label}, so {kept} are kept"
+        f"--keep-policies {wanted}: only {n} evaluations come before the last on {cell.env_label}, so {n} are kept"
         for cell in grid.cells
-        if (kept := len(cell.budget.policy_steps(wanted := grid.options.keep_policies))) < wanted
+        if (n := len(cell.budget.policy_steps(wanted))) < wanted
     }
     return sorted(idle) + sorted(few)
 
@@ -172,8 +173,8 @@ def _not_kept(grid: Grid, states: Sequence[CellState]) -> list[tuple[str, str]]:
     if not number:
         return []
     text = (
-        f"--keep-policies {grid.options.keep_policies}: {show.count(number, 'seed')} went past some of these steps without "
-        "keeping a policy; to keep them all, train under another --name"
+        f"--keep-policies {grid.options.keep_policies}: {show.count(number, 'seed')} went past some of these steps "
+        "without keeping a policy; to keep them all, train under another --name"
     )
     return [(f"note: {text}", "yellow")]
 
