@@ -10,6 +10,7 @@ from savo_bench.results import figure_settings  # noqa: F401  # before matplotli
 import matplotlib.style
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
@@ -17,8 +18,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import ArrayLike
 
-from savo_bench.results.landscapes import Landscape, Point, Surrogate
+from savo_bench.results.landscapes import Landscape, Point
 from savo_bench.results.plots import STYLE, WIDTH, canvas
 
 _PANEL = 1.55  # inches, the height of a panel with curves. ours: a page then holds five states
@@ -28,19 +30,48 @@ _INVALID = "#EDEDED"
 _ROOM = 0.06  # round what is drawn of a plane, in shares of its side. ours: a mark on the border is whole
 _NEAR = 0.04  # of an axis; nearer proposals have one mark. ours: the size of a mark
 _HEIGHTS = "cividis"  # its lightness rises evenly, so it can be read in grey and by everyone
+_FILM_DPI = 200  # ours: a film of a whole page's width is some 1 400 pixels wide, a projector's
 _LINES: dict[str, Any] = {"axes.grid": False}
 
 Draw = Callable[[Axes], None]  # draws a panel
 
 
-def landscape_figure(landscapes: Sequence[Landscape]) -> Figure:
+def landscape_pictures(landscapes: Mapping[int, Sequence[Landscape]]) -> list[np.ndarray]:
+    """The pictures of a film, each (height, width, 3) uint8 with even sides, as films need them.
+
+    Args:
+        landscapes: Of policies, by their steps of the training, one of each state; all of the same states and actions.
+    """
+    together = list(zip(*landscapes.values(), strict=True))
+    pictures = []
+    for step, of_step in landscapes.items():
+        figure = landscape_figure(of_step, f"after {step:,} steps of training".replace(",", " "), together)
+        figure.set_dpi(_FILM_DPI)
+        seen = FigureCanvasAgg(figure)
+        with matplotlib.style.context([*STYLE, _LINES]):
+            seen.draw()
+        picture = np.array(seen.buffer_rgba())[..., :3]
+        height, width = (side - side % 2 for side in picture.shape[:2])
+        pictures.append(picture[:height, :width])
+    return pictures
+
+
+def landscape_figure(
+    landscapes: Sequence[Landscape], title: str = "", together: Sequence[Sequence[Landscape]] = ()
+) -> Figure:
     """The landscapes of a seed, all of one kind.
 
     A state without surrogates is one panel. With surrogates it begins a row: Q₁ in the first panel, then for each
     surrogate what it is fitted to and what it is; in a plane the second below the first.
+
+    Args:
+        landscapes: One of each state.
+        title: Above all of them.
+        together: For each state all landscapes over the same actions whose figures shall have the same scales.
     """
     plane = landscapes[0].kind == "plane"
-    states = [_panels(each) for each in landscapes]
+    scaled = together or [[each] for each in landscapes]
+    states = [_panels(each, same) for each, same in zip(landscapes, scaled, strict=True)]
     if all(len(panels) == 1 for panels in states):
         states = [[panel for panels in states for panel in panels]]
     most = _PLANES if plane else _MOST
@@ -58,41 +89,47 @@ def landscape_figure(landscapes: Sequence[Landscape]) -> Figure:
                     axes = grid[deep * row + below, column]
                     axes.set_axis_on()
                     draw(axes)
+        if title:
+            figure.suptitle(title)
         figure.legend(handles=_legend(landscapes), loc="outside lower center", ncols=2 if width == WIDTH else 4)
     return figure
 
 
-def _panels(landscape: Landscape) -> list[list[Draw]]:
-    """What is drawn of a state, from left to right: one panel, or one above another."""
-    panels: list[list[Draw]] = [[partial(_q_panel, landscape=landscape)]]
-    for surrogate in landscape.surrogates:
+def _panels(landscape: Landscape, same: Sequence[Landscape]) -> list[list[Draw]]:
+    """What is drawn of a state, from left to right: one panel, or one above another; scaled as the `same` panels."""
+    panels: list[list[Draw]] = [[partial(_q_panel, landscape=landscape, same=same)]]
+    for at in range(len(landscape.surrogates)):
         if landscape.kind == "plane":
-            kinds = (("Ψ", surrogate.exact), ("Ψ̂", surrogate.learnt))
             panels.append(
-                [partial(_plane, landscape=landscape, values=v, actor=surrogate.index, name=n) for n, v in kinds]
+                [
+                    partial(_plane, landscape=landscape, same=same, at=at, values=values, name=name)
+                    for values, name in (("exact", "Ψ"), ("learnt", "Ψ̂"))
+                ]
             )
         else:
-            panels.append([partial(_line, landscape=landscape, surrogate=surrogate)])
+            panels.append([partial(_line, landscape=landscape, same=same, at=at)])
     return panels
 
 
-def _q_panel(axes: Axes, landscape: Landscape) -> None:
+def _q_panel(axes: Axes, landscape: Landscape, same: Sequence[Landscape]) -> None:
     """Q₁ with the proposals."""
     axes.set_title(f"Q₁ at step {landscape.state}")
     axes.set_xlabel(landscape.axes[0])
     if landscape.kind == "plane":
         axes.set_ylabel(landscape.axes[1])
-        _heights(axes, landscape, landscape.q)
+        _heights(axes, landscape, landscape.q, [each.q for each in same])
         axes.plot(landscape.highest.x, landscape.highest.y, marker="+", color="white", markersize=8, zorder=4)
     else:
         _shade_invalid(axes, landscape)
         _curve(axes, landscape, landscape.q, color=_Q)
         axes.axhline(landscape.highest.q, color=_FLOOR, linewidth=0.7, linestyle=(0, (2, 2)))
+        _cover(axes, landscape, [*(each.q for each in same), [each.highest.q for each in same]])
     _proposals(axes, landscape, dict(enumerate(landscape.proposals)))
 
 
-def _line(axes: Axes, landscape: Landscape, surrogate: Surrogate) -> None:
+def _line(axes: Axes, landscape: Landscape, same: Sequence[Landscape], at: int) -> None:
     """A surrogate beside what it is fitted to, over actions of one dimension or over items."""
+    surrogate = landscape.surrogates[at]
     i = surrogate.index
     axes.set_title(f"actor {i}")
     axes.set_xlabel(landscape.axes[0])
@@ -101,15 +138,26 @@ def _line(axes: Axes, landscape: Landscape, surrogate: Surrogate) -> None:
     _curve(axes, landscape, surrogate.learnt, color=_LEARNT, linestyle=(0, (4, 1.2)))
     if surrogate.floor is not None:
         axes.axhline(surrogate.floor, color=_FLOOR, linewidth=0.7, linestyle=(0, (1, 1)))
+    others = [each.surrogates[at] for each in same]
+    _cover(axes, landscape, [*(each.exact for each in others), *(each.learnt for each in others)])
+    _cover(axes, landscape, [[each.floor for each in others if each.floor is not None]])
     point = landscape.proposals[i]
-    at = int(np.abs(landscape.x - point.x).argmin())
-    _proposals(axes, landscape, {i: Point(point.x, 0.0, float(surrogate.learnt[at]))})
+    nearest = int(np.abs(landscape.x - point.x).argmin())
+    _proposals(axes, landscape, {i: Point(point.x, 0.0, float(surrogate.learnt[nearest]))})
 
 
-def _plane(axes: Axes, landscape: Landscape, values: np.ndarray, actor: int, name: str) -> None:
-    """Ψ or a surrogate in a plane, with the proposals that it has to do with."""
+def _cover(axes: Axes, landscape: Landscape, values: Sequence[ArrayLike]) -> None:
+    """Let the scale of a panel with curves cover all of some arrays."""
+    for each in values:
+        axes.update_datalim([(landscape.x[0], value) for value in np.ravel(each)])
+
+
+def _plane(axes: Axes, landscape: Landscape, same: Sequence[Landscape], at: int, values: str, name: str) -> None:
+    """Ψ (`exact`) or a surrogate (`learnt`) in a plane, with the proposals that it has to do with."""
+    actor = landscape.surrogates[at].index
     axes.set_title(f"{name} of actor {actor}")
-    _heights(axes, landscape, values)
+    scaled = [getattr(each.surrogates[at], values) for each in same]
+    _heights(axes, landscape, getattr(landscape.surrogates[at], values), scaled)
     _proposals(axes, landscape, dict(enumerate(landscape.proposals[: actor + 1])))
 
 
@@ -121,9 +169,10 @@ def _curve(axes: Axes, landscape: Landscape, values: np.ndarray, **look: Any) ->
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=landscape.kind == "items"))
 
 
-def _heights(axes: Axes, landscape: Landscape, values: np.ndarray) -> None:
-    """Values over a plane as colours, with the bound of what is valid and a scale."""
+def _heights(axes: Axes, landscape: Landscape, values: np.ndarray, same: Sequence[np.ndarray]) -> None:
+    """Values over a plane as colours, with the bound of what is valid and a scale, which covers all the `same`."""
     drawn = axes.pcolormesh(landscape.x, landscape.y, values, cmap=_HEIGHTS, shading="nearest", rasterized=True)
+    drawn.set_clim(np.nanmin(same), np.nanmax(same))
     if landscape.valid.any() and not landscape.valid.all():
         axes.contour(landscape.x, landscape.y, landscape.valid, [0.5], colors="white", linewidths=0.6)
     axes.set_aspect("equal")
