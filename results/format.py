@@ -11,13 +11,14 @@
         policy.pt     the final networks without the targets, once done
         policies/     the same of steps on the way, where `bench run --keep-policies` asked for them
             step-000030000.pt      after 30 000 steps
-        landscapes.json  Q over actions in some states, where `bench landscape` was asked for it
+        landscapes.json  Q over actions in some states, where `bench landscape` was asked for it; its figures and films beside it
         film.mp4      or film.gif, where one was asked for
         lock          locked by the process that trains the seed, see results.lock
         lock.owners/  who has the lock, where the file system has none
         checkpoint/   what a resume needs, while the seed is not done
             state-000012345.pt     everything but the replay, at step 12345
             replay-000000000.bin   packed float32 records from that transition number on
+    runs/<name>/gaps.csv  what `bench gap` writes
     runs/<name>/report/   what `bench report` writes
     runs/<name>/logs/     output of worker processes
     runs/<name>/slurm/    what the launcher of that name keeps

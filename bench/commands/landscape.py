@@ -321,12 +321,14 @@ def _view(
 ) -> View:
     """What is drawn of a state (1, 1, O); on a catalogue also the items that other policies propose there."""
     if seen.maxima is None:
-        return _items(agent, obs, np.concatenate([each.places for each in (seen, *others)]))
+        return _items(
+            agent, obs, np.concatenate([each.places for each in (seen, *others)]), "final Q₁" if others else "Q₁"
+        )
     return _box(seen.places, seen.chosen, _top(seen.maxima), dims)
 
 
-def _items(agent: ActorCritic, obs: Tensor, proposed: np.ndarray) -> View:
-    """The items of a catalogue from the highest Q to the lowest; the proposed ones are among them."""
+def _items(agent: ActorCritic, obs: Tensor, proposed: np.ndarray, by: str) -> View:
+    """The items of a catalogue from the highest Q, which is called `by`, to the lowest; with the proposed ones."""
     assert agent.catalogue is not None
     count = len(agent.catalogue)
     even = np.linspace(0, count - 1, min(count, ITEMS)).round().astype(int)
@@ -337,7 +339,7 @@ def _items(agent: ActorCritic, obs: Tensor, proposed: np.ndarray) -> View:
     rank = {item: float(at) for at, item in enumerate(items[order].tolist())}
     return View(
         kind="items",
-        axes=("items, sorted by Q₁" if len(items) == count else f"{len(items)} of {count} items, sorted by Q₁",),
+        axes=(f"{'items' if len(items) == count else f'{len(items)} of {count} items'}\nsorted by {by}",),
         x=np.arange(len(items), dtype=float),
         y=np.empty(0),
         actions=vectors.numpy()[order],
