@@ -67,6 +67,14 @@ class Maxima(NamedTuple):
         return (self.actions.abs() >= 1).any(-1)
 
 
+class Found(NamedTuple):
+    """What proposals are compared with in each state, all (S, B)."""
+
+    highest: Tensor  # the largest value that was found
+    span: Tensor  # see `span_of`
+    number: Tensor  # of prominent maxima; NaN on a catalogue, where items have no neighbourhood
+
+
 def span_of(highest: Tensor, lowest: Tensor) -> Tensor:
     """The span of values, all (S, B); where it is below the rounding of a network's output, that rounding."""
     rounding = ROUNDING * torch.maximum(highest.abs(), lowest.abs())
@@ -221,8 +229,39 @@ def of_items(critic: Stack, obs: Tensor, catalogue: Catalogue) -> tuple[Tensor, 
 
 
 @torch.no_grad()
+def gap_of_each(critic: Stack, obs: Tensor, proposals: Tensor, found: Found) -> Tensor:
+    """How far each proposal lies below the highest Q(s, ·), in shares of the span: (S, B, K).
+
+    A proposal above all that was found counts as the highest.
+
+    Args:
+        critic: Q_1 of S seeds.
+        obs: States (S, B, O).
+        proposals: Of each state K actions (S, B, K, A); on a catalogue vectors of items.
+        found: What `found_in` gave for these states.
+    """
+    values = q_values(critic.frozen, obs, proposals).squeeze(1)  # (S, B, K)
+    highest = torch.maximum(found.highest, values.amax(-1))
+    return (highest.unsqueeze(-1) - values) / found.span.unsqueeze(-1)
+
+
+def found_in(critic: Stack, obs: Tensor, action_dim: int, catalogue: Catalogue | None = None) -> Found:
+    """The extremes of Q(s, ·) in states (S, B, O): over a catalogue's items, or over the box where that is None."""
+    if catalogue is None:
+        maxima = of_critic(critic, obs, action_dim)
+        return Found(maxima.highest, maxima.span, maxima.number().to(obs.dtype))
+    highest, lowest = of_items(critic, obs, catalogue)
+    return Found(highest, span_of(highest, lowest), torch.full_like(highest, torch.nan))
+
+
+@torch.no_grad()
 def gaps(
-    critic: Stack, obs: Tensor, proposals: Tensor, catalogue: Catalogue | None = None, states: int | None = None
+    critic: Stack,
+    obs: Tensor,
+    proposals: Tensor,
+    catalogue: Catalogue | None = None,
+    states: int | None = None,
+    found: Found | None = None,
 ) -> dict[str, Tensor]:
     """How many maxima Q(s, ·) has in the first states of a batch, and how far below the highest proposals lie.
 
@@ -232,25 +271,20 @@ def gaps(
         proposals: Of each state K actions (S, B, K, A), the first actor's first; on a catalogue vectors of items.
         catalogue: None in a box.
         states: How many states; by default GRID_STATES or ASCENT_STATES.
+        found: What `found_in` gave for exactly these states, where they were searched before.
 
     Returns:
         Means over the states, (S,), for each name of COLUMNS. `maxima`: the number of prominent ones; NaN on a
         catalogue, where items have no neighbourhood. `stuck`: the share of states in which the gap of the first
         proposal is above PROMINENT. `first_gap`, `best_gap`: the gap of the first and of the best proposal, in shares
-        of the span. A proposal above all that was found counts as the highest.
+        of the span.
     """
     if states is None:
         states = GRID_STATES if catalogue is not None or proposals.shape[-1] == 1 else ASCENT_STATES
     obs, proposals = obs[:, :states], proposals[:, :states]
-    values = q_values(critic.frozen, obs, proposals).squeeze(1)  # (S, B, K)
-    best = values.amax(-1)
-    if catalogue is None:
-        maxima = of_critic(critic, obs, proposals.shape[-1])
-        count, highest, span = maxima.number().to(obs.dtype).mean(1), maxima.highest, maxima.span
-    else:
-        highest, lowest = of_items(critic, obs, catalogue)
-        count, span = torch.full_like(obs[:, 0, 0], torch.nan), span_of(highest, lowest)
-    highest = torch.maximum(highest, best)
-    first_gap, best_gap = (highest - values[..., 0]) / span, (highest - best) / span
-    stuck = (first_gap > PROMINENT).to(obs.dtype).mean(1)
-    return dict(zip(COLUMNS, (count, stuck, first_gap.mean(1), best_gap.mean(1)), strict=True))
+    found = found or found_in(critic, obs, proposals.shape[-1], catalogue)
+    each = gap_of_each(critic, obs, proposals, found)
+    first, best = each[..., 0].contiguous(), each.amin(-1)  # alike in memory, so that equal ones have equal means
+    stuck = (first > PROMINENT).to(obs.dtype)
+    means = (value.mean(1) for value in (found.number, stuck, first, best))
+    return dict(zip(COLUMNS, means, strict=True))

@@ -18,7 +18,7 @@ from torch import Tensor
 from savo_bench.algos import maxima
 from savo_bench.algos.actor_critic import ActorCritic
 from savo_bench.algos.nets import q_values
-from savo_bench.algos.slices import surrogate_slice
+from savo_bench.algos.slices import exact, learnt, smaller_q
 
 Climbed = Literal["independent", "exact", "learnt"]
 
@@ -36,13 +36,16 @@ def proposals_of(agent: ActorCritic, obs: Tensor, proposals: Tensor, climbed: Cl
     starts = maxima.starting_points(K - 1, A).to(proposals).expand(*proposals.shape[:2], -1, -1)
     found = proposals[:, :, :1]
     for i in range(1, K):
-
-        def landscape(actions: Tensor, i: int = i, earlier: Tensor = found) -> Tensor:
-            if climbed == "independent":
-                return q_values(agent.critic.first.frozen, obs, actions).squeeze(1)
-            each = surrogate_slice(agent, i, obs, earlier, earlier, actions)
-            return each.exact if climbed == "exact" else each.learnt
-
-        end, _ = maxima.climb(landscape, starts[:, :, i - 1 : i])
+        end, _ = maxima.climb(_climbed(agent, obs, found, climbed), starts[:, :, i - 1 : i])
         found = torch.cat([found, end], dim=2)
     return found
+
+
+def _climbed(agent: ActorCritic, obs: Tensor, earlier: Tensor, climbed: Climbed) -> maxima.Landscape:
+    """What the ascent climbs that comes after the `earlier` proposals (S, B, i, A)."""
+    if climbed == "independent":
+        return lambda actions: q_values(agent.critic.first.frozen, obs, actions).squeeze(1)
+    if climbed == "learnt":
+        return lambda actions: learnt(agent, earlier.shape[2], obs, earlier, actions)
+    of_earlier = smaller_q(agent, obs, earlier)
+    return lambda actions: exact(agent, smaller_q(agent, obs, actions), of_earlier)[1]

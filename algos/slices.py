@@ -48,9 +48,15 @@ def surrogate_slices(
         proposals: The same in a box, and on a catalogue the items' vectors, which the critics value: (S, B, K, A).
         actions: Where the landscapes are wanted.
     """
+    numbers = surrogates_of(agent)
+    if not numbers:
+        return []
+    q, of_proposals = smaller_q(agent, obs, actions), smaller_q(agent, obs, proposals)
     return [
-        surrogate_slice(agent, i, obs, proto_actions[:, :, :i], proposals[:, :, :i], actions)
-        for i in surrogates_of(agent)
+        SurrogateSlice(
+            i, *exact(agent, q, of_proposals[..., :i]), learnt(agent, i, obs, proto_actions[:, :, :i], actions)
+        )
+        for i in numbers
     ]
 
 
@@ -60,19 +66,25 @@ def surrogates_of(agent: ActorCritic) -> list[int]:
     return [i for i, _ in surrogates.networks(frozen=True)] if isinstance(surrogates, Surrogates) else []
 
 
-def surrogate_slice(
-    agent: ActorCritic, i: int, obs: Tensor, earlier_protos: Tensor, earlier: Tensor, actions: Tensor
-) -> SurrogateSlice:
-    """Surrogate i at actions (S, B, N, A), differentiable in them; the other arguments are as for `surrogate_slices`.
+def smaller_q(agent: ActorCritic, obs: Tensor, actions: Tensor) -> Tensor:
+    """min(Q_1, Q_2) of actions (S, B, N, A): (S, B, N), differentiable in them."""
+    return clipped_double_q(q_values(agent.critic.online.frozen, obs, actions))
 
-    `earlier_protos` and `earlier` are what the i actors before it propose, (S, B, i, A).
+
+def exact(agent: ActorCritic, q: Tensor, earlier: Tensor) -> tuple[Tensor | None, Tensor]:
+    """τ_i (S, B), None where the landscape is not truncated, and Ψ_i (S, B, N), of an agent that has surrogates.
+
+    `q` is min(Q_1, Q_2) of the actions (S, B, N), and `earlier` that of the i earlier proposals (S, B, i).
     """
+    if not earlier.shape[-1] or not agent.surrogates.config.truncation:  # type: ignore[attr-defined] - see `surrogates_of`
+        return None, q
+    floor = earlier.amax(-1)
+    return floor, truncate(q, floor.unsqueeze(-1))
+
+
+def learnt(agent: ActorCritic, i: int, obs: Tensor, earlier_protos: Tensor, actions: Tensor) -> Tensor:
+    """Ψ̂_i of actions (S, B, N, A), differentiable in them: (S, B, N). The i earlier proto-actions are (S, B, i, A)."""
     surrogates = agent.surrogates  # type: ignore[attr-defined] - see `surrogates_of`
-    critic, config = agent.critic.online.frozen, surrogates.config
-    network = dict(surrogates.networks(frozen=True))[i]
-    q = clipped_double_q(q_values(critic, obs, actions))  # (S, B, N)
-    floor = clipped_double_q(q_values(critic, obs, earlier)).amax(-1) if i and config.truncation else None
-    exact = q if floor is None else truncate(q, floor.unsqueeze(-1))
+    network, summariser = dict(surrogates.networks(frozen=True))[i], surrogates.config.summariser
     points, before = list(actions.unbind(2)), list(earlier_protos.unbind(2))
-    learnt = surrogate_value(network, config.summariser, obs, points, before).mT  # (S, N, B) -> (S, B, N)
-    return SurrogateSlice(i, floor, exact, learnt)
+    return surrogate_value(network, summariser, obs, points, before).mT  # (S, N, B) -> (S, B, N)

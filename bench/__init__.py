@@ -46,5 +46,5 @@ What is printed and drawn:
     show             the console, numbers for people, tables of seeds
     progress         the display of a training
     film             an episode as a film
-    finished         a finished seed: found, its agent loaded, its last evaluation played again
+    finished         a finished seed: found, its policies loaded, its evaluations played again
 """

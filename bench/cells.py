@@ -64,6 +64,15 @@ class Budget:
         """
         return step % self.eval_every < self.log_every or step + self.log_every > self.steps
 
+    def policy_steps(self, number: int) -> list[int]:
+        """The steps at which so many policies are kept: evaluations before the last, at equal distances.
+
+        Where there are fewer, all of them.
+        """
+        evaluations = -(-self.steps // self.eval_every)
+        parts = min(number, evaluations - 1) + 1
+        return [evaluations * part // parts * self.eval_every for part in range(1, parts)]
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -116,6 +125,7 @@ class Pack:
     launcher: str
     job: str | None = None  # the number of the launcher's job, where another attempt of the same job keeps it
     command: str | None = None  # the command line that asked for it, for run.json; None: that of this process
+    keep_policies: int = 0  # how many policies of each seed are kept on the way
 
     @property
     def key(self) -> tuple[str, str, tuple[int, ...]]:

@@ -32,10 +32,16 @@ CPU = torch.device("cpu")
 class Disk:
     """Bytes that one seed writes."""
 
-    kept: int  # by a seed that is done: policy.pt, evals.csv, train.csv, run.json, status.json
+    final: int  # by a seed that is done: policy.pt, evals.csv, train.csv, run.json, status.json
     log: int  # until it is done, beside them: the replay log, at most
     state: int  # the same: one of the two states of its checkpoint
     record: int  # of a transition in the log
+    policies: int = 0  # beside `final`, where policies of steps on the way are kept
+
+    @property
+    def kept(self) -> int:
+        """What is left of a seed that is done."""
+        return self.final + self.policies
 
     @property
     def checkpoint(self) -> int:
@@ -45,11 +51,13 @@ class Disk:
     @property
     def largest_file(self) -> int:
         """No file of a seed is larger."""
-        return max(self.kept, self.state, min(self.log, self.record * checkpoint.SEGMENT))
+        return max(self.final, self.state, min(self.log, self.record * checkpoint.SEGMENT))
 
 
-def estimate(cell: Cell, spaces: Spaces) -> Disk:
+def estimate(cell: Cell, spaces: Spaces, keep_policies: int = 0) -> Disk:
     """What one seed of a cell writes, from an agent that is built and updated once.
+
+    `keep_policies` is how many policies are kept on the way.
 
     Raises:
         UserError: the agent cannot be built or updated.
@@ -65,10 +73,11 @@ def estimate(cell: Cell, spaces: Spaces) -> Disk:
     policy = _saved({"spec": spec, **policy_state(agent, 0)})
     csv = _evals_csv(cell) + _train_csv(cell, metrics)
     return Disk(
-        kept=policy + csv + len(json.dumps(spec)) + PROVENANCE + STATUS,
+        final=policy + csv + len(json.dumps(spec)) + PROVENANCE + STATUS,
         log=_replay_log(cell, layout),
         state=_state(cell, spaces, agent),
         record=layout.width * checkpoint.FLOAT32,
+        policies=policy * len(cell.budget.policy_steps(keep_policies)),
     )
 
 

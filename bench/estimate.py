@@ -72,7 +72,7 @@ def _needs(grid: "Grid", packs: Sequence[Pack], todo: Sequence[Todo]) -> Needs:
     for cell in {item.cell.key: item.cell for item in todo}.values():
         spaces = probe(cell)  # also checks the keywords, before anything trains
         check_fit(cell, spaces)
-        written[cell.key] = disk.estimate(cell, spaces)
+        written[cell.key] = disk.estimate(cell, spaces, grid.options.keep_policies)
         memory.environment_bytes(cell)  # made here, so that what is held includes its libraries
     held, shared = memory.held()
     step = {(item.cell.key, item.seed): item.step for item in todo}

@@ -99,14 +99,19 @@ def pace(path: Path, own: float, wanted: float) -> tuple[int, float]:
 
 
 @contextlib.contextmanager
-def writing(path: Path, fps: float) -> Iterator[Callable[[Picture], None]]:
+def writing(path: Path, fps: float, palette_of: Picture | None = None) -> Iterator[Callable[[Picture], None]]:
     """A function that adds a picture to the film; they all have the same size. The file appears when it is whole.
+
+    A GIF has one palette: that of a picture `palette_of`, by default of the first one that is added.
 
     Raises:
         UserError: it cannot be written.
     """
     try:
-        with beside(path) as unfinished, (_gif if path.suffix == ".gif" else _mp4)(unfinished, fps) as add:
+        with (
+            beside(path) as unfinished,
+            _gif(unfinished, fps, palette_of) if path.suffix == ".gif" else _mp4(unfinished, fps) as add,
+        ):
             yield add
     except OSError as error:
         why = error.strerror or "the encoder failed"
@@ -114,17 +119,18 @@ def writing(path: Path, fps: float) -> Iterator[Callable[[Picture], None]]:
 
 
 @contextlib.contextmanager
-def _gif(path: Path, fps: float) -> Iterator[Callable[[Picture], None]]:
+def _gif(path: Path, fps: float, palette_of: Picture | None) -> Iterator[Callable[[Picture], None]]:
     """Written as a whole: a picture of 480 x 480 takes a quarter of a megabyte until then."""
     from PIL import Image
 
     pictures: list[Image.Image] = []
+    palette = None if palette_of is None else Image.fromarray(palette_of).quantize(dither=Image.Dither.NONE)
 
     def add(picture: Picture) -> None:
-        image = Image.fromarray(picture)
+        nonlocal palette
         # One palette for all: what does not move keeps its colours, and costs nothing.
-        palette = pictures[0] if pictures else None
-        pictures.append(image.quantize(palette=palette, dither=Image.Dither.NONE))
+        pictures.append(Image.fromarray(picture).quantize(palette=palette, dither=Image.Dither.NONE))
+        palette = palette or pictures[0]
 
     yield add
     duration = GIF_TICK * round(1_000 / fps / GIF_TICK)

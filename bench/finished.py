@@ -1,18 +1,20 @@
-"""A finished seed: find it by what a user types, load its agent, play its last evaluation again."""
+"""A finished seed: find it by what a user types, load its policies, play its evaluations again."""
 
 from __future__ import annotations
 
+import contextlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium as gym
 import numpy as np
 import torch
 
 from savo_bench import algos, envs
+from savo_bench.algos.actor_critic import ActorCritic
 from savo_bench.algos.agent import Agent, Noise, load_policy_state
 from savo_bench.algos.noise import Streams, evaluation_stream, standard_normal
 from savo_bench.bench import grammar, resolving, show
@@ -145,10 +147,17 @@ class Recorder(gym.Wrapper):
         return self.obs, reward, terminated, truncated, info
 
 
-def perform(folder: SeedFolder, spec: Mapping[str, Any], episodes: int, agent: Agent | None = None) -> list[Take]:
-    """Play a run's last evaluation with its policy: as many episodes as that had, or more if more are asked for.
+def perform(
+    folder: SeedFolder, spec: Mapping[str, Any], episodes: int, agent: Agent | None = None, step: int | None = None
+) -> list[Take]:
+    """Play an evaluation of a run again, with as many episodes as that had, or more if more are asked for.
 
-    Without an agent that has the policy's networks it is loaded.
+    Args:
+        folder: The seed's.
+        spec: The seed's.
+        episodes: How many at least.
+        agent: Has the networks of the policy; None: that of policy.pt is loaded.
+        step: After how many steps of the training the evaluation was; None: the last one.
 
     Raises:
         UserError: the policy cannot be loaded, or an episode fails.
@@ -162,7 +171,7 @@ def perform(folder: SeedFolder, spec: Mapping[str, Any], episodes: int, agent: A
     evaluator = Evaluator(make, envs.get(task["name"]), [folder.seed], max(episodes, budget["eval_episodes"]))
     try:
         agent = agent or agent_of(folder, spec, evaluator.envs[0][0])
-        outcome = evaluator.run(agent, budget["steps"], CPU, [True], lambda: False)
+        outcome = evaluator.run(agent, step or budget["steps"], CPU, [True], lambda: False)
     finally:
         evaluator.close()
     assert outcome is not None  # nothing stopped it
@@ -175,21 +184,77 @@ def perform(folder: SeedFolder, spec: Mapping[str, Any], episodes: int, agent: A
     return takes
 
 
-def visited(takes: Sequence[Take]) -> torch.Tensor:
-    """The states in which actions were taken, in order: (1, B, O)."""
-    return torch.from_numpy(np.concatenate([take.observations for take in takes]))[None]
+class Visit(NamedTuple):
+    """An evaluation, played again, and what an agent is given in its states."""
+
+    takes: list[Take]
+    states: torch.Tensor  # in which actions were taken, in order: (1, B, O)
+    noise: Noise  # one draw of the evaluation's stream, for whichever states are looked at
+
+    @property
+    def mean_return(self) -> float:
+        """The mean of the episodes' returns."""
+        return float(np.mean([take.row[2] for take in self.takes]))
+
+
+class Policies:
+    """The policies of a finished seed, with their critics: those that were kept on the way, and the final one.
+
+    One agent has the networks of one policy at a time, at first of the final one.
+
+    Attributes:
+        spec: The seed's.
+        task: The environment of its evaluations, which nothing is played in.
+        agent: See above.
+        steps: After which steps of the training there is a policy, the final one last.
+    """
+
+    def __init__(self, seed: SeedState) -> None:
+        """Load the final policy.
+
+        Raises:
+            UserError: it cannot be loaded, or nothing is known of its critics.
+        """
+        assert seed.run is not None  # or it would not be done
+        self.folder, self.spec = seed.folder, seed.run["spec"]
+        environment, name = self.spec["environment"], self.spec["algorithm"]["name"]
+        with reading():
+            self._kept = self.folder.kept_policies()
+        self.steps = [*self._kept, self.spec["budget"]["steps"]]
+        self.task = envs.make(environment["name"], evaluation=True, **environment["keywords"])
+        agent = agent_of(self.folder, self.spec, self.task, critics=True)
+        if not isinstance(agent, ActorCritic):
+            raise UserError(f"{name} is not built on algos.actor_critic, so nothing is known of its critics")
+        self.agent = agent
+
+    def load(self, step: int) -> None:
+        """Give the agent the networks of the policy of a step.
+
+        Raises:
+            UserError: they cannot be loaded.
+        """
+        load_networks(self.agent, self._kept.get(step, self.folder.policy), self.spec, critics=True)
+
+    def visit(self, step: int) -> Visit:
+        """Play the evaluation of a step again, with the networks that the agent has.
+
+        Raises:
+            UserError: an episode fails.
+        """
+        takes = perform(self.folder, self.spec, 1, self.agent, step)
+        states = torch.from_numpy(np.concatenate([take.observations for take in takes]))[None]
+        stream = evaluation_stream(self.folder.seed, step)
+        return Visit(takes, states, standard_normal([stream], self.agent.noise_shapes("evaluate"), CPU))
+
+    def close(self) -> None:
+        """Close the environment."""
+        self.task.close()
 
 
 def evenly(count: int, most: int) -> list[int]:
     """So many of the numbers 0 to count - 1, at equal distances, each in the middle of its part."""
     most = min(count, most)
     return [int((index + 0.5) * count / most) for index in range(most)]
-
-
-def last_noise(agent: Agent, seed: int, spec: Mapping[str, Any]) -> Noise:
-    """What an agent draws for a state of its last evaluation; one draw, for whichever states are looked at."""
-    rng = evaluation_stream(seed, spec["budget"]["steps"])
-    return standard_normal([rng], agent.noise_shapes("evaluate"), CPU)
 
 
 def agent_of(folder: SeedFolder, spec: Mapping[str, Any], env: gym.Env, *, critics: bool = False) -> Agent:
@@ -200,18 +265,35 @@ def agent_of(folder: SeedFolder, spec: Mapping[str, Any], env: gym.Env, *, criti
     """
     entry = algos.get(spec["algorithm"]["name"])
     types = resolving.field_types(entry.config)
-    try:
-        policy = torch.load(io.BytesIO(read_bytes(folder.policy)), map_location=CPU, weights_only=True)
-        if spec_hash(policy["spec"]) != spec_hash(spec):
-            raise ValueError("it belongs to another run than run.json")
+    with _playing(folder.policy):
         fields = spec["algorithm"]["config"].items()
         config = entry.config(**{key: grammar.convert(value, types[key]) for key, value in fields})
         agent = entry.agent(config, spaces_of(env, config), [Streams(folder.seed).init], CPU)
+    load_networks(agent, folder.policy, spec, critics=critics)
+    return agent
+
+
+def load_networks(agent: Agent, path: Path, spec: Mapping[str, Any], *, critics: bool = False) -> None:
+    """Give an agent the networks of a policy's file; with `critics` they must be among these.
+
+    Raises:
+        UserError: as `agent_of`.
+    """
+    with _playing(path):
+        policy = torch.load(io.BytesIO(read_bytes(path)), map_location=CPU, weights_only=True)
+        if spec_hash(policy["spec"]) != spec_hash(spec):
+            raise ValueError("it belongs to another run than run.json")
         load_policy_state(agent, 0, policy)
         if critics and "critic" not in policy:
             raise ValueError("it holds no critics; an earlier version saved it, train the seed again")
+
+
+@contextlib.contextmanager
+def _playing(path: Path) -> Iterator[None]:
+    """Turn whatever goes wrong with a policy's file into one line: torch and pickle raise many kinds."""
+    try:
+        yield
     except UserError:
         raise
-    except Exception as error:  # whatever torch and pickle raise for damaged files, and another version's fields
-        raise UserError(f"{folder.policy}: cannot be played: {reason_of(error)}", exit_code=MACHINE) from None
-    return agent
+    except Exception as error:
+        raise UserError(f"{path}: cannot be played: {reason_of(error)}", exit_code=MACHINE) from None

@@ -124,7 +124,13 @@ def notes(grid: Grid) -> list[str]:
         for cell in grid.cells
         if (warmup := getattr(cell.config, "warmup_steps", 0)) >= cell.budget.steps
     }
-    return sorted(idle)
+    wanted = grid.options.keep_policies
+    few = {
+        f"--keep-policies {wanted}: only {n} evaluations come before the last on {cell.env_label}, so {n} are kept"
+        for cell in grid.cells
+        if (n := len(cell.budget.policy_steps(wanted))) < wanted
+    }
+    return sorted(idle) + sorted(few)
 
 
 def announcement(grid: Grid, states: Sequence[CellState]) -> tuple[list[Pack], list[tuple[str, str]]]:
@@ -139,7 +145,7 @@ def announcement(grid: Grid, states: Sequence[CellState]) -> tuple[list[Pack], l
     packs = grid.packs(states)
     remarks = [*notes(grid), *(note for queue in grid.queues.values() for note in queue.notes())]
     lines = [(standing(grid, states), ""), *((f"note: {text}", "yellow") for text in remarks), *_left_out(grid)]
-    lines += _other_code(grid)
+    lines += [*_other_code(grid), *_not_kept(grid, states)]
     if packs:
         lines += estimate.lines(grid, packs, grid.todo(states))
     return packs, lines
@@ -156,12 +162,31 @@ def _other_code(grid: Grid) -> list[tuple[str, str]]:
     return [(f"warning: {text}", "yellow")] if text else []
 
 
+def _not_kept(grid: Grid, states: Sequence[CellState]) -> list[tuple[str, str]]:
+    """A line with its style where seeds are past steps whose policies are to be kept, and have not kept them."""
+    number = 0
+    with run_directory.reading():
+        for cell, state in zip(grid.cells, states, strict=True):
+            steps = cell.budget.policy_steps(grid.options.keep_policies)
+            for seed in state.seeds if steps else ():
+                reached = {"done": cell.budget.steps, "unreadable": 0}.get(seed.state, seed.saved)
+                kept = seed.folder.kept_policies() if reached else ()
+                number += any(step < reached for step in {*steps} - {*kept})
+    if not number:
+        return []
+    text = (
+        f"--keep-policies {grid.options.keep_policies}: {show.count(number, 'seed')} went past some of these steps "
+        "without keeping a policy; to keep them all, train under another --name"
+    )
+    return [(f"note: {text}", "yellow")]
+
+
 def nothing_to_do(grid: Grid, states: Sequence[CellState], console: Console) -> bool:
     """Whether every seed is done; if so, prints that."""
     done = all(cell.count()["done"] == len(grid.seeds) for cell in states)
     if done:
         show.line(console, f"nothing to do: {grid.size} of {grid.size} seeds are done", "green")
-        for text, style in [*_other_code(grid), *_left_out(grid)]:
+        for text, style in [*_other_code(grid), *_not_kept(grid, states), *_left_out(grid)]:
             show.line(console, text, style)
     return done
 

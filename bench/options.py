@@ -91,6 +91,9 @@ class Options:
     pack: Annotated[int | None, Flag("Most seeds that one process trains together.")] = None
     dry_run: Annotated[bool, Flag("Only say what would be done, and what it costs.", in_file=False)] = False
     checkpoint_every: Annotated[float, Flag("Seconds between checkpoints.")] = 300.0
+    keep_policies: Annotated[
+        int, Flag("Policies of each seed to keep on the way, at evaluations; 0: only the last.")
+    ] = 0
     wait: Annotated[bool, Flag("Follow what SLURM was given until it is through.")] = False
 
     compared: Compared = Compared()
@@ -138,6 +141,8 @@ def _check(options: Options) -> None:
             at_least_one(key, value)
     if not 0 < options.checkpoint_every < float("inf"):
         raise UserError(f"--checkpoint-every {options.checkpoint_every:g}: must be a number of seconds above 0")
+    if options.keep_policies < 0:
+        raise UserError(f"--keep-policies {options.keep_policies}: must be 0 or more")
     choose(options.device, DEVICES, "--device")
     profiles.get(options.profile)
     grammar.name(options.name)

@@ -60,6 +60,7 @@ def packs(todo: Iterable[Todo], options: Options, device: str, workers: int) -> 
                 checkpoint_every=options.checkpoint_every,
                 launcher=options.on,
                 command=options.command,
+                keep_policies=options.keep_policies,
             )
             found.append((cost.pack_seconds(pack, part[0].step), pack))
     return [pack for _, pack in sorted(found, key=lambda pair: -pair[0])]

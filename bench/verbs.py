@@ -124,15 +124,19 @@ def landscape(
     dims: Annotated[
         str | None, flags.option(str, "Draw these two action dimensions, as 0,1, and not a plane through proposals.")
     ] = None,
+    film: Annotated[bool, typer.Option("--film", help="A film over the policies of --keep-policies instead.")] = False,
     out: Annotated[
-        Path | None, flags.option(Path, "A .svg, .png or .pdf. Without it landscapes.svg and .png with the policy.")
+        Path | None,
+        flags.option(
+            Path, "A .svg, .png or .pdf, or a .mp4 or .gif. Without it landscapes.svg, .png, .mp4 with the policy."
+        ),
     ] = None,
 ) -> None:
     """Draw Q over actions in states that a finished seed visits, SAVO's surrogates, and where the proposals lie."""
     from savo_bench.bench.commands.landscape import draw
 
     root = run_directory.find(runs, name)
-    draw(root, env, algo, seed, show.console(), state=state, states=states, dims=dims, out=out)
+    draw(root, env, algo, seed, show.console(), state=state, states=states, dims=dims, filmed=film, out=out)
 
 
 def gap(
@@ -141,12 +145,16 @@ def gap(
     env: Annotated[str | None, flags.option(str, "Only this environment, as bench status writes it.")] = None,
     algo: Annotated[str | None, flags.option(str, "Only this variant, as bench status writes it.")] = None,
     states: Annotated[int, flags.option(int, "How many states of each seed's last evaluation.")] = 100,
+    checkpoints: Annotated[
+        bool, typer.Option("--checkpoints", help="Measure the policies of --keep-policies, too: a row for each step.")
+    ] = False,
     out: Annotated[Path | None, flags.option(Path, "The CSV file. Without it gaps.csv in the name's folder.")] = None,
 ) -> None:
     """Measure how far below the maximum of its own Q each finished policy acts, and what keeps it there."""
     from savo_bench.bench.commands.gap import print_gaps
 
-    print_gaps(run_directory.find(runs, name), show.console(), env=env, algo=algo, states=states, out=out)
+    root, console = run_directory.find(runs, name), show.console()
+    print_gaps(root, console, env=env, algo=algo, states=states, checkpoints=checkpoints, out=out)
 
 
 def app() -> typer.Typer:

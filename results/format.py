@@ -9,7 +9,9 @@
         evals.csv     one row per evaluation episode: step,episode,return,length and the environment's metrics
         train.csv     sparse scalars of the training: step,seconds and whatever the algorithm reports
         policy.pt     the final networks without the targets, once done
-        landscapes.json  Q over actions in some states, where `bench landscape` was asked for it
+        policies/     the same of steps on the way, where `bench run --keep-policies` asked for them
+            step-000030000.pt      after 30 000 steps
+        landscapes.json  Q over actions in some states, where `bench landscape` was asked for it; its figures and films beside it
         film.mp4      or film.gif, where one was asked for
         lock          locked by the process that trains the seed, see results.lock
         lock.owners/  who has the lock, where the file system has none
@@ -17,6 +19,7 @@
             state-000012345.pt     everything but the replay, at step 12345
             replay-000000000.bin   packed float32 records from that transition number on
     runs/<name>/comparisons.jsonl   what is declared to be compared, a line per declaration, see results.declared
+    runs/<name>/gaps.csv  what `bench gap` writes
     runs/<name>/report/   what `bench report` writes
     runs/<name>/logs/     output of worker processes
     runs/<name>/slurm/    what the launcher of that name keeps
@@ -272,6 +275,22 @@ class SeedFolder:
         """The final networks."""
         return self.path / "policy.pt"
 
+    def kept_policy(self, step: int) -> Path:
+        """The networks of a step on the way, where they are kept."""
+        return self._policies / f"step-{step:09d}.pt"
+
+    def kept_policies(self) -> dict[int, Path]:
+        """The policies of steps on the way that are there, by step, earliest first.
+
+        Raises:
+            OSError: their folder cannot be read, or a link to it leads nowhere.
+        """
+        return _numbered(self._policies, r"step-\d+\.pt")
+
+    @property
+    def _policies(self) -> Path:
+        return self.path / "policies"
+
     @property
     def landscapes(self) -> Path:
         """Landscapes of the policy, where they were asked for."""
@@ -449,12 +468,12 @@ def replay_files(checkpoint: Path) -> dict[int, Path]:
 
 
 def _numbered(folder: Path, pattern: str) -> dict[int, Path]:
-    """The files in a folder whose names fit a pattern, by the numbers in them."""
-    return {_number(path): path for path in names_in(folder) if re.fullmatch(pattern, path.name)}
+    """The files in a folder whose names fit a pattern, by the numbers in them, in order."""
+    return dict(sorted((_number(path), path) for path in names_in(folder) if re.fullmatch(pattern, path.name)))
 
 
 def _number(path: Path) -> int:
-    """The number in state-000012345.pt or seed-0003."""
+    """The number in state-000012345.pt, step-000012345.pt or seed-0003."""
     return int(path.stem.rpartition("-")[2])
 
 

@@ -10,15 +10,16 @@ from savo_bench.results import figure_settings  # noqa: F401  # before matplotli
 import matplotlib.style
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FixedLocator, MaxNLocator
 
-from savo_bench.results.landscapes import Landscape, Point, Surrogate
+from savo_bench.results.landscapes import Landscape, Point, Surrogate, in_shares
 from savo_bench.results.plots import STYLE, WIDTH, canvas
 
 _PANEL = 1.55  # inches, the height of a panel with curves. ours: a page then holds five states
@@ -26,21 +27,54 @@ _MOST, _PLANES = 5, 4  # panels in a row. ours: as many as SAVO with three extra
 _Q, _EXACT, _LEARNT, _FLOOR = "#0072B2", "#0072B2", "#D55E00", "#7F7F7F"
 _INVALID = "#EDEDED"
 _ROOM = 0.06  # round what is drawn of a plane, in shares of its side. ours: a mark on the border is whole
+_ABOVE = 0.15  # above and below curves, in shares of their range. ours: the numbers above the marks have room
+_FILM_DPI = 200  # ours: a film of a page's width is some 1 400 pixels wide, a projector's
 _NEAR = 0.04  # of an axis; nearer proposals have one mark. ours: the size of a mark
 _HEIGHTS = "cividis"  # its lightness rises evenly, so it can be read in grey and by everyone
 _LINES: dict[str, Any] = {"axes.grid": False}
 
 Draw = Callable[[Axes], None]  # draws a panel
+Ends = tuple[float, float] | None  # of a scale; None: as the values have them
 
 
-def landscape_figure(landscapes: Sequence[Landscape]) -> Figure:
+def landscape_pictures(landscapes: Mapping[int, Sequence[Landscape]]) -> list[np.ndarray]:
+    """The pictures of a film, each (height, width, 3) uint8 with even sides, as films need them.
+
+    They have the same axes and colours: heights are shares of the span, as level and span of Q grow in training.
+
+    Args:
+        landscapes: Of policies, by their steps of the training, one of each state; all of the same states and actions.
+    """
+    pictures = []
+    for step, of_step in landscapes.items():
+        title = f"after {step:,} steps of training; heights in shares of Q₁'s span".replace(",", " ")
+        figure = landscape_figure([in_shares(each) for each in of_step], title, (0.0, 1.0))
+        for axes in figure.axes:
+            for mark in (*axes.lines, *axes.texts):  # they move, the panels shall not
+                mark.set_in_layout(False)
+        figure.set_dpi(_FILM_DPI)
+        seen = FigureCanvasAgg(figure)
+        with matplotlib.style.context([*STYLE, _LINES]):
+            seen.draw()
+        picture = np.array(seen.buffer_rgba())[..., :3]
+        height, width = (side - side % 2 for side in picture.shape[:2])
+        pictures.append(picture[:height, :width])
+    return pictures
+
+
+def landscape_figure(landscapes: Sequence[Landscape], title: str = "", heights: Ends = None) -> Figure:
     """The landscapes of a seed, all of one kind.
 
     A state without surrogates is one panel. With surrogates it begins a row: Q₁ in the first panel, then for each
     surrogate what it is fitted to and what it is; in a plane the second below the first.
+
+    Args:
+        landscapes: One of each state.
+        title: Above all of them.
+        heights: The ends of the scale of every panel; None: each has its own.
     """
     plane = landscapes[0].kind == "plane"
-    states = [_panels(each) for each in landscapes]
+    states = [_panels(each, heights) for each in landscapes]
     if all(len(panels) == 1 for panels in states):
         states = [[panel for panels in states for panel in panels]]
     most = _PLANES if plane else _MOST
@@ -58,47 +92,49 @@ def landscape_figure(landscapes: Sequence[Landscape]) -> Figure:
                     axes = grid[deep * row + below, column]
                     axes.set_axis_on()
                     draw(axes)
+        if title:
+            figure.suptitle(title)
         figure.legend(handles=_legend(landscapes), loc="outside lower center", ncols=2 if width == WIDTH else 4)
     return figure
 
 
-def _panels(landscape: Landscape) -> list[list[Draw]]:
+def _panels(landscape: Landscape, heights: Ends) -> list[list[Draw]]:
     """What is drawn of a state, from left to right: one panel, or one above another."""
-    panels: list[list[Draw]] = [[partial(_q_panel, landscape=landscape)]]
+    panels: list[list[Draw]] = [[partial(_q_panel, landscape=landscape, heights=heights)]]
     for surrogate in landscape.surrogates:
         if landscape.kind == "plane":
             kinds = (("Ψ", surrogate.exact), ("Ψ̂", surrogate.learnt))
-            panels.append(
-                [partial(_plane, landscape=landscape, values=v, actor=surrogate.index, name=n) for n, v in kinds]
-            )
+            common = {"landscape": landscape, "actor": surrogate.index, "heights": heights}
+            panels.append([partial(_plane, values=values, name=name, **common) for name, values in kinds])
         else:
-            panels.append([partial(_line, landscape=landscape, surrogate=surrogate)])
+            panels.append([partial(_line, landscape=landscape, surrogate=surrogate, heights=heights)])
     return panels
 
 
-def _q_panel(axes: Axes, landscape: Landscape) -> None:
+def _q_panel(axes: Axes, landscape: Landscape, heights: Ends) -> None:
     """Q₁ with the proposals."""
     axes.set_title(f"Q₁ at step {landscape.state}")
     axes.set_xlabel(landscape.axes[0])
     if landscape.kind == "plane":
         axes.set_ylabel(landscape.axes[1])
-        _heights(axes, landscape, landscape.q)
-        axes.plot(landscape.highest.x, landscape.highest.y, marker="+", color="white", markersize=8, zorder=4)
+        _heights(axes, landscape, landscape.q, heights)
+        top, pale = landscape.highest, not landscape.highest.inside
+        axes.plot(top.x, top.y, marker="+", color="white", markersize=8, zorder=4, alpha=0.5 if pale else 1)
     else:
         _shade_invalid(axes, landscape)
-        _curve(axes, landscape, landscape.q, color=_Q)
+        _curve(axes, landscape, landscape.q, heights, color=_Q)
         axes.axhline(landscape.highest.q, color=_FLOOR, linewidth=0.7, linestyle=(0, (2, 2)))
     _proposals(axes, landscape, dict(enumerate(landscape.proposals)))
 
 
-def _line(axes: Axes, landscape: Landscape, surrogate: Surrogate) -> None:
+def _line(axes: Axes, landscape: Landscape, surrogate: Surrogate, heights: Ends) -> None:
     """A surrogate beside what it is fitted to, over actions of one dimension or over items."""
     i = surrogate.index
     axes.set_title(f"actor {i}")
     axes.set_xlabel(landscape.axes[0])
     _shade_invalid(axes, landscape)
-    _curve(axes, landscape, surrogate.exact, color=_EXACT)
-    _curve(axes, landscape, surrogate.learnt, color=_LEARNT, linestyle=(0, (4, 1.2)))
+    _curve(axes, landscape, surrogate.exact, heights, color=_EXACT)
+    _curve(axes, landscape, surrogate.learnt, heights, color=_LEARNT, linestyle=(0, (4, 1.2)))
     if surrogate.floor is not None:
         axes.axhline(surrogate.floor, color=_FLOOR, linewidth=0.7, linestyle=(0, (1, 1)))
     point = landscape.proposals[i]
@@ -106,24 +142,29 @@ def _line(axes: Axes, landscape: Landscape, surrogate: Surrogate) -> None:
     _proposals(axes, landscape, {i: Point(point.x, 0.0, float(surrogate.learnt[at]))})
 
 
-def _plane(axes: Axes, landscape: Landscape, values: np.ndarray, actor: int, name: str) -> None:
+def _plane(axes: Axes, landscape: Landscape, values: np.ndarray, heights: Ends, actor: int, name: str) -> None:
     """Ψ or a surrogate in a plane, with the proposals that it has to do with."""
     axes.set_title(f"{name} of actor {actor}")
-    _heights(axes, landscape, values)
+    _heights(axes, landscape, values, heights)
     _proposals(axes, landscape, dict(enumerate(landscape.proposals[: actor + 1])))
 
 
-def _curve(axes: Axes, landscape: Landscape, values: np.ndarray, **look: Any) -> None:
+def _curve(axes: Axes, landscape: Landscape, values: np.ndarray, heights: Ends, **look: Any) -> None:
     axes.plot(landscape.x, values, linewidth=1.0, drawstyle="steps-mid" if landscape.kind == "items" else None, **look)
     axes.set_xlim(landscape.x[0], landscape.x[-1])
-    axes.margins(y=0.15)  # for the numbers above the marks
+    axes.margins(y=_ABOVE)
     axes.yaxis.set_major_locator(MaxNLocator(4))
+    if heights is not None:
+        room = _ABOVE * (heights[1] - heights[0])
+        axes.set_ylim(heights[0] - room, heights[1] + room)
+        axes.set_yticks(np.linspace(*heights, 3))
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=landscape.kind == "items"))
 
 
-def _heights(axes: Axes, landscape: Landscape, values: np.ndarray) -> None:
+def _heights(axes: Axes, landscape: Landscape, values: np.ndarray, heights: Ends) -> None:
     """Values over a plane as colours, with the bound of what is valid and a scale."""
     drawn = axes.pcolormesh(landscape.x, landscape.y, values, cmap=_HEIGHTS, shading="nearest", rasterized=True)
+    drawn.set_clim(*heights or (None, None))
     if landscape.valid.any() and not landscape.valid.all():
         axes.contour(landscape.x, landscape.y, landscape.valid, [0.5], colors="white", linewidths=0.6)
     axes.set_aspect("equal")
@@ -136,7 +177,7 @@ def _heights(axes: Axes, landscape: Landscape, values: np.ndarray) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(3))
     scale = axes.figure.colorbar(_scale_of(drawn), ax=axes, pad=0.02, fraction=0.05)
     scale.ax.tick_params(labelsize=6)
-    scale.locator = MaxNLocator(3)
+    scale.locator = MaxNLocator(3) if heights is None else FixedLocator(np.linspace(*heights, 3))
     scale.update_ticks()
 
 

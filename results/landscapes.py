@@ -87,6 +87,41 @@ class Landscape:
         return (self.highest.q - self.proposals[proposal].q) / self.span if self.span > 0 else 0.0
 
 
+def in_shares(landscape: Landscape) -> Landscape:
+    """A landscape with heights in shares of the span: 0 is the lowest Q, 1 the highest.
+
+    Ψ and its floor are moved to the height of Q, highest point to highest, and a surrogate by its mean error. What is
+    moved as a whole has the same slopes, so no actor goes elsewhere.
+    """
+    span = landscape.span or 1.0
+
+    def share(values: Any) -> Any:
+        return (values - landscape.lowest) / span
+
+    def moved(point: Point) -> Point:
+        return dataclasses.replace(point, q=share(point.q))
+
+    surrogates = []
+    for each in landscape.surrogates:
+        up = np.nanmax(landscape.q) - np.nanmax(each.exact)
+        surrogates.append(
+            Surrogate(
+                each.index,
+                None if each.floor is None else float(share(each.floor + up)),
+                share(each.exact + up),
+                share(each.learnt + up - np.nanmean(each.learnt - each.exact)),
+            )
+        )
+    return dataclasses.replace(
+        landscape,
+        q=share(landscape.q),
+        proposals=tuple(map(moved, landscape.proposals)),
+        highest=moved(landscape.highest),
+        lowest=0.0,
+        surrogates=tuple(surrogates),
+    )
+
+
 def write(folder: SeedFolder, landscapes: Sequence[Landscape]) -> None:
     """Write the landscapes of a seed in the place of those that are there."""
     document = {"schema": SCHEMA, "landscapes": [_plain(dataclasses.asdict(each)) for each in landscapes]}

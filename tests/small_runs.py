@@ -39,8 +39,8 @@ def cell(algorithm: str, environment: str = "restricted-hopper", steps: int = 40
     return Cell(environment, keywords, algorithm, config, overrides, budget)
 
 
-def pack(root: Path, cell: Cell, *seeds: int, checkpoint_every: float = 1000.0) -> Pack:
-    return Pack(cell, seeds, root, "cpu", checkpoint_every, "inline")
+def pack(root: Path, cell: Cell, *seeds: int, checkpoint_every: float = 1000.0, keep_policies: int = 0) -> Pack:
+    return Pack(cell, seeds, root, "cpu", checkpoint_every, "inline", keep_policies=keep_policies)
 
 
 def status(folder: Path) -> dict[str, Any]:

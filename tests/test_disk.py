@@ -13,7 +13,7 @@ from savo_bench import algos
 from savo_bench.algos.replay import Layout
 from savo_bench.algos.sac import SAC, SACConfig
 from savo_bench.bench import disk, train
-from savo_bench.bench.cells import Cell
+from savo_bench.bench.cells import Budget, Cell
 from savo_bench.bench.errors import UserError
 from savo_bench.bench.spaces import probe
 from savo_bench.bench.training import checkpoint
@@ -28,10 +28,10 @@ def bytes_in(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def check(root: Path, cell: Cell, stop_at) -> None:
+def check(root: Path, cell: Cell, stop_at, keep_policies: int = 0) -> None:
     """Train a seed of a cell with a stop on the way, and compare what is on disk then and in the end."""
-    estimated = disk.estimate(cell, probe(cell))
-    job = pack(root, cell, 0)
+    estimated = disk.estimate(cell, probe(cell), keep_policies)
+    job = pack(root, cell, 0, keep_policies=keep_policies)
     folder = job.folder(0)
     for step in (STEPS - 10, STEPS - 1):  # two states are kept
         stop_at(step)
@@ -47,6 +47,14 @@ def check(root: Path, cell: Cell, stop_at) -> None:
 @pytest.mark.parametrize("algorithm", algos.names())
 def test_a_seed_writes_what_was_estimated(algorithm, environment, tmp_path, stop_at):
     check(tmp_path, cell(algorithm, environment, STEPS, hidden=WIDTHS), stop_at)
+
+
+def test_policies_that_are_kept_on_the_way_are_counted(tmp_path, stop_at):
+    trained = replace(cell("savo", steps=STEPS, hidden=WIDTHS), budget=Budget("quick", STEPS, 40, 2))
+    check(tmp_path, trained, stop_at, keep_policies=3)
+    with_them, without = (disk.estimate(trained, probe(trained), number) for number in (3, 0))
+    assert with_them.kept > 2 * without.kept
+    assert with_them.largest_file == without.largest_file
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from test_frame import fake_run
 
 from savo_bench.results import landscapes, plots
 from savo_bench.results.files import CorruptFile
-from savo_bench.results.landscape_plots import landscape_figure
+from savo_bench.results.landscape_plots import landscape_figure, landscape_pictures
 from savo_bench.results.landscapes import Landscape, Point, Surrogate
 
 
@@ -109,6 +109,51 @@ def test_every_kind_of_file_has_the_same_bytes_each_time(kind: str):
     assert one == other
     assert b"CreationDate" not in one
     assert b"/Type3" not in one  # publishers refuse such fonts
+
+
+def test_heights_in_shares_put_q_between_0_and_1_and_the_top_of_what_is_fitted_at_the_top_of_q():
+    shared = landscapes.in_shares(made_up(lowest=-0.25, surrogates=2))  # a span of .5
+    np.testing.assert_allclose(shared.q, [0.5, 0.875, 1, 0.875, 0.5])
+    assert [point.q for point in shared.proposals] == pytest.approx([0.5, 0.7, 0.9])
+    assert (shared.highest.q, shared.lowest, shared.gap(1)) == (1, 0, pytest.approx(0.3))
+    for surrogate in shared.surrogates:
+        np.testing.assert_allclose(surrogate.exact, shared.q)
+        np.testing.assert_allclose(surrogate.learnt, shared.q)  # it lay .5 below, everywhere
+    assert shared.surrogates[0].floor == pytest.approx(0.7)
+    lower = made_up(surrogates=1)
+    (moved,) = landscapes.in_shares(
+        dataclasses.replace(lower, surrogates=(dataclasses.replace(lower.surrogates[0], exact=lower.q - 3),))
+    ).surrogates
+    np.testing.assert_allclose(moved.exact, lower.q / 0.25)
+    assert np.isfinite(landscapes.in_shares(made_up(lowest=0.25)).q).all()  # flat
+
+
+@pytest.mark.parametrize("kind", ["line", "plane", "items"])
+def test_pictures_of_a_film_have_the_same_axes_whatever_the_level_and_the_span_of_q(kind):
+    usual = made_up(kind, 1)
+    higher = dataclasses.replace(
+        usual,
+        q=7 + 100 * usual.q,
+        proposals=tuple(dataclasses.replace(point, q=7 + 100 * point.q) for point in usual.proposals),
+        highest=dataclasses.replace(usual.highest, q=32.0),
+        lowest=7.0,
+        surrogates=tuple(Surrogate(s.index, 17.0, 7 + 100 * s.exact, 7 + 100 * s.learnt) for s in usual.surrogates),
+    )
+    one, other = landscape_pictures({1000: [usual] * 2, 2000: [higher] * 2})
+    assert one.dtype == np.uint8
+    assert one.shape == other.shape
+    assert not any(side % 2 for side in one.shape[:2])
+    title = 45  # pixels
+    assert (one[:title] != other[:title]).any()
+    np.testing.assert_array_equal(one[title:], other[title:])
+
+
+def test_panels_of_a_film_stay_where_they_are_when_proposals_move():
+    near, far = (made_up(surrogates=0, proposals=(Point(x, 0.0, q),), chosen=0) for x, q in ((0.5, 0.25), (0.0, 0.0)))
+    one, other = landscape_pictures({1000: [near], 1001: [far]})
+    axis = one.shape[0] - 1 - (one[::-1].min(2) < 60).mean(1).argmax()  # the row with most dark pixels
+    assert axis == other.shape[0] - 1 - (other[::-1].min(2) < 60).mean(1).argmax()
+    assert (one != other).any()
 
 
 def test_invalid_actions_are_shaded():

@@ -30,6 +30,7 @@ def test_a_file_holds_the_same_options_and_the_command_line_wins(tmp_path):
         seeds = 4
         eval-every = 100
         checkpoint_every = 3
+        keep-policies = 7
         [set]
         batch_size = 64
         [set.savo]
@@ -40,6 +41,7 @@ def test_a_file_holds_the_same_options_and_the_command_line_wins(tmp_path):
     )
     made = made_of(path, seeds="2", settings=["batch_size=32"])
     assert (made.seeds, made.eval_every, made.checkpoint_every, made.profile) == ("2", 100, 3.0, "quick")
+    assert made.keep_policies == 7
     assert [(cell.env_label, cell.variant) for cell in resolving.cells(made)] == [
         ("restricted-hopper:balls=9", "savo:hidden=32-32,batch_size=32,extra_actors=5"),
         ("restricted-hopper:balls=9", "td3:batch_size=32"),
@@ -82,6 +84,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
         ("workers", 0, "--workers 0"),
         ("pack", 0, "--pack 0"),
         ("checkpoint_every", 0.0, "--checkpoint-every 0"),
+        ("keep_policies", -1, "--keep-policies -1: must be 0 or more"),
         ("checkpoint_every", float("nan"), "--checkpoint-every nan"),
         ("on", "slum", "--on 'slum'"),
         ("device", "gpu", "--device 'gpu'"),

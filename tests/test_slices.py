@@ -4,6 +4,8 @@ import pytest
 import torch
 from small_agents import UNUSED, make_linear, set_critics, tiny
 
+from savo_bench.algos import slices
+from savo_bench.algos.nets import q_values
 from savo_bench.algos.slices import q_slice, surrogate_slices
 
 OBS = torch.zeros(1, 2, 1)  # two states
@@ -34,6 +36,18 @@ def test_surrogates_stand_beside_what_they_are_fitted_to():
     for each, learnt in ((first, 3 * ACTIONS), (second, 1 - ACTIONS)):
         assert each.exact.tolist() == [[smaller.clamp(min=floor).tolist()] * 2]
         torch.testing.assert_close(each.learnt, learnt[..., 0])
+
+
+def test_the_critics_value_the_actions_once_for_all_surrogates(monkeypatch):
+    valued = []
+
+    def counting(critic, obs, actions):
+        valued.append(actions.shape[2])
+        return q_values(critic, obs, actions)
+
+    monkeypatch.setattr(slices, "q_values", counting)
+    assert len(surrogate_slices(linear(), OBS, PROPOSALS, PROPOSALS, ACTIONS)) == 2
+    assert sorted(valued) == [3, 4]  # the proposals and the actions
 
 
 def test_without_truncation_there_is_no_floor():

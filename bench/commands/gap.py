@@ -1,25 +1,25 @@
 """`bench gap`: how far below the maximum of its own Q a trained policy acts, and what keeps it there.
 
-The states are those of each finished seed's last evaluation, at equal distances. In a box the maximum is searched for
+The states are those of each finished seed's last evaluation, at equal distances; of a policy that was kept on the way,
+those of the evaluation after which it was kept. In a box the maximum is searched for
 on a grid or by ascents, on a catalogue among the items (algos/maxima.py). Where several actors compete, later ones are
 replaced by ascents (algos/searches.py), and the evaluation is played again with the first actor alone.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
-from savo_bench import envs
 from savo_bench.algos import maxima, searches
 from savo_bench.algos.actor_critic import ActorCritic
 from savo_bench.algos.agent import Noise
@@ -38,7 +38,14 @@ COLUMNS = [*maxima.COLUMNS, "surrogate_error", *SEARCHED, "return", "first_retur
 
 
 def print_gaps(
-    root: Path, console: Console, *, env: str | None, algo: str | None, states: int, out: Path | None
+    root: Path,
+    console: Console,
+    *,
+    env: str | None,
+    algo: str | None,
+    states: int,
+    checkpoints: bool,
+    out: Path | None,
 ) -> None:
     """Measure the finished seeds of a set of cells, print means with intervals, and write a row per seed.
 
@@ -48,6 +55,7 @@ def print_gaps(
         env: Only this environment, as `bench status` writes it; None for all.
         algo: Only this variant; None for all.
         states: How many visited states of each seed.
+        checkpoints: Whether to measure also the policies that were kept on the way; then there is a row for each.
         out: The CSV file; None for gaps.csv in the folder of the name.
 
     Raises:
@@ -57,19 +65,20 @@ def print_gaps(
         raise UserError(f"--states {states}: must be at least 1")
     torch.set_num_threads(1)  # both as in training, so that the same bits come out
     torch.set_flush_denormal(True)
-    rows, problems = [], []
-    for cell, seed in track(_chosen(root, env, algo), "measuring", console=console, transient=True):
+    chosen = _chosen(root, env, algo)
+    problems = _without_policies(root, chosen) if checkpoints else []
+    rows = []
+    for cell, seed in track(chosen, "measuring", console=console, transient=True):
         try:
-            rows.append(
-                dict(zip(KEYS, (cell.environment, cell.variant, seed.seed), strict=True)) | _measure(seed, states)
-            )
+            names = dict(zip(KEYS, (cell.environment, cell.variant, seed.seed), strict=True))
+            rows += [names | row for row in _measure(seed, states, checkpoints)]
         except UserError as error:
             problems.append(f"{cell.variant} on {cell.environment}, seed {seed.seed} is left out: {error}")
     for problem in problems:
         show.line(console, f"note: {problem}", "yellow")
     if not rows:
         raise UserError(f"{root}: no seed can be measured", exit_code=NEGATIVE)
-    found = pd.DataFrame(rows, columns=[*KEYS, *COLUMNS])
+    found = pd.DataFrame(rows, columns=[*KEYS, *["step"] * checkpoints, *COLUMNS])
     path = out or root / "gaps.csv"
     try:
         with replacing(path, durable=False) as file:
@@ -77,7 +86,7 @@ def print_gaps(
     except OSError as error:
         raise UserError(f"cannot write {said(error)}", exit_code=MACHINE) from None
     _tell(console, found)
-    show.line(console, f"a row per seed: {path}")
+    show.line(console, f"a row per {'policy' if checkpoints else 'seed'}: {path}")
 
 
 def _chosen(root: Path, env: str | None, algo: str | None) -> list[tuple[CellState, SeedState]]:
@@ -95,28 +104,45 @@ def _chosen(root: Path, env: str | None, algo: str | None) -> list[tuple[CellSta
     return done
 
 
-def _measure(seed: SeedState, states: int) -> dict[str, float]:
-    """The numbers of COLUMNS of a seed, as far as it has them."""
-    assert seed.run is not None  # or it would not be done
-    spec = seed.run["spec"]
-    task = envs.make(spec["environment"]["name"], evaluation=True, **spec["environment"]["keywords"])
-    agent = finished.agent_of(seed.folder, spec, task, critics=True)
-    task.close()
-    if not isinstance(agent, ActorCritic):
-        raise UserError("it is not built on algos.actor_critic, so nothing is known of its critics")
-    takes = finished.perform(seed.folder, spec, 1, agent)
-    obs = finished.visited(takes)
-    obs = obs[:, finished.evenly(obs.shape[1], states)]
-    row = _gaps(agent, obs, finished.last_noise(agent, seed.seed, spec))
-    row["return"] = _mean_return(takes)
+def _without_policies(root: Path, chosen: Sequence[tuple[CellState, SeedState]]) -> list[str]:
+    """A line for each seed of which only the final policy is there.
+
+    Raises:
+        UserError: no seed has others.
+    """
+    with reading():
+        alone = [(cell, seed) for cell, seed in chosen if not seed.folder.kept_policies()]
+    if len(alone) == len(chosen):
+        raise UserError(
+            f"{root}: no seed kept policies on the way; `bench run --keep-policies N --name OTHER` trains some that do",
+            exit_code=NEGATIVE,
+        )
+    return [
+        f"{cell.variant} on {cell.environment}, seed {seed.seed} kept no policies on the way" for cell, seed in alone
+    ]
+
+
+def _measure(seed: SeedState, states: int, checkpoints: bool) -> list[dict[str, float]]:
+    """A row for each policy of a seed, of the final one alone without `checkpoints`: its step and COLUMNS."""
+    with contextlib.closing(finished.Policies(seed)) as policies:
+        rows = []
+        for step in policies.steps if checkpoints else policies.steps[-1:]:
+            policies.load(step)
+            rows.append({"step": step} | _measured(policies, step, states))
+    return rows
+
+
+def _measured(policies: finished.Policies, step: int, states: int) -> dict[str, float]:
+    """The numbers of COLUMNS of the policy that is loaded, as far as it has them."""
+    agent, visit = policies.agent, policies.visit(step)
+    obs = visit.states[:, finished.evenly(visit.states.shape[1], states)]
+    row = _gaps(agent, obs, visit.noise) | {"return": visit.mean_return}
     if hasattr(agent.config, "evaluate"):  # which of several actors acts
-        agent.config = dataclasses.replace(agent.config, evaluate="first")
-        row["first_return"] = _mean_return(finished.perform(seed.folder, spec, 1, agent))
+        config = agent.config
+        agent.config = dataclasses.replace(config, evaluate="first")
+        row["first_return"] = policies.visit(step).mean_return
+        agent.config = config
     return row
-
-
-def _mean_return(takes: Sequence[finished.Take]) -> float:
-    return float(np.mean([take.row[2] for take in takes]))
 
 
 def _gaps(agent: ActorCritic, obs: Tensor, noise: Noise) -> dict[str, Any]:
@@ -124,21 +150,22 @@ def _gaps(agent: ActorCritic, obs: Tensor, noise: Noise) -> dict[str, Any]:
     with torch.no_grad():
         proto_actions = agent.propose(obs, noise, explore=False)
         proposals = agent.snap(proto_actions, noise).actions
-    critic, B = agent.critic.first, obs.shape[1]
-    row = {name: value.item() for name, value in maxima.gaps(critic, obs, proposals, agent.catalogue, B).items()}
-    if agent.catalogue is not None or not agent.actors_compete:
+    critic, catalogue, B = agent.critic.first, agent.catalogue, obs.shape[1]
+    found = maxima.found_in(critic, obs, agent.spaces.action_dim, catalogue)
+    row = {name: value.item() for name, value in maxima.gaps(critic, obs, proposals, catalogue, B, found).items()}
+    if catalogue is not None or not agent.actors_compete:
         return row
     surrogates = surrogates_of(agent)
     for column, climbed in SEARCHED.items():
         if surrogates or climbed == "independent":
             ends = searches.proposals_of(agent, obs, proposals, climbed)
-            row[column] = maxima.gaps(critic, obs, ends, states=B)["best_gap"].item()
+            row[column] = maxima.gap_of_each(critic, obs, ends, found).amin(-1).mean().item()
     if surrogates:
-        row["surrogate_error"] = _surrogate_error(agent, obs, proposals)
+        row["surrogate_error"] = _surrogate_error(agent, obs, proposals, found.span)
     return row
 
 
-def _surrogate_error(agent: ActorCritic, obs: Tensor, proposals: Tensor) -> float:
+def _surrogate_error(agent: ActorCritic, obs: Tensor, proposals: Tensor, span: Tensor) -> float:
     """The root mean square of Ψ̂_i - Ψ_i over points of the box, states and surrogates, in shares of the span.
 
     In each state the mean of the error over the points is taken off, as it moves no actor.
@@ -146,8 +173,8 @@ def _surrogate_error(agent: ActorCritic, obs: Tensor, proposals: Tensor) -> floa
     A = agent.spaces.action_dim
     points = torch.linspace(-1, 1, POINTS).unsqueeze(-1) if A == 1 else maxima.starting_points(POINTS, A)
     points = points.to(obs).expand(1, obs.shape[1], -1, -1)
-    span = maxima.of_critic(agent.critic.first, obs, A).span.unsqueeze(-1)
-    errors = [(each.learnt - each.exact) / span for each in surrogate_slices(agent, obs, proposals, proposals, points)]
+    slices = surrogate_slices(agent, obs, proposals, proposals, points)
+    errors = [(each.learnt - each.exact) / span.unsqueeze(-1) for each in slices]
     return torch.stack([error - error.mean(-1, keepdim=True) for error in errors]).square().mean().sqrt().item()
 
 
@@ -155,13 +182,16 @@ def _tell(console: Console, found: pd.DataFrame) -> None:
     """Print means over seeds with 95 % bootstrap intervals, first of all variants, then of those of several actors."""
     shares = [name for name in COLUMNS if name not in ("maxima", "return", "first_return")]
     found = found.assign(**{name: 100 * found[name] for name in shares})
-    cells = tables.gap_table(found, KEYS[:2], COLUMNS)
+    over_steps = "step" in found
+    cells = tables.gap_table(found, [*KEYS[:2], *["step"] * over_steps], COLUMNS)
     show.paragraph(
         console,
         "Prominent maxima of Q₁ in a state; states in which the first proposal is stuck, in %; the gaps of the first "
-        "and of the best proposal below the highest Q₁, in % of its span over actions",
+        "and of the best proposal below the highest Q₁, in % of its span over actions"
+        f"{'; the return of the evaluation at the step' if over_steps else ''}",
     )
-    _print(console, cells, {"maxima": "maxima", "stuck": "stuck", "first_gap": "first", "best_gap": "best"})
+    labels = {"maxima": "maxima", "stuck": "stuck", "first_gap": "first", "best_gap": "best"}
+    _print(console, cells, labels | ({"return": "return"} if over_steps else {}))
     several = cells[cells["first_return"].notna()]
     if len(several):
         show.paragraph(
@@ -175,7 +205,9 @@ def _tell(console: Console, found: pd.DataFrame) -> None:
 
 
 def _print(console: Console, cells: pd.DataFrame, labels: dict[str, str]) -> None:
-    """A table of some columns of `tables.gap_table`, and the number of seeds."""
-    texts = zip(*(tables.interval_column(cells, name) for name in labels), cells["n"].astype(str), strict=True)
-    rows = [(*cell, list(text)) for cell, text in zip(cells[KEYS[:2]].to_numpy(), texts, strict=True)]
-    console.print(show.cell_table([*labels.values(), "seeds"], rows, console.width))
+    """A table of some columns of `tables.gap_table`, with the steps, if there are any, and the number of seeds."""
+    columns = {"step": [show.thousands(step) for step in cells["step"]]} if "step" in cells else {}
+    columns |= {text: tables.interval_column(cells, name) for name, text in labels.items()}
+    columns["seeds"] = list(map(str, cells["n"]))
+    rows = [(*cell, texts) for cell, *texts in zip(cells[KEYS[:2]].to_numpy(), *columns.values(), strict=True)]
+    console.print(show.cell_table(list(columns), rows, console.width))

@@ -3,13 +3,18 @@
 The states are those of the run's last evaluation, played again: on a CPU they are the same to the last digit. In one
 dimension Q is drawn over the whole box. In more it is drawn in a plane, through the first proposal, the executed one
 and the highest point found, or along two chosen dimensions. On a catalogue it is drawn over the items, sorted by Q.
+
+A film has a picture for each policy that was kept on the way, of the same states and the same actions.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -17,17 +22,18 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from savo_bench import envs
 from savo_bench.algos import maxima
 from savo_bench.algos.actor_critic import ActorCritic
 from savo_bench.algos.agent import Noise
+from savo_bench.algos.maxima import Maxima
 from savo_bench.algos.slices import q_slice, surrogate_slices
-from savo_bench.bench import finished, show
-from savo_bench.bench.errors import MACHINE, UserError
+from savo_bench.bench import film, finished, show
+from savo_bench.bench.errors import MACHINE, NEGATIVE, UserError
+from savo_bench.bench.run_directory import reading
 from savo_bench.results import landscapes, plots
 from savo_bench.results.files import replacing, said
 from savo_bench.results.format import label
-from savo_bench.results.landscape_plots import landscape_figure
+from savo_bench.results.landscape_plots import landscape_figure, landscape_pictures
 from savo_bench.results.landscapes import Kind, Landscape, Point, Surrogate
 
 LINE = 801  # ours: points in one dimension, about as many as a printed column has dots
@@ -37,7 +43,12 @@ MARGIN = 0.25  # ours: of a plane beyond its points, in shares of their extent
 LEAST_SIDE = 0.5  # ours: of a plane whose points lie close together, in units of the maximal action
 APART = 1e-3  # ours: nearer points are one, and farther ones do not lie in a plane; in units of the maximal action
 WELL_APART = 0.2  # ours: a tenth of a side of the box; a plane through nearer points has a direction by chance
+PER_SECOND = 2.0  # ours: pictures of a film; each can be looked at
+LAST = 4  # ours: how many times more the last picture of a film is shown
 SEARCHED = 256  # ours: visited states, at equal distances, among which the largest gaps are looked for
+
+
+Place = tuple[float, float, bool]  # of an action in a picture: x, y, and whether it lies in what is drawn
 
 
 @dataclass(frozen=True)
@@ -47,11 +58,7 @@ class View:
     Attributes:
         kind: See `Landscape`; so are x, y and axes.
         actions: (N, A), in a plane (M N, A), row by row.
-        places: Of each proposal: x, y, and whether it lies in what is drawn.
-        top: The place of the highest point.
-        highest: The largest Q that was found.
-        lowest: The smallest one.
-        maxima: The number of prominent maxima; NaN on a catalogue.
+        place: The place of an action (A,), on a catalogue of an item by its number.
     """
 
     kind: Kind
@@ -59,11 +66,26 @@ class View:
     x: np.ndarray
     y: np.ndarray
     actions: np.ndarray
-    places: list[tuple[float, float, bool]]
-    top: tuple[float, float, bool]
-    highest: float
-    lowest: float
-    maxima: float
+    place: Callable[[Any], Place]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a policy does in one state, and in a box what was found of its Q there.
+
+    Attributes:
+        proto_actions: Of the actors (1, 1, K, A).
+        proposals: What the critics value (1, 1, K, A): the same in a box, on a catalogue the items' vectors.
+        places: What `View.place` takes, of each proposal: (K, A), on a catalogue items (K,).
+        chosen: The index of the executed one.
+        maxima: None on a catalogue.
+    """
+
+    proto_actions: Tensor
+    proposals: Tensor
+    places: np.ndarray
+    chosen: int
+    maxima: Maxima | None
 
 
 def draw(
@@ -76,6 +98,7 @@ def draw(
     state: str | None,
     states: int,
     dims: str | None,
+    filmed: bool,
     out: Path | None,
 ) -> None:
     """Draw landscapes of a finished seed, of the lowest one if `seed` is None; print the gaps of its proposals.
@@ -90,28 +113,39 @@ def draw(
             None for some at equal distances.
         states: How many, where no numbers are given.
         dims: The two dimensions of the plane, separated by a comma; None for a plane through proposals.
-        out: The figure's file; None for landscapes.svg and .png beside the policy.
+        filmed: Whether to write a film over the policies that were kept on the way, and no figure.
+        out: The file; None for landscapes.svg and .png, or for a film landscapes.mp4 or .gif, beside the policy.
 
     Raises:
-        UserError: there is no such policy or state, or the figure cannot be written.
+        UserError: there is no such policy or state, or the file cannot be written.
     """
-    if out is not None and out.suffix[1:] not in plots.KINDS:
+    if filmed:
+        _check_film(out)
+    elif out is not None and out.suffix[1:] not in plots.KINDS:
         raise UserError(f"--out {out}: must end in {' or '.join(f'.{kind}' for kind in plots.KINDS)}")
-    if out is not None and not out.parent.is_dir():
+    elif out is not None and not out.parent.is_dir():
         raise UserError(f"--out {out}: there is no folder {out.parent}")
     torch.set_num_threads(1)  # both as in training, so that the same bits come out
     torch.set_flush_denormal(True)
     chosen, spec = finished.find(root, env, algo, seed)
-    task = envs.make(spec["environment"]["name"], evaluation=True, **spec["environment"]["keywords"])
-    agent = finished.agent_of(chosen.folder, spec, task, critics=True)
-    if not isinstance(agent, ActorCritic):
-        raise UserError(f"--algo {algo}: is not built on algos.actor_critic, so nothing is known of its critics")
-    pair = None if dims is None else _dims(dims, agent)
-    takes = finished.perform(chosen.folder, spec, 1, agent)
-    visited, noise = finished.visited(takes), finished.last_noise(agent, chosen.seed, spec)
-    numbers = _states(agent, visited, noise, state, states)
-    found = [_landscape(agent, task, visited[:, [number]], noise, number, pair) for number in numbers]
-    task.close()
+    what = f"{spec['algorithm']['variant']} on {label(spec['environment']['name'], spec['environment']['keywords'])}"
+    what = f"{what}, seed {chosen.seed}"
+    with contextlib.closing(finished.Policies(chosen)) as policies:
+        if filmed and len(policies.steps) == 1:
+            raise UserError(
+                f"{what} kept no policies on the way, so there is nothing to film: "
+                "train it under another --name with `bench run --keep-policies N`",
+                exit_code=NEGATIVE,
+            )
+        pair = None if dims is None else _dims(dims, policies.agent)
+        visit = policies.visit(policies.steps[-1])
+        numbers = _states(policies.agent, visit.states, visit.noise, state, states)
+        if filmed:
+            path = out or chosen.folder.landscapes.with_suffix(film.suffix())
+            _film(policies, visit, numbers, pair, path, console)
+            show.line(console, f"landscapes of {what} over training: {path} ({show.size(path.stat().st_size)})")
+            return
+        found = [_still(policies, visit, number, pair) for number in numbers]
 
     figure = landscape_figure(found)
     files = [out] if out else [chosen.folder.landscapes.with_suffix(suffix) for suffix in (".svg", ".png")]
@@ -122,9 +156,57 @@ def draw(
                 opened.write(plots.content(figure, file.suffix[1:]))
     except OSError as error:
         raise UserError(f"cannot write {said(error)}", exit_code=MACHINE) from None
+    _tell(console, {policies.steps[-1]: found})
+    show.line(console, f"landscapes of {what}: {', '.join(map(str, files))}")
+
+
+def _check_film(out: Path | None) -> None:
+    """Check that a film can be written, before anything is computed."""
+    if out is not None:
+        with reading():
+            film.check(out)
+
+
+def _still(policies: finished.Policies, visit: finished.Visit, number: int, dims: tuple[int, int] | None) -> Landscape:
+    """The landscape of the policy that is loaded, in the visited state of that number."""
+    obs = visit.states[:, [number]]
+    seen = _seen(policies.agent, obs, visit.noise)
+    return _landscape(policies, obs, number, seen, _view(policies.agent, obs, seen, dims))
+
+
+def _film(
+    policies: finished.Policies,
+    visit: finished.Visit,
+    numbers: Sequence[int],
+    dims: tuple[int, int] | None,
+    path: Path,
+    console: Console,
+) -> None:
+    """Write the film of some visited states over the policies of a seed, and print their gaps.
+
+    What is drawn of a state is chosen by the final policy, and is the same in all pictures.
+    """
+    obs = {number: visit.states[:, [number]] for number in numbers}
+    seen: dict[int, list[Seen]] = {}  # by step of the training
+    for step in policies.steps:
+        policies.load(step)
+        seen[step] = [_seen(policies.agent, obs[number], visit.noise) for number in numbers]
+    views = [
+        _view(policies.agent, obs[number], seen[step][index], dims, [each[index] for each in seen.values()])
+        for index, number in enumerate(numbers)
+    ]
+    found: dict[int, list[Landscape]] = {}
+    for step in policies.steps:
+        policies.load(step)
+        found[step] = [
+            _landscape(policies, obs[number], number, *parts)
+            for number, *parts in zip(numbers, seen[step], views, strict=True)
+        ]
+    pictures = landscape_pictures(found)
+    with film.writing(path, PER_SECOND, palette_of=np.concatenate(pictures[:: max(1, len(pictures) // 8)])) as add:
+        for picture in pictures + pictures[-1:] * LAST:
+            add(picture)
     _tell(console, found)
-    what = f"{spec['algorithm']['variant']} on {label(spec['environment']['name'], spec['environment']['keywords'])}"
-    show.line(console, f"landscapes of {what}, seed {chosen.seed}: {', '.join(map(str, files))}")
 
 
 def _states(agent: ActorCritic, visited: Tensor, noise: Noise, state: str | None, states: int) -> list[int]:
@@ -136,7 +218,11 @@ def _states(agent: ActorCritic, visited: Tensor, noise: Noise, state: str | None
         return finished.evenly(B, states)
     if state == "gap":
         searched = finished.evenly(B, SEARCHED)
-        gaps = [_gap(agent, visited[:, [number]], noise) for number in searched]
+        obs, critic = visited[:, searched], agent.critic.first
+        with torch.no_grad():
+            proposals = agent.snap(agent.propose(obs, noise, explore=False), noise).actions
+        found = maxima.found_in(critic, obs, agent.spaces.action_dim, agent.catalogue)
+        gaps = maxima.gap_of_each(critic, obs, proposals, found)[0].amin(-1).tolist()
         largest = sorted(range(len(searched)), key=lambda index: -gaps[index])[:states]
         return sorted(searched[index] for index in largest)
     try:
@@ -147,12 +233,6 @@ def _states(agent: ActorCritic, visited: Tensor, noise: Noise, state: str | None
         if not 0 <= number < B:
             raise UserError(f"--state {number}: the last evaluation has the steps 0 to {B - 1}")
     return numbers
-
-
-def _gap(agent: ActorCritic, obs: Tensor, noise: Noise) -> float:
-    """The gap of the best proposal in a state (1, 1, O)."""
-    proposals = agent.snap(agent.propose(obs, noise, explore=False), noise).actions
-    return float(maxima.gaps(agent.critic.first, obs, proposals, agent.catalogue, states=1)["best_gap"])
 
 
 def _dims(text: str, agent: ActorCritic) -> tuple[int, int]:
@@ -169,19 +249,23 @@ def _dims(text: str, agent: ActorCritic) -> tuple[int, int]:
     return first, second
 
 
-def _landscape(
-    agent: ActorCritic, task: gym.Env, obs: Tensor, noise: Noise, state: int, dims: tuple[int, int] | None
-) -> Landscape:
-    """The landscape of one state (1, 1, O)."""
+def _seen(agent: ActorCritic, obs: Tensor, noise: Noise) -> Seen:
+    """What a policy does in one state (1, 1, O)."""
     proto_actions = agent.propose(obs, noise, explore=False)
     proposals = agent.snap(proto_actions, noise)
-    q_proposals = q_slice(agent, obs, proposals.actions)[0, 0].tolist()
-    chosen = int(agent.act(obs, noise, explore=False).chosen)
-    if agent.catalogue is not None:
-        assert proposals.items is not None
-        view = _of_items(agent, obs, proposals.items[0, 0].numpy())
-    else:
-        view = _of_box(agent, obs, proposals.actions[0, 0].numpy(), chosen, dims)
+    return Seen(
+        proto_actions,
+        proposals.actions,
+        (proposals.actions if proposals.items is None else proposals.items)[0, 0].numpy(),
+        int(agent.act(obs, noise, explore=False).chosen),
+        None if agent.catalogue is not None else maxima.of_critic(agent.critic.first, obs, agent.spaces.action_dim),
+    )
+
+
+def _landscape(policies: finished.Policies, obs: Tensor, state: int, seen: Seen, view: View) -> Landscape:
+    """The landscape of one state (1, 1, O) as the policy that is loaded sees it."""
+    agent = policies.agent
+    q_proposals = q_slice(agent, obs, seen.proposals)[0, 0].tolist()
     outside = (np.abs(view.actions) > 1).any(-1) if agent.catalogue is None else np.zeros(len(view.actions), bool)
 
     def shaped(values: np.ndarray) -> np.ndarray:
@@ -189,23 +273,32 @@ def _landscape(
         return values.reshape(len(view.y), len(view.x)) if view.kind == "plane" else values
 
     points = torch.from_numpy(view.actions.astype(np.float32))[None, None]
-    found = surrogate_slices(agent, obs, proto_actions, proposals.actions, points)
-    valid = _valid(task, view.actions)
-    highest = max(view.highest, *q_proposals)
-    x, y, inside = view.top if highest == view.highest else view.places[int(np.argmax(q_proposals))]
+    q = q_slice(agent, obs, points)[0, 0].numpy()
+    if seen.maxima is None:
+        top = float(view.x[q.argmax()]), 0.0, True
+        highest, lowest, number = float(q.max()), float(q.min()), math.nan
+    else:
+        top = view.place(_top(seen.maxima))
+        highest, number = float(seen.maxima.highest), float(seen.maxima.number())
+        lowest = highest - float(seen.maxima.span)
+    places = [view.place(proposal) for proposal in seen.places]
+    if max(q_proposals) > highest:
+        highest, top = max(q_proposals), places[int(np.argmax(q_proposals))]
+    x, y, inside = top
+    valid = _valid(policies.task, view.actions)
     return Landscape(
         state=state,
         kind=view.kind,
         x=view.x,
         y=view.y,
         axes=view.axes,
-        q=shaped(q_slice(agent, obs, points)[0, 0].numpy()),
+        q=shaped(q),
         valid=valid.reshape(len(view.y), len(view.x)) if valid.size and view.kind == "plane" else valid,
-        proposals=tuple(Point(x, y, q, inside) for (x, y, inside), q in zip(view.places, q_proposals, strict=True)),
-        chosen=chosen,
+        proposals=tuple(Point(x, y, q, inside) for (x, y, inside), q in zip(places, q_proposals, strict=True)),
+        chosen=seen.chosen,
         highest=Point(x, y, highest, inside),
-        lowest=min(view.lowest, *q_proposals),
-        maxima=view.maxima,
+        lowest=min(lowest, *q_proposals),
+        maxima=number,
         surrogates=tuple(
             Surrogate(
                 each.actor,
@@ -213,13 +306,29 @@ def _landscape(
                 shaped(each.exact[0, 0].numpy()),
                 shaped(each.learnt[0, 0].numpy()),
             )
-            for each in found
+            for each in surrogate_slices(agent, obs, seen.proto_actions, seen.proposals, points)
         ),
     )
 
 
-def _of_items(agent: ActorCritic, obs: Tensor, proposed: np.ndarray) -> View:
-    """The items of a catalogue from the highest Q to the lowest; the proposed ones (K,) are among them."""
+def _top(found: Maxima) -> np.ndarray:
+    """The highest point (A,) that was found in one state."""
+    return found.actions[0, 0, int(found.values.argmax())].numpy()
+
+
+def _view(
+    agent: ActorCritic, obs: Tensor, seen: Seen, dims: tuple[int, int] | None, others: Sequence[Seen] = ()
+) -> View:
+    """What is drawn of a state (1, 1, O); on a catalogue also the items that other policies propose there."""
+    if seen.maxima is None:
+        return _items(
+            agent, obs, np.concatenate([each.places for each in (seen, *others)]), "final Q₁" if others else "Q₁"
+        )
+    return _box(seen.places, seen.chosen, _top(seen.maxima), dims)
+
+
+def _items(agent: ActorCritic, obs: Tensor, proposed: np.ndarray, by: str) -> View:
+    """The items of a catalogue from the highest Q, which is called `by`, to the lowest; with the proposed ones."""
     assert agent.catalogue is not None
     count = len(agent.catalogue)
     even = np.linspace(0, count - 1, min(count, ITEMS)).round().astype(int)
@@ -227,34 +336,22 @@ def _of_items(agent: ActorCritic, obs: Tensor, proposed: np.ndarray) -> View:
     vectors = agent.catalogue[torch.from_numpy(items)]
     q = q_slice(agent, obs, vectors[None, None])[0, 0].numpy()
     order = np.argsort(-q, kind="stable")
-    rank = np.empty(len(items))
-    rank[order] = np.arange(len(items))
+    rank = {item: float(at) for at, item in enumerate(items[order].tolist())}
     return View(
         kind="items",
-        axes=("items, sorted by Q₁" if len(items) == count else f"{len(items)} of {count} items, sorted by Q₁",),
+        axes=(f"{'items' if len(items) == count else f'{len(items)} of {count} items'}\nsorted by {by}",),
         x=np.arange(len(items), dtype=float),
         y=np.empty(0),
         actions=vectors.numpy()[order],
-        places=[(float(rank[np.searchsorted(items, item)]), 0.0, True) for item in proposed],
-        top=(0.0, 0.0, True),
-        highest=float(q.max()),
-        lowest=float(q.min()),
-        maxima=math.nan,
+        place=lambda item: (rank[int(item)], 0.0, True),
     )
 
 
-def _of_box(agent: ActorCritic, obs: Tensor, proposals: np.ndarray, chosen: int, dims: tuple[int, int] | None) -> View:
-    """A line over actions of one dimension, or a plane through more, beside proposals (K, A)."""
-    found = maxima.of_critic(agent.critic.first, obs, agent.spaces.action_dim)
-    highest, number = float(found.highest), float(found.number())
-    lowest = highest - float(found.span)
-    ends = found.actions[0, 0].numpy()
-    top = ends[int(found.values.argmax())]
-    if agent.spaces.action_dim == 1:
+def _box(proposals: np.ndarray, chosen: int, top: np.ndarray, dims: tuple[int, int] | None) -> View:
+    """A line over actions of one dimension, or a plane through more, beside proposals (K, A) and the highest (A,)."""
+    if proposals.shape[1] == 1:
         x = np.linspace(-1, 1, LINE)
-        places = [(float(action[0]), 0.0, True) for action in proposals]
-        at = (float(top[0]), 0.0, True)
-        return View("line", ("action",), x, np.empty(0), x[:, None], places, at, highest, lowest, number)
+        return View("line", ("action",), x, np.empty(0), x[:, None], lambda action: (float(action[0]), 0.0, True))
     if dims is None:
         plane = Plane.through(proposals[0], [proposals[chosen], top, *proposals])
         places = [plane.place(action) for action in proposals]
@@ -264,12 +361,11 @@ def _of_box(agent: ActorCritic, obs: Tensor, proposals: np.ndarray, chosen: int,
         origin = proposals[chosen].copy()
         origin[list(dims)] = 0
         plane = Plane(origin, np.eye(len(origin))[list(dims)])
-        places = [plane.place(action) for action in proposals]
         x = y = np.linspace(-1, 1, PLANE)
         axes = f"action {dims[0]}", f"action {dims[1]}"
     across, up = (side.reshape(-1, 1) for side in np.meshgrid(x, y))
     actions = plane.origin + across * plane.sides[0] + up * plane.sides[1]
-    return View("plane", axes, x, y, actions, places, plane.place(top), highest, lowest, number)
+    return View("plane", axes, x, y, actions, plane.place)
 
 
 @dataclass(frozen=True)
@@ -293,14 +389,14 @@ class Plane:
                 sides.append(rest / np.linalg.norm(rest))
         return cls(origin, np.array(sides))
 
-    def place(self, action: np.ndarray) -> tuple[float, float, bool]:
+    def place(self, action: np.ndarray) -> Place:
         """The place in the plane that is nearest to an action (A,), and whether the action lies in the plane."""
         x, y = self.sides @ (action - self.origin)
         nearest = self.origin + x * self.sides[0] + y * self.sides[1]
         return float(x), float(y), bool(np.linalg.norm(nearest - action) < APART)
 
 
-def _sides(places: list[tuple[float, float, bool]]) -> tuple[np.ndarray, np.ndarray]:
+def _sides(places: list[Place]) -> tuple[np.ndarray, np.ndarray]:
     """A square round these places, as the coordinates of PLANE points along each side."""
     corners = np.array([place[:2] for place in places])
     low, high = corners.min(0), corners.max(0)
@@ -318,9 +414,13 @@ def _valid(task: gym.Env, actions: np.ndarray) -> np.ndarray:
     return np.array([bool(is_valid(action)) for action in actions.astype(np.float32)])
 
 
-def _tell(console: Console, found: list[Landscape]) -> None:
-    """Print how many maxima Q has in each state, and how far the proposals are below the highest."""
+def _tell(console: Console, found: Mapping[int, Sequence[Landscape]]) -> None:
+    """Print how many maxima Q has in each state, and how far the proposals are below the highest.
+
+    `found` has the landscapes of policies by their steps of the training, which are named where there are several.
+    """
     columns = (
+        *["trained for"] * (len(found) > 1),
         "state",
         "maxima",
         "Q₁ of the first",
@@ -330,9 +430,13 @@ def _tell(console: Console, found: list[Landscape]) -> None:
         "of the executed",
     )
     table = show.table(*columns, numbers=columns)
-    for each in found:
-        first, executed = each.proposals[0].q, each.proposals[each.chosen].q
-        count = "–" if math.isnan(each.maxima) else f"{each.maxima:g}"
-        gaps = (f"{100 * each.gap(index):.1f} %" for index in (0, each.chosen))
-        table.add_row(str(each.state), count, *map(show.decimal, (first, executed, each.highest.q)), *gaps)
+    for step, landscapes_of_step in found.items():
+        for each in landscapes_of_step:
+            first, executed = each.proposals[0].q, each.proposals[each.chosen].q
+            count = "–" if math.isnan(each.maxima) else f"{each.maxima:g}"
+            gaps = (f"{100 * each.gap(index):.1f} %" for index in (0, each.chosen))
+            trained = [show.thousands(step)] * (len(found) > 1)
+            table.add_row(
+                *trained, str(each.state), count, *map(show.decimal, (first, executed, each.highest.q)), *gaps
+            )
     console.print(table)

@@ -200,7 +200,15 @@ class Training:
             elif rows is not None:
                 run.evals_bytes = append_csv(run.folder.evals_csv, self.evaluator.header(), rows)
                 run.last_return = float(np.mean([row[2] for row in rows]))
+        if self.step in self.budget.policy_steps(self.pack.keep_policies):
+            self.keep_policies()
         self.evaluated = self.step
+
+    def keep_policies(self) -> None:
+        """Keep the networks of every active seed, as they are now."""
+        for index, run in enumerate(self.runs):
+            if run.failure is None:
+                self.saver.save_policy(index, self.pack.cell.spec(run.seed), run.folder.kept_policy(self.step))
 
     def log(self) -> None:
         """Write one row of train.csv for every seed. The cells of `gaps` are empty but at evaluations."""
@@ -256,7 +264,7 @@ class Training:
         """Write the final networks and then the state "done". Only then delete the checkpoint."""
         for index, run in enumerate(self.runs):
             if run.failure is None:
-                self.saver.save_policy(index, self.pack.cell.spec(run.seed))
+                self.saver.save_policy(index, self.pack.cell.spec(run.seed), run.folder.policy)
                 self.status.write(run, "done", self.step)
                 checkpoint.remove(run.folder.checkpoint)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -47,6 +48,8 @@ class Saver:
     def begin(self, index: int, step: int) -> dict[str, Any]:
         """Bring a seed to `step`: 0 is a fresh start, another one the step of a checkpoint.
 
+        What was written beyond it is cut off: rows of the CSV files, kept policies.
+
         Returns:
             The loop's part of the checkpoint: {"evaluated": step of the last evaluation, "metrics": of this seed}.
 
@@ -65,6 +68,9 @@ class Saver:
         else:
             loop = {"evaluated": 0, "metrics": {}}
             run.reset()
+        for kept, path in run.folder.kept_policies().items():
+            if kept > loop["evaluated"]:
+                path.unlink()
         truncate(run.folder.evals_csv, run.evals_bytes)
         truncate(run.folder.train_csv, run.train_bytes)
         return loop
@@ -136,9 +142,10 @@ class Saver:
             checkpoint.commit(run.folder.checkpoint, step, oldest)
         self.logged = self.replay.added
 
-    def save_policy(self, index: int, spec: Mapping[str, Any]) -> None:
-        """Write policy.pt: a seed's final networks and its spec."""
-        checkpoint.save(self.runs[index].folder.policy, {"spec": spec, **policy_state(self.agent, index)})
+    def save_policy(self, index: int, spec: Mapping[str, Any], path: Path) -> None:
+        """Write a seed's networks and its spec: policy.pt, or a policy that is kept on the way."""
+        make_folder(path.parent)
+        checkpoint.save(path, {"spec": spec, **policy_state(self.agent, index)})
 
 
 def _saved_by(run: SeedRun, state: Mapping[str, Any], step: int) -> Attempt:
