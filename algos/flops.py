@@ -12,6 +12,7 @@ FLOPs depend on no machine: not on its kernels, and not on what else it does.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -92,6 +93,7 @@ def counted(work: Callable[[], object]) -> int:
     return counter.total
 
 
+@cache
 def formula(operation: Any) -> Callable[..., int] | None:
     """What gives the FLOPs of an operation from its arguments and `out_val`, its result; None if it is no product."""
     if str(operation) == "mkldnn._linear_pointwise":  # algos/products.py; torch counts all others, but not this one

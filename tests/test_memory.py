@@ -152,7 +152,7 @@ def test_what_was_there_before_is_not_made():
 
 
 def test_an_agents_tensors_are_those_that_it_keeps_and_those_of_its_update():
-    """Each network has a target, a gradient and two moments; with batch 1 an update holds little more than gradients."""
+    """Each network has a target, a gradient and two moments; with batch 1 an update holds little else."""
     trial = Trial(algos.get("td3"), config("td3", hidden=(64, 64), batch_size=1), Spaces(3, 2))
     networks = sum(trial.agent.networks[name].flat.nbytes for name in ("actor", "critic"))
     taken = memory.tensors(trial)
