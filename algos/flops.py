@@ -41,7 +41,7 @@ class Trial:
     def __init__(self, entry: Entry, config: Any, spaces: Spaces, seeds: int = 1) -> None:
         rngs = [np.random.default_rng(seed) for seed in range(seeds)]
         self.agent: Agent = entry.agent(config, spaces, rngs, CPU)
-        self.seeds, self.delay = seeds, getattr(config, "policy_delay", 1)  # a plug-in's config need not have it
+        self.seeds, self.delay = seeds, config.policy_delay
         layout = Layout(spaces, self.agent.stored_proto_actions, self.agent.stored_items)
         self._batch = layout.unpack(_records(layout, spaces, rngs[0], seeds, config.batch_size))
         self._obs = torch.from_numpy(rngs[0].standard_normal((seeds, 1, spaces.obs_dim), np.float32))
