@@ -11,6 +11,7 @@ entry-point group `savo_bench.algos`, where each entry point gives an `Entry`.
                   slices (Q and the surrogates at any actions, for figures),
                   searches (gradient ascents in place of actors)
     given to it   replay, noise (every random number of a seed, exploration noise)
+    what it costs flops (of an update and of an action, counted)
     algorithms    those in FILES
 """
 

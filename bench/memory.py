@@ -1,18 +1,29 @@
-"""What a training takes of memory: what it took, in all and of networks that act, and an estimate before it begins."""
+"""What a training takes of memory: what it took, in all and of networks that act, and an estimate before it begins.
+
+`tensors` counts what an agent and its update take, for `bench cost`.
+"""
 
 import contextlib
 import re
 import sys
 import time
+import weakref
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from savo_bench import algos, envs
 from savo_bench.algos.agent import Agent
 from savo_bench.bench.cells import Cell, Pack
 from savo_bench.bench.disk import Disk
 from savo_bench.bench.evaluate import at_once
+
+if TYPE_CHECKING:
+    from savo_bench.algos.flops import Trial
 
 STATUS = Path("/proc/self/status")
 
@@ -101,3 +112,59 @@ def peak_memory(device: torch.device) -> float:
     import resource  # here, as Windows has none
 
     return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
+
+
+def tensors(trial: "Trial") -> int:
+    """Bytes of the tensors that an agent keeps, and of those that an update makes and holds at a time at most.
+
+    They are the networks with their targets, gradients and moments, and what an update computes. Not counted are the
+    replay buffer, the batch, libraries and the rest of the process. Updates the agent.
+    """
+    trial.update()  # the first one makes the optimisers' moments
+    agent = trial.agent
+    stacks = agent.networks.values()
+    kept = [*(stack.flat for stack in stacks), *(stack.grad for stack in stacks if stack.grad is not None)]
+    for optimizer in agent.optimizers.values():
+        kept += [value for moments in optimizer.adam.state.values() for value in moments.values()]
+    with Made() as made:
+        trial.update()
+    return sum(each.nbytes for each in kept) + made.peak
+
+
+class Made(TorchDispatchMode):
+    """Adds up the memory of the tensors that are made in its block, as long as each is held.
+
+    What one operation of torch makes and drops within itself is not seen.
+
+    Attributes:
+        peak: The most bytes that were held at a time.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held = self.peak = 0
+        self._known: set[int] = set()  # the storages that are held
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        out = func(*args, **kwargs)
+        given = {_storage(each)._cdata for each in tree_leaves((args, kwargs)) if isinstance(each, Tensor)}
+        for each in tree_leaves(out):
+            if isinstance(each, Tensor) and _storage(each)._cdata not in given | self._known:
+                self._add(_storage(each))
+        return out
+
+    def _add(self, storage: torch.UntypedStorage) -> None:
+        self._known.add(storage._cdata)
+        self.held += storage.nbytes()
+        self.peak = max(self.peak, self.held)
+        weakref.finalize(storage, self._drop, storage._cdata, storage.nbytes())
+
+    def _drop(self, key: int, size: int) -> None:
+        self._known.discard(key)
+        self.held -= size
+
+
+def _storage(tensor: Tensor) -> torch.UntypedStorage:
+    """The memory of a tensor, which its views share."""
+    return tensor.untyped_storage()

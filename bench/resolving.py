@@ -83,13 +83,14 @@ def _controls(cell: Cell) -> list[Variant]:
     listed = controls.CONTROLS.get(cell.algorithm, ())
     if not listed:
         return []
-    kind = "box" if probe(cell).catalogue is None else "catalogue"
+    spaces = probe(cell)
+    kind = "box" if spaces.catalogue is None else "catalogue"
     found = []
     for control in (each for each in listed if kind in each.kinds):
         algorithm = algos.get(control.algorithm)
         known = set(field_types(algorithm.config)) - set(control.drops)
         shared = {key: value for key, value in cell.overrides.items() if key in known}
-        found.append((algorithm, shared | control.values(cell.config)))
+        found.append((algorithm, shared | control.values(cell.config, spaces)))
     return found
 
 

@@ -157,6 +157,34 @@ def gap(
     print_gaps(root, console, env=env, algo=algo, states=states, checkpoints=checkpoints, out=out)
 
 
+def cost(
+    algos: Annotated[
+        list[str] | None,
+        flags.option(
+            list[str], "As bench run takes them. Without it all built-in ones, and savo with 0 to 20 extra actors."
+        ),
+    ] = None,
+    envs: Annotated[
+        list[str] | None, flags.option(list[str], "As bench run takes them. Without it restricted-hopper.")
+    ] = None,
+    profile: Annotated[
+        str | None, flags.option(str, "The profile whose widths and batch they have. Without it quick.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None, flags.option(list[str], "FIELD=VALUE, as bench run takes it.", name="--set")
+    ] = None,
+    rounds: Annotated[int, flags.option(int, "How often each is timed; the median counts.")] = 9,
+    out: Annotated[Path, flags.option(Path, "The folder for costs.csv and the figures.")] = Path("costs"),
+) -> None:
+    """Count and time updates and actions on one CPU thread, and fit how they grow with the number of actors."""
+    from savo_bench.bench.commands import cost as verb
+
+    chosen = [verb.REFERENCE, *(algos or [verb.default_algos()])]
+    given = {"algos": chosen, "envs": envs or [verb.ENVIRONMENT], "profile": profile, "settings": settings}
+    read = flags.from_command_line(options.Options, {name: value for name, value in given.items() if value is not None})
+    verb.print_costs(options.Options(**read), show.console(), rounds=rounds, out=out)
+
+
 def app() -> typer.Typer:
     """The verbs, and for `run` the options of every launcher, plug-ins included."""
     made = typer.Typer(
@@ -176,6 +204,7 @@ def app() -> typer.Typer:
         ("play", play),
         ("landscape", landscape),
         ("gap", gap),
+        ("cost", cost),
     ):
         made.command(name, cls=Command)(verb)
     return made

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from savo_bench.algos.agent import Spaces
+from savo_bench.bench import controls
 from savo_bench.envs.landscape import Landscape, landscape
 
 ROOT = Path(__file__).parent.parent
@@ -132,6 +133,14 @@ def test_starts_and_noises_are_listed_where_they_make_a_difference(script):
     assert listed("savo:surrogate=exact") == [(1e-3, None), (1, None)]
     assert listed("td3") == [(1e-3, None), (1, None)]
     assert listed("cem") == [(None, None)]
+
+
+def test_the_ensemble_of_equal_compute_is_that_of_the_controls_for_the_critics_sizes(script, two_peaks):
+    row = script.on(script.EQUAL_COMPUTE, two_peaks)
+    _, savo = script.resolved(script.SAVO_ROW, 1.0, decayed=False)
+    assert row.label == script.EQUAL_COMPUTE.label
+    assert row.text == f"ensemble:extra_actors={controls.equal_compute(savo, two_peaks.spaces)}"
+    assert script.on(script.SINGLE, two_peaks) == script.SINGLE
 
 
 def _variants(script, text: str) -> list[tuple[Any, float | None, str | None]]:

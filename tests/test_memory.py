@@ -6,9 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from small_agents import config
 from small_cells import one
 from small_runs import cell, pack, status
 
+from savo_bench import algos
+from savo_bench.algos.agent import Spaces
+from savo_bench.algos.flops import Trial
 from savo_bench.bench import disk, memory, train
 from savo_bench.bench.cells import Cell, Pack
 from savo_bench.bench.spaces import probe
@@ -111,3 +115,53 @@ def test_an_environment_that_cannot_be_made_is_taken_for_a_heavy_one(monkeypatch
 def test_without_proc_the_peak_stands_for_what_is_held(monkeypatch, tmp_path):
     monkeypatch.setattr(memory, "STATUS", tmp_path / "none")
     assert memory.held() == (int(memory.peak_memory(torch.device("cpu"))), 0)
+
+
+def test_the_most_that_is_held_at_a_time_counts_and_neither_views_nor_what_is_dropped():
+    with memory.Made() as made:
+        one = torch.empty(1_000)  # 4 000 bytes
+        view, two = one.view(10, 100), torch.empty(2_000)
+        view.fill_(0)
+        del two
+        three = torch.empty(500)
+        assert made.held == 6_000
+        del one, three
+        assert made.held == 4_000, "the view still holds it"
+        del view
+    assert (made.peak, made.held) == (12_000, 0)
+
+
+def test_what_is_kept_for_a_gradient_is_held():
+    x = torch.ones(1_000, requires_grad=True)
+    with memory.Made() as made:
+        y = torch.exp(x)  # whose gradient needs y
+        z = y + 1
+        del y
+        assert made.held == 8_000
+        del z
+        assert made.held == 0
+
+
+def test_what_was_there_before_is_not_made():
+    x = torch.ones(1_000)
+    with memory.Made() as made:
+        x.add_(1)
+        torch.add(x, 1, out=x)
+        x.view(10, 100)
+    assert made.peak == 0
+
+
+def test_an_agents_tensors_are_those_that_it_keeps_and_those_of_its_update():
+    """Each network has a target, a gradient and two moments; with batch 1 an update holds little else."""
+    trial = Trial(algos.get("td3"), config("td3", hidden=(64, 64), batch_size=1), Spaces(3, 2))
+    networks = sum(trial.agent.networks[name].flat.nbytes for name in ("actor", "critic"))
+    taken = memory.tensors(trial)
+    assert 5 * networks < taken < 7 * networks
+    assert memory.tensors(trial) == taken
+
+
+def test_a_larger_batch_holds_more():
+    small, large = (
+        memory.tensors(Trial(algos.get("savo"), config("savo", batch_size=size), Spaces(3, 2))) for size in (8, 256)
+    )
+    assert large > 2 * small

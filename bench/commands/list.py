@@ -45,15 +45,17 @@ def _algorithms(console: Console) -> None:
 
 def _controls(console: Console) -> None:
     """What is trained beside an algorithm with `bench run --controls`, and why."""
-    from savo_bench.bench.controls import CONTROLS, ENTRIES, KINDS
+    from savo_bench.bench.controls import CONTROLS, ENTRIES, KINDS, NOMINAL
 
     table = show.table("algorithm", "control", "actions", "a difference says")
     for name, controls in CONTROLS.items():
         usual = ENTRIES[name].config()
         for control in controls:
             kinds = "" if control.kinds == KINDS else ", ".join(control.kinds)
-            table.add_row(name, label(control.algorithm, control.values(usual)), kinds, control.answers)
+            table.add_row(name, label(control.algorithm, control.values(usual, NOMINAL)), kinds, control.answers)
     console.print(table)
+    sizes = f"{NOMINAL.obs_dim} numbers in an observation and {NOMINAL.action_dim} in an action"
+    show.paragraph(console, f"Computed numbers are for the default fields and {sizes}; each task has its own.")
 
 
 def _fields(config: type) -> dict[str, str]:
