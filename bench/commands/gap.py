@@ -23,6 +23,7 @@ from savo_bench import envs
 from savo_bench.algos import maxima, searches
 from savo_bench.algos.actor_critic import ActorCritic
 from savo_bench.algos.agent import Noise
+from savo_bench.algos.config import CompetitionConfig
 from savo_bench.algos.slices import surrogate_slices, surrogates_of
 from savo_bench.bench import finished, show
 from savo_bench.bench.errors import MACHINE, NEGATIVE, UserError
@@ -109,8 +110,8 @@ def _measure(seed: SeedState, states: int) -> dict[str, float]:
     obs = obs[:, finished.evenly(obs.shape[1], states)]
     row = _gaps(agent, obs, finished.last_noise(agent, seed.seed, spec))
     row["return"] = _mean_return(takes)
-    if hasattr(agent.config, "evaluate"):  # which of several actors acts
-        agent.config = dataclasses.replace(agent.config, evaluate="first")
+    if isinstance(agent.config, CompetitionConfig):
+        agent.config = dataclasses.replace(agent.config, argmax="both", evaluate="first")
         row["first_return"] = _mean_return(finished.perform(seed.folder, spec, 1, agent))
     return row
 
