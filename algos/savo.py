@@ -236,7 +236,6 @@ entry = Entry(
     "successive actors on truncated Q-landscapes (arXiv:2410.11833)",
     # ours: "Hopper: update" in docs/performance.md, measured by benchmarks/algorithms.py
     UpdateCost(
-        lambda config: 1 + (1.64 if config.surrogate == "learned" else 0.56) * config.extra_actors,
-        lambda config: 1 + config.extra_actors,
+        lambda c: 1 + (1.64 if c.surrogate == "learned" else 0.56) * c.extra_actors, lambda c: 1 + c.extra_actors
     ),
 )
