@@ -9,7 +9,8 @@ entry-point group `savo_bench.algos`, where each entry point gives an `Entry`.
                   chain and summary (successive actors and their surrogates), joint (an ablation of them),
                   maxima (how many Q(s, ·) has, and how far below them proposals lie),
                   slices (Q and the surrogates at any actions, for figures),
-                  searches (gradient ascents in place of actors)
+                  searches (gradient ascents in place of actors),
+                  local_search (ascents and perturbations beside an actor's action)
     given to it   replay, noise (every random number of a seed, exploration noise)
     what it costs flops (of an update and of an action, counted)
     algorithms    those in FILES

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -108,9 +108,9 @@ class ActorCritic(ABC):
     def act_by(
         self, obs: Tensor, proto_actions: Tensor, noise: Noise, bonus: Tensor | float = 0.0, first: int | None = None
     ) -> Acted:
-        """The best by online Q_1 and a bonus (S, B, K) of the first so many proto-actions (S, B, K, A), else of all."""
-        proposals = self.snap(proto_actions[:, :, :first], noise)
-        action, chosen = select(self.critic.first, obs, proposals.actions, bonus)
+        """The best proposal, or the best of the first so many, by online Q_1 and a bonus (S, B, K)."""
+        proposals = self.snap(proto_actions, noise)
+        action, chosen = select(self.critic.first, obs, proposals.actions[:, :, :first], bonus)
         return Acted(action, proto_actions[:, :, : self.stored_proto_actions], chosen, proposals.items)
 
     # Training.
@@ -200,19 +200,22 @@ class ActorCritic(ABC):
 
 
 class SeveralActors(ActorCritic):
-    """The frame of several actors: their proposals compete, unless the first one is evaluated alone."""
+    """The frame of several actors: their proposals compete, unless the config says that the first one's is taken."""
 
     actors_compete = True
 
     @torch.no_grad()
     def act(self, obs: Tensor, noise: Noise, *, explore: bool) -> Acted:
         """At each obs (S, B, O) the proposal with the highest online Q_1, or what the config says."""
-        if self.config.evaluate == "first" and not explore:
-            return self.act_by(obs, self.propose(obs, noise, explore=False), noise, first=1)
-        acted = super().act(obs, noise, explore=explore)
+        first = self.competing("act") if explore or self.config.evaluate == "best" else 1
+        acted = self.act_by(obs, self.propose(obs, noise, explore=explore), noise, first=first)
         if explore and isinstance(self.config, ProposalNoiseConfig) and self.config.explore == "chosen":
             return acted._replace(action=(acted.action + noise["explore"][:, :1]).clamp(-1, 1))
         return acted
+
+    def competing(self, where: Literal["act", "target"]) -> int | None:
+        """How many of the actors compete there: None is all of them."""
+        return None if self.config.argmax in (where, "both") else 1
 
 
 def actor_spec(config: ActorConfig, spaces: Spaces, outputs: int = 1) -> NetworkSpec:

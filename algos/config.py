@@ -92,12 +92,16 @@ class NoiseConfig(Config):
 class CompetitionConfig(Config):
     """Several actors, the best of whose proposals is executed."""
 
+    argmax: Literal["both", "act", "target"] = "both"  # paper: both; elsewhere the first actor's proposal is taken
     evaluate: Literal["best", "first"] = "best"  # paper: the best; "first": what the first actor alone is worth
 
     def __post_init__(self) -> None:
         """Check the fields, see `Config`."""
         super().__post_init__()
+        one_of(self, "argmax", "both", "act", "target")
         one_of(self, "evaluate", "best", "first")
+        usual = self.argmax != "target" or self.evaluate == "best"
+        check(self, "evaluate", usual, "has no meaning when argmax is target")
 
 
 @dataclass(frozen=True, kw_only=True)

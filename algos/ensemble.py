@@ -83,8 +83,8 @@ class Ensemble(SeveralActors):
         return with_noise(actions, proposal_noise(self.config, noise)) if explore else actions
 
     def propose_next(self, obs: Tensor, noise: Noise) -> tuple[Tensor, None]:
-        """One proposal of each target actor."""
-        return deterministic(self.actor_target.frozen, obs), None
+        """One proposal of each target actor, or the first one's."""
+        return deterministic(self.actor_target.frozen, obs)[:, :, : self.competing("target")], None
 
     def update_actors(self, batch: Batch, noise: Noise) -> dict[str, Tensor]:
         """A deterministic policy gradient step of every actor on Q_1."""

@@ -143,16 +143,18 @@ def starting_points(count: int, action_dim: int) -> Tensor:
     return 2 * sequence.fast_forward(1).draw(count) - 1
 
 
-def climb(landscape: Landscape, actions: Tensor, steps: int = STEPS) -> tuple[Tensor, Tensor]:
+def climb(
+    landscape: Landscape, actions: Tensor, steps: int = STEPS, first: float = FIRST_STEP, last: float = LAST_STEP
+) -> tuple[Tensor, Tensor]:
     """Gradient ascents within the box from actions (S, B, N, A): the best point of each, and its value (S, B, N).
 
-    A step moves each dimension by the same length in the direction of its derivative, and the lengths shrink (the
-    projected gradient ascent of arXiv:1706.06083v4). So an ascent reaches a corner however many dimensions there are,
-    and ends on the edges that a network's landscape has. Measured on random networks with 17 dimensions: .01 of the
-    span below what ten times as many steps find; steps along the gradient end .08 below.
+    A step moves each dimension by the same length in the direction of its derivative, and the lengths shrink from
+    `first` to `last` (the projected gradient ascent of arXiv:1706.06083v4). So an ascent reaches a corner however many
+    dimensions there are, and ends on the edges that a network's landscape has. Measured on random networks with 17
+    dimensions: .01 of the span below what ten times as many steps find; steps along the gradient end .08 below.
     """
     best, highest = actions, torch.full(actions.shape[:-1], -torch.inf, dtype=actions.dtype, device=actions.device)
-    shrink = (LAST_STEP / FIRST_STEP) ** (1 / max(1, steps - 1))
+    shrink = (last / first) ** (1 / max(1, steps - 1))
     for step in range(steps + 1):
         with torch.enable_grad():
             actions = actions.detach().requires_grad_()
@@ -161,7 +163,7 @@ def climb(landscape: Landscape, actions: Tensor, steps: int = STEPS) -> tuple[Te
         actions, values = actions.detach(), values.detach()
         better = values > highest
         best, highest = torch.where(better.unsqueeze(-1), actions, best), torch.where(better, values, highest)
-        actions = (actions + FIRST_STEP * shrink**step * gradient.sign()).clamp(-1, 1)
+        actions = (actions + first * shrink**step * gradient.sign()).clamp(-1, 1)
     return best, highest
 
 

@@ -8,7 +8,9 @@ sac_continuous_action.py (code).
 Differs from the paper:
 - in the default preset, as TD3 here: layer normalisation before the actor's output, and gradient norms clipped per
   network; the policy's samples explore;
-- on a catalogue the sample is executed as its nearest item; its log-probability stays that of the sample.
+- on a catalogue the sample is executed as its nearest item; its log-probability stays that of the sample;
+- with `best_of` the sample, or in evaluation the mean, is the first of so many proposals; the others are more samples,
+  and the best by Q_1 is taken, in the target with the entropy bonus of its own. By default there is one.
 
     every step:    a ~ π(·|s); the mean's tanh in evaluation
     every update:  y = r + γ (1 - terminated) (min_i Q_i'(s', a') - α log π(a'|s')), a' ~ π(·|s')
@@ -33,6 +35,7 @@ from savo_bench.algos.actor_critic import ActorCritic, actor_spec, clipped_doubl
 from savo_bench.algos.agent import Batch, Call, Noise, Spaces
 from savo_bench.algos.config import ActorConfig, Config, positive
 from savo_bench.algos.entry import Entry, UpdateCost
+from savo_bench.algos.local_search import SAMPLE_COST, candidate_shapes
 from savo_bench.algos.nets import (
     NetworkSpec,
     Optimizer,
@@ -68,6 +71,7 @@ class SACConfig(TemperatureConfig, ActorConfig):
     """SAC's own fields."""
 
     policy_delay: int = 1  # paper: arXiv:1812.05905v2
+    best_of: int = 1  # paper: one sample; else the best by Q_1 of so many, to act, in evaluation and in the target
 
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
         "fair": {},
@@ -83,6 +87,11 @@ class SACConfig(TemperatureConfig, ActorConfig):
             "actor_hidden": (),
         },
     }
+
+    def __post_init__(self) -> None:
+        """Check the fields, see `Config`."""
+        super().__post_init__()
+        positive(self, "best_of")
 
 
 def gaussian_spec(config: ActorConfig, spaces: Spaces) -> NetworkSpec:
@@ -170,25 +179,40 @@ class SAC(ActorCritic):
         if self.temperature.optimizer:
             optimizers["temperature"] = self.temperature.optimizer
         super().__init__(config, spaces, critic, networks=networks, targets={}, optimizers=optimizers)
+        self.policy = ("actor", "critic") if config.best_of > 1 else ("actor",)
 
     def noise_shapes(self, call: Call) -> dict[str, tuple[int, ...]]:
-        """Noise for the policy's samples: to act, and at s and s' to learn."""
-        A = self.spaces.action_dim
+        """Noise for the policy's samples: to act, and at s and s' to learn; and for more of them, with best_of."""
+        A, more = self.spaces.action_dim, candidate_shapes(self.config.best_of, self.config, self.spaces, call)
         if call == "act":
-            return {"sample": (1, A)}
+            return {"sample": (1, A)} | more
         each = (self.config.batch_size, A)
-        return {"sample": each, "next": each} if call == "update" else {}
+        return {"sample": each, "next": each} | more if call == "update" else more
 
     def propose(self, obs: Tensor, noise: Noise, *, explore: bool) -> Tensor:
-        """A sample to explore, else the mean: obs (S, B, O) -> (S, B, 1, A)."""
+        """A sample to explore, else the mean, and more samples with best_of: obs (S, B, O) -> (S, B, P, A)."""
         mean, log_sigma = gaussian_policy(self.actor.frozen, obs)
         action = sample(mean, log_sigma, noise["sample"]).action if explore else tanh(mean)
-        return action.unsqueeze(2)
+        more = self.more_samples(mean, log_sigma, noise)
+        return torch.cat([action.unsqueeze(2), more.action], dim=2) if more else action.unsqueeze(2)
 
     def propose_next(self, obs: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
-        """A sample of the policy at next_obs, and its entropy bonus."""
-        _, action, log_pi = sample(*gaussian_policy(self.actor.frozen, obs), noise["next"])
-        return action.unsqueeze(2), -(self.temperature.value * log_pi).unsqueeze(-1)
+        """Samples of the policy at next_obs, and their entropy bonuses: (S, B, P, A), (S, B, P)."""
+        mean, log_sigma = gaussian_policy(self.actor.frozen, obs)
+        _, action, log_pi = sample(mean, log_sigma, noise["next"])
+        actions, log_pi = action.unsqueeze(2), log_pi.unsqueeze(2)
+        if more := self.more_samples(mean, log_sigma, noise):
+            actions, log_pi = torch.cat([actions, more.action], dim=2), torch.cat([log_pi, more.log_pi], dim=2)
+        return actions, -self.temperature.value.unsqueeze(-1) * log_pi
+
+    def more_samples(self, mean: Tensor, log_sigma: Tensor, noise: Noise) -> Sample | None:
+        """The samples beside the first, actions (S, B, best_of - 1, A); None: there are no more."""
+        if self.config.best_of == 1:
+            return None
+        normal = noise["candidates"]
+        normal = normal if normal.ndim == 4 else normal.unsqueeze(1).expand(-1, mean.shape[1], -1, -1)
+        mean, log_sigma = mean.unsqueeze(2).expand_as(normal), log_sigma.unsqueeze(2).expand_as(normal)
+        return sample(mean, log_sigma, normal)
 
     def update_actors(self, batch: Batch, noise: Noise) -> dict[str, Tensor]:
         """One step of the actor on the smaller critic and the entropy, then of the temperature."""
@@ -206,5 +230,6 @@ entry = Entry(
     SACConfig,
     SAC,
     "one stochastic actor, learnt temperature (arXiv:1812.05905)",
-    UpdateCost(lambda _: 1.5),  # ours: "Hopper: update" in docs/performance.md, measured by benchmarks/algorithms.py
+    # ours: "Hopper: update" in docs/performance.md, measured by benchmarks/algorithms.py
+    UpdateCost(lambda config: 1.5 + SAMPLE_COST * (config.best_of - 1), lambda config: config.best_of),
 )

@@ -113,7 +113,7 @@ class SAVOSAC(SeveralActors):
         if not (explore and self.entropy_selects):  # means have no log-probability
             return super().act(obs, noise, explore=explore)
         proto_actions, bonus = self.with_bonuses(self.chain(obs, noise["sample"].unsqueeze(1)))
-        return self.act_by(obs, proto_actions, noise, bonus)
+        return self.act_by(obs, proto_actions, noise, bonus, self.competing("act"))
 
     def with_bonuses(self, samples: list[Sample]) -> tuple[Tensor, Tensor]:
         """The actions (S, B, K, A) of K samples and their entropy bonuses (S, B, K)."""
@@ -126,8 +126,8 @@ class SAVOSAC(SeveralActors):
         return torch.stack([sample.action for sample in samples], dim=2)
 
     def propose_next(self, obs: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
-        """Samples at next_obs, and their entropy bonuses."""
-        return self.with_bonuses(self.chain(obs, noise["next"]))
+        """Samples at next_obs, or the first one, and their entropy bonuses."""
+        return self.with_bonuses(self.chain(obs, noise["next"])[: self.competing("target")])
 
     def fit_to_critics(self, batch: Batch, noise: Noise) -> dict[str, Tensor]:
         """One step of the surrogates."""

@@ -10,7 +10,8 @@ Differs from the paper:
 - in the default preset: no target smoothing, Ornstein-Uhlenbeck noise with a falling scale, layer normalisation before
   the actor's output, and gradient norms clipped per network;
 - actions live in [-1, 1], so noise is in units of the maximal action;
-- on a catalogue the actor's output is executed as its nearest item; target smoothing comes before that.
+- on a catalogue the actor's output is executed as its nearest item; target smoothing comes before that;
+- `refine` and `best_of` look for better actions near the actors' (`algos/local_search.py`); by default nothing does.
 
     every step:    a = clip(π(s) + noise)
     every update:  y = r + γ (1 - terminated) min_i Q_i'(s', clip(π'(s') + clipped noise))
@@ -34,12 +35,13 @@ from savo_bench.algos.actor_critic import ActorCritic, actor_spec
 from savo_bench.algos.agent import Batch, Call, Noise, Spaces
 from savo_bench.algos.config import ActorConfig, NoiseConfig, SmoothingConfig
 from savo_bench.algos.entry import Entry
+from savo_bench.algos.local_search import SEARCH_COST, LocalSearchConfig, candidate_shapes, candidates
 from savo_bench.algos.nets import Optimizer, Params, Stack, TwinCritic, mlp, q_values, tanh
 from savo_bench.algos.noise import deterministic_noise_shapes, with_noise
 
 
 @dataclass(frozen=True, kw_only=True)
-class TD3Config(SmoothingConfig, NoiseConfig, ActorConfig):
+class TD3Config(SmoothingConfig, NoiseConfig, ActorConfig, LocalSearchConfig):
     """TD3 has shared fields only."""
 
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
@@ -96,19 +98,22 @@ class TD3(ActorCritic):
             targets={"actor": self.actor_target},
             optimizers={"actor": self.actor_optimizer},
         )
+        self.policy = ("actor", "critic") if config.proposals("act") > 1 else ("actor",)
 
     def noise_shapes(self, call: Call) -> dict[str, tuple[int, ...]]:
-        """Noise on the action to explore, and on the target's action to smooth it."""
-        return deterministic_noise_shapes(self.config, self.spaces, call)
+        """Noise on the action to explore, on the target's action to smooth it, and for a search around both."""
+        search = candidate_shapes(self.config.best_of, self.config, self.spaces, call)
+        return deterministic_noise_shapes(self.config, self.spaces, call) | search
 
     def propose(self, obs: Tensor, noise: Noise, *, explore: bool) -> Tensor:
-        """The actor's action: obs (S, B, O) -> (S, B, 1, A)."""
-        actions = deterministic(self.actor.frozen, obs)
+        """The actor's action, and what a search around it finds: obs (S, B, O) -> (S, B, P, A)."""
+        actions = candidates(self.config, "act", self.critic.first, obs, deterministic(self.actor.frozen, obs), noise)
         return with_noise(actions, noise["explore"]) if explore else actions
 
     def propose_next(self, obs: Tensor, noise: Noise) -> tuple[Tensor, None]:
-        """The target actor's action."""
-        return deterministic(self.actor_target.frozen, obs), None
+        """The target actor's action, and what a search around it finds."""
+        action = deterministic(self.actor_target.frozen, obs)
+        return candidates(self.config, "target", self.selecting_critic, obs, action, noise), None
 
     def update_actors(self, batch: Batch, noise: Noise) -> dict[str, Tensor]:
         """A deterministic policy gradient step on Q_1."""
@@ -116,4 +121,4 @@ class TD3(ActorCritic):
         return dpg_step(self.actor_optimizer, self.critic.first, batch.obs, actions)
 
 
-entry = Entry("td3", TD3Config, TD3, "one deterministic actor, twin critics (arXiv:1802.09477)")
+entry = Entry("td3", TD3Config, TD3, "one deterministic actor, twin critics (arXiv:1802.09477)", SEARCH_COST)

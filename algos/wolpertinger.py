@@ -50,6 +50,7 @@ from savo_bench.algos.config import (
     positive,
 )
 from savo_bench.algos.entry import Entry, UpdateCost
+from savo_bench.algos.local_search import candidate_shapes, perturbed
 from savo_bench.algos.nets import Optimizer, Stack, TwinCritic, mlp_spec, q_values
 from savo_bench.algos.noise import deterministic_noise_shapes, with_noise
 from savo_bench.algos.td3 import deterministic, dpg_step
@@ -81,11 +82,6 @@ class WolpertingerConfig(SmoothingConfig, NoiseConfig, ActorConfig, ArgmaxConfig
         if spaces.catalogue is not None:
             N = len(spaces.catalogue)
             check(self, "candidates", self.candidates <= N, f"must be at most {N}, the items of the catalogue")
-
-
-def perturbed(proto_actions: Tensor, normal: Tensor, sigma: float) -> Tensor:
-    """Proto-actions (S, B, 1, A) and Gaussian perturbations by normal (S, 1 or B, k - 1, A): (S, B, k, A)."""
-    return torch.cat([proto_actions, (proto_actions + sigma * normal).clamp(-1, 1)], dim=2)
 
 
 class Wolpertinger(ActorCritic):
@@ -123,11 +119,11 @@ class Wolpertinger(ActorCritic):
     def noise_shapes(self, call: Call) -> dict[str, tuple[int, ...]]:
         """Noise to explore and to smooth, and in a box the perturbations."""
         shapes = deterministic_noise_shapes(self.config, self.spaces, call)
-        if self.catalogue is None and self.config.candidates > 1:
-            each = (self.config.candidates - 1, self.spaces.action_dim)
-            shapes["candidates"] = (self.config.batch_size, *each) if call == "update" else each
-            if call == "update" and self.config.dual:
-                shapes["dual"] = shapes["candidates"]
+        if self.catalogue is None:
+            perturbations = candidate_shapes(self.config.candidates, self.config, self.spaces, call)
+            shapes |= perturbations
+            if call == "update" and self.config.dual and perturbations:
+                shapes["dual"] = perturbations["candidates"]
         return shapes
 
     def propose(self, obs: Tensor, noise: Noise, *, explore: bool) -> Tensor:
@@ -149,8 +145,7 @@ class Wolpertinger(ActorCritic):
         """The candidates in a box; normal (S, k - 1, A) to act, (S, B, k - 1, A) to learn."""
         if normal is None:  # a single candidate, the proto-action
             return proto_actions
-        each = normal if normal.ndim == 4 else normal.unsqueeze(1)
-        return perturbed(proto_actions, each, self.config.candidate_sigma)
+        return perturbed(proto_actions, normal, self.config.candidate_sigma)
 
     def fit_to_critics(self, batch: Batch, noise: Noise) -> dict[str, Tensor]:
         """One step of the dual critic, at the stored proto-action and at the executed action."""

@@ -28,6 +28,8 @@ Parts of the table:
     actors      savo and the ensemble with 0 to 20 extra actors, 3 dimensions, 64 peaks, clustering .8
     errors      savo with exact surrogates plus an error: epsilon spans of Q times a smooth random field of unit
                 variance whose correlation falls over `length`; 3 dimensions, 16 peaks, clustering .8
+    searches    a single actor with a search around its action, on the network and in 3 and 10 dimensions with 16 peaks
+                and clustering .8, started by the usual output; compared with the single actor
 
 Columns: the regret with its 95 % bootstrap interval over seeds, and in % of Q's span over actions; the share of
 contexts in which the best proposal lies in the basin of the maximum; regret of the first proposal; spread of the
@@ -151,6 +153,14 @@ ERRORS = (
         for length in (0.1, 0.3, 1.0)
         for epsilon in (0.03, 0.1, 0.3)
     ),
+)
+SEARCHES = (
+    SINGLE,
+    Row("single actor, 10 steps on Q", "td3:target_noise=0,refine=10"),
+    Row("single actor, best of 10", "td3:target_noise=0,best_of=10"),
+    Row("single actor, best of 10, 10 steps each", "td3:target_noise=0,refine=10,best_of=10"),
+    Row("sac, best of 10", "sac:best_of=10"),
+    Row("savo, later actors on Q itself", "savo:surrogate=exact,truncation=false"),
 )
 
 
@@ -525,12 +535,19 @@ def errors_part(plan: Plan) -> Iterator[Work]:
     yield from ((critic, row, (USUAL,), False) for row in ERRORS)
 
 
+def searches_part(plan: Plan) -> Iterator[Work]:
+    critics = [NetworkCritic(plan.seeds, fitted(plan.fit_updates))]
+    critics += [LandscapeCritic(plan.seeds, dims=dims, peaks=16, clustering=0.8) for dims in (3, 10)]
+    yield from ((critic, row, (USUAL,), False) for critic in critics for row in SEARCHES)
+
+
 PARTS: dict[str, tuple[Callable[[Plan], Iterator[Work]], Row]] = {  # and the row with which the others are compared
     "network": (network_part, SAVO_ROW),
     "landscapes": (landscapes_part, SAVO_ROW),
     "peaks": (peaks_part, SAVO_ROW),
     "actors": (actors_part, next(row for row in ACTORS if row.text == "savo:extra_actors=3")),
     "errors": (errors_part, EXACT),
+    "searches": (searches_part, SINGLE),
 }
 QUICK_PARTS = ("network", "landscapes")
 

@@ -33,6 +33,7 @@ def random(*shape: int, seed: int = 0) -> Tensor:
 
 # Every algorithm of the registry, and the variants that run other code of it.
 ABLATIONS: dict[str, list[dict[str, Any]]] = {
+    "td3": [{"refine": 3}, {"best_of": 3}, {"refine": 2, "refine_at": "target", "best_of": 2, "target_noise": 0.2}],
     "savo": [
         {"extra_actors": 0},
         {"extra_actors": 1},
@@ -48,7 +49,11 @@ ABLATIONS: dict[str, list[dict[str, Any]]] = {
         {"summariser": "transformer"},
         {"truncation": False, "conditioning": "concat", "init": "code"},
         {"surrogate": "exact", "truncation": False},
+        {"surrogate": "exact", "truncation": False, "conditioning": "concat"},
+        {"surrogate": "exact", "truncation": False, "conditioning": "none"},
         {"quiet_first": True, "evaluate": "first"},
+        {"argmax": "act"},
+        {"argmax": "target", "extra_actors": 1},
     ],
     "wolpertinger": [
         {"candidates": 1},
@@ -57,13 +62,14 @@ ABLATIONS: dict[str, list[dict[str, Any]]] = {
         {"dual": True, "dual_executed": False},
     ],
     "cem": [{"iterations": 1}, {"iterations": 2, "samples": 10, "elites": 4}],
-    "ensemble": [{"extra_actors": 0}, {"explore": "chosen", "init": "code"}],
-    "sac": [{"learn_temperature": False}, {"policy_delay": 2}],
+    "ensemble": [{"extra_actors": 0}, {"explore": "chosen", "init": "code"}, {"argmax": "act"}],
+    "sac": [{"best_of": 3}, {"learn_temperature": False}, {"policy_delay": 2}],
     "savo-sac": [
         {"extra_actors": 0},
         {"extra_actors": 1, "conditioning": "none"},
         {"learn_temperature": False},
         {"entropy_argmax": True, "init": "code"},
+        {"entropy_argmax": True, "argmax": "target"},
     ],
     "greedy-ac": [{"entropy": 0.0}],
 }

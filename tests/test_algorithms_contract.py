@@ -100,7 +100,10 @@ def test_an_action_depends_on_its_own_state_alone(variant: str):
     assert len(together.flatten(0, 1).unique(dim=0)) >= (2 if few else 12)
 
 
-@pytest.mark.parametrize("variant", [v for v in VARIANTS if has_actor(v) and not acts_on_items(v)])
+UNSEARCHED = [v for v in VARIANTS if has_actor(v) and not acts_on_items(v) and "refine=" not in v]
+
+
+@pytest.mark.parametrize("variant", UNSEARCHED)  # an ascent follows the critic, which has no such gain
 def test_the_output_gain_scales_how_untrained_proposals_depend_on_the_state(variant: str):
     spans = []
     for gain in (1e-3, 1.0):
@@ -372,6 +375,10 @@ CHANGES: dict[str, tuple[Any, dict[str, Any]]] = {
     "output_gain": (0.1, {}),
     "init": ("code", {}),
     "evaluate": ("first", {}),
+    "argmax": ("act", {"output_gain": 10.0, "lr": 0.01}),
+    "refine_step": (0.3, {"refine": 3}),
+    "refine_at": ("act", {"refine": 3}),
+    "best_of_sigma": (0.5, {"best_of": 3}),
     "explore": ("chosen", {}),
     "dual_executed": (False, {"dual": True}),
     "target_noise": (0.3, {}),
@@ -566,11 +573,25 @@ def test_a_wrong_value_is_refused_with_its_field_named(name: str, field: str, va
         ({"joint": True, "conditioning": "none"}, "conditioning=none"),
         ({"summariser": "lstm", "conditioning": "none"}, "summariser=lstm"),
         ({"surrogate": "exact", "surrogate_critics": "target"}, "surrogate_critics=target"),
+        ({"argmax": "target", "evaluate": "first"}, "evaluate=first: has no meaning when argmax is target"),
     ],
 )
 def test_values_that_exclude_each_other_are_refused(fields: dict[str, Any], named: str):
     with pytest.raises(ValueError, match=named):
         config("savo", **fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"refine_step": 0.2}, "refine_step=0.2: has no meaning when refine is 0"),
+        ({"refine_at": "act"}, "refine_at=act: has no meaning when refine is 0"),
+        ({"best_of_sigma": 0.1, "refine": 2}, "best_of_sigma=0.1: has no meaning when best_of is 1"),
+    ],
+)
+def test_fields_of_a_search_that_is_not_asked_for_are_refused(fields: dict[str, Any], named: str):
+    with pytest.raises(ValueError, match=named):
+        config("td3", **fields)
 
 
 @every_algorithm

@@ -96,6 +96,40 @@ def test_it_draws_what_the_networks_give(bench: Bench, environment: str, kind: s
             assert len(each.q) == 50
 
 
+@pytest.mark.parametrize(
+    ("algorithm", "fields", "columns", "proposals"),
+    [
+        ("td3", {"refine": 2, "best_of": 2}, [], 4),
+        ("ensemble", {"argmax": "target"}, ["independent_gap", "first_return"], 4),
+        *(
+            ("savo", {"surrogate": "exact", "truncation": False, **more}, ["independent_gap", "first_return"], 3)
+            for more in ({}, {"conditioning": "concat"}, {"conditioning": "none"})
+        ),
+    ],
+)
+def test_both_work_for_variants_without_surrogates(
+    tmp_path, monkeypatch, capsys, algorithm: str, fields: dict, columns: list[str], proposals: int
+):
+    cell = small_runs.cell(algorithm, "restricted-inverted-pendulum", steps=150, **fields)
+    train.train_pack(small_runs.pack(tmp_path / "runs" / "default", cell, 0))
+    monkeypatch.chdir(tmp_path)
+    for words in (["gap"], ["landscape", "--env", cell.environment, "--algo", cell.variant]):
+        monkeypatch.setattr(sys, "argv", ["bench", *words])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        assert (ended.value.code or 0, capsys.readouterr().err) == (0, "")
+    row = pd.read_csv("runs/default/gaps.csv").iloc[0]
+    optional = ("learnt_gap", "exact_gap", "independent_gap", "surrogate_error", "first_return")
+    assert [name for name in optional if pd.notna(row[name])] == columns
+    for each in landscapes.read(folder(cell.environment)):
+        q = [point.q for point in each.proposals]
+        assert len(q) == proposals
+        assert not each.surrogates
+        assert each.chosen == (0 if "argmax" in fields else q.index(max(q)))
+    if "argmax" in fields:
+        assert row["return"] == row["first_return"]
+
+
 def test_twice_the_same_bytes_and_a_copied_run_works(bench: Bench, tmp_path):
     environment = "restricted-inverted-pendulum"
     bench(environment)

@@ -76,6 +76,16 @@ def assert_alone_and_stopped_in_a_pack_are_the_same(tmp_path, stop_at, trained: 
     return calm
 
 
+@pytest.mark.parametrize(
+    ("algorithm", "fields"),
+    [("td3", {"refine": 2, "best_of": 3}), ("sac", {"best_of": 3}), ("savo", {"argmax": "act"})],
+)
+def test_the_laws_hold_with_a_search_around_the_action_and_with_argmax_in_one_place(
+    tmp_path, stop_at, algorithm, fields
+):
+    assert_alone_and_stopped_in_a_pack_are_the_same(tmp_path, stop_at, cell(algorithm, **fields))
+
+
 @pytest.mark.parametrize("algorithm", ["wolpertinger", "cem"])
 def test_the_laws_hold_with_an_approximate_search(tmp_path, stop_at, algorithm):
     pytest.importorskip("faiss")

@@ -61,6 +61,30 @@ def test_a_sample_explores_and_the_mean_is_evaluated():
     assert made.agent.act(obs, {}, explore=False).action.item() == pytest.approx(0.5)
 
 
+@pytest.mark.parametrize(
+    ("slope", "explored", "evaluated"),
+    [(1, 0.5, 0.0), (-1, -0.8, -0.8)],  # of .5, -.8 and -.25; of the mean, 0, -.8 and -.25
+)
+def test_with_best_of_the_best_of_a_sample_or_the_mean_and_more_samples_is_executed(slope, explored, evaluated):
+    made = agent(best_of=3)
+    set_critics(made, online=((slope, 0), (-9 * slope, 0)), targets=((0, 0), (0, 0)))
+    more = {"candidates": tensor([math.atanh(-0.8), math.atanh(-0.25)]).view(1, 2, 1)}
+    obs = torch.zeros(1, 1, 1)
+    acted = made.agent.act(obs, noise("sample", HALF) | more, explore=True)
+    assert acted.action.item() == pytest.approx(explored)
+    assert made.agent.act(obs, more, explore=False).action.item() == pytest.approx(evaluated)
+
+
+@pytest.mark.parametrize(("slope", "point", "value"), [(1, HALF, 3), (-1, math.atanh(-0.25), 2)])
+def test_with_best_of_the_target_is_the_chosen_samples_value_and_its_own_entropy_bonus(slope, point, value):
+    """At .5 the target critics give 5 and 3, at -.25 2 and 3."""
+    made = agent(best_of=2, temperature=0.25)
+    set_critics(made, online=((slope, 0), (-9 * slope, 0)), targets=((4, 3), (0, 3)))
+    given = noise("next", math.atanh(-0.25)) | {"candidates": torch.full((1, 1, 1, 1), HALF)}
+    metrics = made.agent.update_critics(one_transition(reward=1), given)
+    assert metrics["target_mean"].item() == pytest.approx(1 + 0.5 * (value - 0.25 * unit_log_pi(point)))
+
+
 def target(made: Pack, reward: float = 1.0, terminated: float = 0.0) -> float:
     batch = one_transition(reward=reward, terminated=terminated)
     return made.agent.update_critics(batch, noise("next", HALF))["target_mean"].item()

@@ -4,12 +4,24 @@ import math
 
 import pytest
 import torch
-from small_agents import UNUSED, Pack, config, make_constant, make_linear, one_transition, pack, set_critics, tiny
+from small_agents import (
+    UNUSED,
+    Pack,
+    config,
+    make_constant,
+    make_linear,
+    numbers,
+    one_transition,
+    pack,
+    random,
+    set_critics,
+    tiny,
+)
 from torch import Tensor, tensor
 
 from savo_bench.algos import chain, savo
 from savo_bench.algos.agent import Batch
-from savo_bench.algos.nets import Stack
+from savo_bench.algos.nets import Stack, q_values
 
 pytestmark = pytest.mark.usefixtures("arithmetic_as_in_training")
 
@@ -114,6 +126,57 @@ def test_the_first_actor_can_be_evaluated_alone_and_then_no_critic_decides(name:
     assert not acted.chosen.any()
     assert torch.equal(acted.action, best.propose(obs, {}, explore=False)[:, :, 0])
     assert best.act(obs, {}, explore=False).chosen.any()
+
+
+@pytest.mark.parametrize("explore", [True, False])
+@pytest.mark.parametrize("items", [0, 23])
+@pytest.mark.parametrize("name", ["savo", "ensemble", "savo-sac"])
+def test_with_argmax_in_the_target_alone_the_first_actor_acts(name: str, items: int, explore: bool):
+    made = pack(name, (0,), items=items, argmax="target")
+    obs, noise = torch.linspace(-1, 1, 60).view(1, 20, 3), made.noise("act")
+    acted = made.agent.act(obs, noise, explore=explore)
+    assert not acted.chosen.any()
+    first = made.agent.snap(made.agent.propose(obs, noise, explore=explore), noise).actions[:, :, 0]
+    assert torch.equal(acted.action, first)
+    assert acted.items is None or acted.items.shape == (1, 20, 4)  # replay holds the others, too
+    both = pack(name, (0,), items=items).agent.act(obs, noise, explore=explore)
+    assert both.chosen.any()
+    assert torch.equal(both.proto_actions, acted.proto_actions)
+
+
+@pytest.mark.parametrize("name", ["savo", "ensemble", "savo-sac"])
+def test_argmax_of_the_target_is_that_of_several_actors_unless_it_is_for_acting_alone(name: str):
+    """Each variant has the networks and noise of the others, so only what is taken at s' differs."""
+    targets = {}
+    for argmax in ("act", "target", "both"):
+        made = pack(name, (0,), argmax=argmax)
+        batch, noise = made.batch(), made.noise("update")
+        targets[argmax] = made.agent.next_value(batch.next_obs, noise)
+        found, _ = made.agent.propose_next(batch.next_obs, noise)
+        assert found.shape[2] == (1 if argmax == "act" else 4)
+    assert torch.equal(targets["target"], targets["both"])
+    assert not torch.equal(targets["act"], targets["both"])
+
+
+def test_with_argmax_for_acting_alone_the_target_takes_the_first_target_actors_proposal():
+    agent_ = with_target_proposals(argmax="act")
+    for slope in (1, -1):
+        set_critics(agent_, online=((slope, 0), (0, 0)), targets=((-8, 9), (4, 3)))  # at 0.5: 5 and 5
+        assert target(agent_) == pytest.approx(1 + 0.5 * 5)
+
+
+@pytest.mark.parametrize("conditioning", ["film", "concat", "none"])
+def test_later_actors_can_climb_q1_itself_without_any_surrogate(conditioning: str):
+    made = pack("savo", (0,), surrogate="exact", truncation=False, conditioning=conditioning)
+    assert not [name for name in made.agent.networks if name.startswith("surrogate")]
+    assert made.agent.optimizers.keys() == {"actor", "critic"}
+    usual = pack("savo", (0,), conditioning=conditioning).agent
+    assert {name: value.shape for name, value in numbers(made.agent).items()} == {
+        name: value.shape for name, value in numbers(usual).items() if not name.startswith("surrogate")
+    }
+    obs, actions = random(1, 5, 3), random(1, 5, 4, 2).clamp(-1, 1)
+    values = torch.cat(made.agent.landscape_values(obs, actions), dim=1)  # (S, K, B)
+    assert torch.equal(values.mT, q_values(made.agent.critic.first.frozen, obs, actions).squeeze(1))
 
 
 def test_noise_on_the_chosen_proposal_is_refused_on_items():

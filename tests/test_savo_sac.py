@@ -83,6 +83,12 @@ def test_the_sample_with_the_highest_soft_value_can_be_executed_instead():
         assert acted.chosen.item() == chosen
 
 
+def test_with_argmax_in_the_target_alone_soft_values_decide_nothing_when_acting():
+    made = agent(((9, 0), (0, 0)), entropy_argmax=True, argmax="target")
+    noise = {"sample": tensor([0.0, 2.0]).view(1, 2, 1)}
+    assert made.agent.act(torch.zeros(1, 1, 1), noise, explore=True).chosen.item() == 0
+
+
 @pytest.mark.parametrize(("slope", "point", "value"), [(1, HALF, 3), (-1, math.atanh(-0.25), 2)])
 def test_target_is_the_chosen_samples_value_and_its_own_entropy_bonus(slope, point, value):
     """At .5 the target critics give 5 and 3, at -.25 2 and 3."""

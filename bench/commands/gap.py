@@ -23,6 +23,7 @@ from torch import Tensor
 from savo_bench.algos import maxima, searches
 from savo_bench.algos.actor_critic import ActorCritic
 from savo_bench.algos.agent import Noise
+from savo_bench.algos.config import CompetitionConfig
 from savo_bench.algos.slices import surrogate_slices, surrogates_of
 from savo_bench.bench import finished, show
 from savo_bench.bench.errors import MACHINE, NEGATIVE, UserError
@@ -137,9 +138,9 @@ def _measured(policies: finished.Policies, step: int, states: int) -> dict[str, 
     agent, visit = policies.agent, policies.visit(step)
     obs = visit.states[:, finished.evenly(visit.states.shape[1], states)]
     row = _gaps(agent, obs, visit.noise) | {"return": visit.mean_return}
-    if hasattr(agent.config, "evaluate"):  # which of several actors acts
+    if isinstance(agent.config, CompetitionConfig):
         config = agent.config
-        agent.config = dataclasses.replace(config, evaluate="first")
+        agent.config = dataclasses.replace(config, argmax="both", evaluate="first")
         row["first_return"] = policies.visit(step).mean_return
         agent.config = config
     return row
