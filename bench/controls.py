@@ -69,8 +69,6 @@ BOX, CATALOGUE = ("box",), ("catalogue",)
 CONTROLS: dict[str, tuple[Control, ...]] = {
     "savo": (
         Control("td3", "what more than one actor is worth", kinds=BOX),
-        # 10 steps: code: MaxSobolMark/PolicyAgnosticRL@8cc3139
-        Control("td3", "what they are worth beyond steps on Q₁ from one actor's action", {"refine": 10}, kinds=BOX),
         Control("ensemble", "what successive actors are worth beyond their number", kinds=BOX),
         Control(
             "ensemble",
@@ -86,7 +84,6 @@ CONTROLS: dict[str, tuple[Control, ...]] = {
             BOX,
         ),
         Control("savo", "what truncation is worth", {"truncation": False}, kinds=BOX),
-        Control("savo", "what the best proposal is worth in the target, beside acting", {"argmax": "act"}, kinds=BOX),
         Control("savo", "what more than one actor is worth", {"extra_actors": 0}, kinds=CATALOGUE),
         Control("wolpertinger", "what a critic of proto-actions is worth", {"dual": True}, kinds=CATALOGUE),
     ),

@@ -28,12 +28,10 @@ def test_beside_savo_in_a_box_stand_td3_ensembles_and_its_ablations():
     assert variants("savo", BOX) == [
         "savo",
         "td3",
-        "td3:refine=10",
         "ensemble",
         "ensemble:extra_actors=25",
         "savo:conditioning=none",
         "savo:truncation=false",
-        "savo:argmax=act",
     ]
 
 
@@ -43,7 +41,7 @@ def test_beside_savo_on_items_stand_those_with_a_critic_of_proto_actions():
 
 def test_each_environment_has_the_controls_of_its_kind():
     found = [cell.key for cell in cells("savo", f"{BOX},{ITEMS}")]
-    assert len(found) == 8 + 3
+    assert len(found) == 6 + 3
     assert (ITEMS, "td3") not in found
 
 
@@ -51,17 +49,15 @@ def test_a_control_has_the_fields_of_its_headline_where_it_takes_them():
     assert variants("savo:extra_actors=5,tau=0.01,summariser=lstm", BOX) == [
         "savo:tau=0.01,extra_actors=5,summariser=lstm",
         "td3:tau=0.01",
-        "td3:tau=0.01,refine=10",
         "ensemble:tau=0.01,extra_actors=5",
         "ensemble:tau=0.01,extra_actors=612",  # of an LSTM as wide as the networks
         "savo:tau=0.01,extra_actors=5,conditioning=none",
         "savo:tau=0.01,extra_actors=5,truncation=false,summariser=lstm",
-        "savo:tau=0.01,extra_actors=5,summariser=lstm,argmax=act",
     ]
 
 
 def test_what_is_asked_for_twice_is_trained_once():
-    assert len(variants("savo,td3,ensemble", BOX)) == 8
+    assert len(variants("savo,td3,ensemble", BOX)) == 6
 
 
 @pytest.mark.parametrize(

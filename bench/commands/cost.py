@@ -128,8 +128,8 @@ def _tell(console: Console, table: pd.DataFrame) -> None:
     shown = table.assign(**{f"{cost} ratio": ratio for cost, ratio in ratios.items()})
     show.paragraph(
         console,
-        f"An update: trained parameters, FLOPs of its matrix products, milliseconds of one thread, both also in those of "
-        f"{REFERENCE}; MB of tensors that the agent keeps and the update holds at most, without replay",
+        "An update: trained parameters, FLOPs of its matrix products, milliseconds of one thread, both also in those "
+        f"of {REFERENCE}; MB of tensors that the agent keeps and the update holds at most, without replay",
     )
     _print(console, shown, {
         "parameters": ("parameters", show.thousands),
