@@ -4,7 +4,7 @@ What users type:
 
     cli              the entry: one line and an exit code for whatever ends a command
     verbs            the verbs with their options, as Typer reads them
-    commands/        a file per verb: run, status, report, check, play, landscape, gap, list
+    commands/        a file per verb: run, status, report, check, play, landscape, gap, cost, list
     options          the options of `bench run`, from the command line and from a TOML file
     flags            options declared as annotated fields of a dataclass
     grammar          the little languages of options: lists, variants, seeds, values
@@ -33,7 +33,7 @@ What it costs, and where it comes from:
 
     cost             time, estimated
     disk             disk space, estimated
-    memory           memory, estimated and measured
+    memory           memory, estimated, measured and counted
     room             memory and disk that this machine has left
     estimate         all of that in lines for people, before a training
     provenance       code, packages, hardware and command of a run

@@ -17,6 +17,7 @@ be read anywhere.
     gaps         how many maxima Q had, and how far proposals lay below them
     diagnosis    signs that a maximiser does not work as it should
     landscapes   Q over actions in single states, as a file
+    costs        how costs grow with the number of actors, as a law and as a figure
     provenance   in what the runs' machines and code differ
     tables       every table of a report as numbers
     plots        the figures of a report

@@ -8,6 +8,8 @@ A table of costs, as `bench cost` makes it, has a row per cell with these column
     update_flops, action_flops   of one seed
     update_ms, action_ms         processor time of one seed alone
     tensor_bytes                 what an agent keeps, and an update holds at most
+
+The first row of an environment is that of td3, beside which the others stand.
 """
 
 from typing import NamedTuple
@@ -39,6 +41,7 @@ COLUMNS = (
 )
 LEAST = 4  # points of a fit. ours: a parabola goes through any three, so that its residual says nothing
 _PANELS = {"update_flops": (1e-6, "MFLOPs of an update"), "update_ms": (1.0, "ms of an update")}
+_DOTS = (0, (1, 2))
 
 
 class Law(NamedTuple):
@@ -107,17 +110,15 @@ def cost_figure(table: pd.DataFrame) -> Figure | None:
                 for (at, family), rows in found.items():
                     if at == environment:
                         _draw(axes, rows, cost, unit, style[family])
-                td3 = table[(table["environment"] == environment) & (table["variant"] == "td3")]
-                for value in td3[cost]:
-                    axes.axhline(value * unit, color="black", linewidth=0.8, linestyle=(0, (1, 2)))
+                td3 = table.loc[table["environment"] == environment, cost].iloc[0]
+                axes.axhline(td3 * unit, color="black", linewidth=0.8, linestyle=_DOTS)
                 axes.set(title=environment, xlabel="extra actors", ylabel=name)
                 axes.xaxis.set_major_locator(MaxNLocator(integer=True))
                 axes.set_ylim(bottom=0)
         handles = [
             Line2D([], [], color=style[family].colour, marker="o", markersize=3, label=family) for family in style
         ]
-        if (table["variant"] == "td3").any():
-            handles.append(Line2D([], [], color="black", linewidth=0.8, linestyle=(0, (1, 2)), label="td3"))
+        handles.append(Line2D([], [], color="black", linewidth=0.8, linestyle=_DOTS, label="td3"))
         figure.legend(handles=handles, loc="outside lower center", ncols=3)
     return figure
 

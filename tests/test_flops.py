@@ -51,6 +51,27 @@ def test_an_update_of_an_ensemble_has_the_flops_that_are_counted_by_hand(extra: 
     assert flops.of_update(made) == by_hand(extra + 1, 2)
 
 
+def savo_by_hand(k: int, delay: int, summary: int, size: int) -> float:
+    """FLOPs of an update of SAVO with k extra actors, conditioned by FiLM on DeepSets of these widths."""
+    element_first = 2 * (O + A) * summary
+    element = element_first + 2 * summary * summary  # of each earlier action
+    summarised = 2 * summary * summary + 2 * summary * size + sum(4 * size * width for width in WIDTHS)  # once a state
+    earlier = k * (k + 1) / 2  # actor i sees i actions
+    target = (k + 1) * (ACTOR + CRITIC) + 2 * CRITIC + k * summarised + earlier * element
+    critics = 2 * (3 * CRITIC - CRITIC_FIRST)
+    targets_of_surrogates = 2 * (k + 2) * CRITIC  # both critics at all proposals and at the executed action
+    surrogates = k * (2 * (3 * CRITIC - CRITIC_FIRST) + 3 * summarised) + earlier * (3 * element - element_first)
+    actors = (k + 1) * (3 * ACTOR - ACTOR_FIRST) + k * 3 * summarised + earlier * (3 * element - element_first)
+    climbed = (k + 1) * 2 * CRITIC + k * summarised + earlier * element  # through Q_1 and the surrogates to the actions
+    return B * (target + critics + targets_of_surrogates + surrogates + (actors + climbed) / delay)
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 7])
+def test_an_update_of_savo_has_the_flops_that_are_counted_by_hand(k: int):
+    fields = {"hidden": WIDTHS, "batch_size": B, "policy_delay": 2, "summary_hidden": 6, "summary_size": 4}
+    assert flops.of_update(trial("savo", extra_actors=k, **fields)) == savo_by_hand(k, 2, 6, 4)
+
+
 def test_an_action_has_the_flops_of_its_proposals_and_of_the_critic_that_selects():
     assert flops.of_action(trial("td3", hidden=WIDTHS)) == ACTOR
     assert flops.of_action(trial("ensemble", hidden=WIDTHS, extra_actors=2)) == 3 * (ACTOR + CRITIC)

@@ -30,9 +30,10 @@ from savo_bench.results import costs, plots
 from savo_bench.results.files import make_folder, replacing, said
 from savo_bench.results.format import label
 
-REFERENCE = "td3"  # the variant whose costs are 1
+REFERENCE = "td3"  # beside it the others stand, so it is measured first
 ENVIRONMENT = "restricted-hopper"
-EXTRA_ACTORS = (0, 1, 3, 5, 10, 20)  # paper: arXiv:2410.11833v2 trains with these numbers of actors
+EXTRA_ACTORS = (0, 1, 3, 5, 10, 20)  # ours: as in benchmarks/frozen_critic.py
+RATIOS = ("update_flops", "update_ms", "action_flops", "action_ms")
 LEAST_SECONDS = 0.01  # ours: of work that is timed, a thousand times what reading the clock takes
 
 
@@ -41,7 +42,7 @@ def print_costs(options: Options, console: Console, *, rounds: int, out: Path) -
 
     Args:
         options: Which algorithms, on which environments, with which fields; all built-in ones, and savo with several
-            numbers of extra actors, where none are named. The reference is added where it is not among them.
+            numbers of extra actors, where none are named. The first is the reference.
         console: Where to print.
         rounds: How often each is timed.
         out: The folder to write to.
@@ -120,16 +121,12 @@ def _seconds(work: Callable[[], object]) -> float:
 
 def _tell(console: Console, table: pd.DataFrame) -> None:
     """Print the costs of updates, of actions, and the laws."""
-    ratios = {
-        cost: table[cost]
-        / table["environment"].map(table[table["variant"] == REFERENCE].set_index("environment")[cost])
-        for cost in ("update_flops", "update_ms", "action_flops", "action_ms")
-    }
-    shown = table.assign(**{f"{cost} ratio": ratio for cost, ratio in ratios.items()})
+    first = table.groupby("environment")[list(RATIOS)].transform("first")  # td3's
+    shown = table.join((table[list(RATIOS)] / first).add_suffix(" ratio"))
     show.paragraph(
         console,
-        "An update: trained parameters, FLOPs of its matrix products, milliseconds of one thread, both also in those "
-        f"of {REFERENCE}; MB of tensors that the agent keeps and the update holds at most, without replay",
+        f"An update: trained parameters; FLOPs of its matrix products and milliseconds of one thread, also in those of "
+        f"{REFERENCE}; MB of tensors that the agent keeps and the update holds at most, without replay",
     )
     _print(console, shown, {
         "parameters": ("parameters", show.thousands),
@@ -154,11 +151,11 @@ def _tell(console: Console, table: pd.DataFrame) -> None:
 
 
 def law_text(law: costs.Law, unit: float, name: str) -> str:
-    """`an update takes 13.1 + 35.2 k + 1.1 k² MFLOPs; largest residual 0 MFLOPs`: a law in a unit."""
+    """`an update takes 13.1 + 35.2 k + 1.1 k² MFLOPs; largest residual 0.00 MFLOPs`: a law in a unit."""
     constant, linear, quadratic, residual = (value / unit for value in law)
     signs = ["-" if value < 0 else "+" for value in (linear, quadratic)]
     terms = f"{constant:.4g} {signs[0]} {abs(linear):.4g} k {signs[1]} {abs(quadratic):.4g} k²"
-    return f"an update takes {terms} {name}; largest residual {residual:.2g} {name}"
+    return f"an update takes {terms} {name}; largest residual {residual:.2f} {name}"
 
 
 def _print(console: Console, table: pd.DataFrame, columns: dict[str, tuple[str, Callable[[float], str]]]) -> None:
