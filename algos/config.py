@@ -100,8 +100,8 @@ class CompetitionConfig(Config):
         super().__post_init__()
         one_of(self, "argmax", "both", "act", "target")
         one_of(self, "evaluate", "best", "first")
-        usual = self.argmax != "target" or self.evaluate == "best"
-        check(self, "evaluate", usual, "has no meaning when argmax is target")
+        if self.argmax == "target":
+            check(self, "evaluate", self.evaluate == "best", "has no meaning when argmax is target")
 
 
 @dataclass(frozen=True, kw_only=True)
