@@ -197,14 +197,18 @@ def test_gaps_are_those_of_the_landscapes_and_returns_those_of_the_last_evaluati
         assert row["first_gap"] == pytest.approx(np.mean([each.gap(0) for each in found]), abs=1e-3)
         assert row["best_gap"] == pytest.approx(np.mean([each.gap(each.chosen) for each in found]), abs=1e-3)
         if environment != "recsim:items=50":
-            assert row["maxima"] == np.mean([each.maxima for each in found])
+            assert row["maxima"] == np.mean([each.maxima.number for each in found if each.maxima])
+        for name in ("exact_maxima", "learnt_maxima"):
+            counts = [getattr(one, name) for each in found for one in each.surrogates]
+            counts = [count.number for count in counts if count is not None]
+            assert row[name] == pytest.approx(np.mean(counts)) if counts else np.isnan(row[name])
 
 
 def test_what_a_variant_does_not_have_is_left_empty(bench: Bench):
     bench("gap", "--states", "2")
     filled = {environment: set(row.dropna().index) for environment, row in gap_rows().iterrows()}
     several = {"independent_gap", "first_return"}
-    surrogates = {"learnt_gap", "exact_gap", "surrogate_error"}
+    surrogates = {"learnt_gap", "exact_gap", "surrogate_error", "exact_maxima", "learnt_maxima"}
     assert filled["restricted-inverted-pendulum"] >= several | surrogates
     assert filled["restricted-hopper"] & (several | surrogates) == several
     assert filled["recsim:items=50"] & (several | surrogates) == {"first_return"}

@@ -7,7 +7,6 @@ and the highest point found, or along two chosen dimensions. On a catalogue it i
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +20,8 @@ from savo_bench import envs
 from savo_bench.algos import maxima
 from savo_bench.algos.actor_critic import ActorCritic
 from savo_bench.algos.agent import Noise
+from savo_bench.algos.maxima import Maxima
+from savo_bench.algos.ruggedness import of_surrogates
 from savo_bench.algos.slices import q_slice, surrogate_slices
 from savo_bench.bench import finished, show
 from savo_bench.bench.errors import MACHINE, UserError
@@ -28,7 +29,7 @@ from savo_bench.results import landscapes, plots
 from savo_bench.results.files import replacing, said
 from savo_bench.results.format import label
 from savo_bench.results.landscape_plots import landscape_figure
-from savo_bench.results.landscapes import Kind, Landscape, Point, Surrogate
+from savo_bench.results.landscapes import Count, Kind, Landscape, Point, Surrogate
 
 LINE = 801  # ours: points in one dimension, about as many as a printed column has dots
 PLANE = 81  # ours: points along each side of a plane; more are not seen in a panel of 4 cm
@@ -51,7 +52,7 @@ class View:
         top: The place of the highest point.
         highest: The largest Q that was found.
         lowest: The smallest one.
-        maxima: The number of prominent maxima; NaN on a catalogue.
+        maxima: Of Q; None on a catalogue.
     """
 
     kind: Kind
@@ -63,7 +64,7 @@ class View:
     top: tuple[float, float, bool]
     highest: float
     lowest: float
-    maxima: float
+    maxima: Maxima | None
 
 
 def draw(
@@ -190,6 +191,10 @@ def _landscape(
 
     points = torch.from_numpy(view.actions.astype(np.float32))[None, None]
     found = surrogate_slices(agent, obs, proto_actions, proposals.actions, points)
+    counts: dict[int, tuple[Count, Count]] = {}  # of Ψ and of Ψ̂, by the actor
+    if view.maxima is not None:
+        of_each = of_surrogates(agent, obs, proposals.actions, view.maxima.span)
+        counts = {each.actor: (_count(each.exact), _count(each.learnt)) for each in of_each}
     valid = _valid(task, view.actions)
     highest = max(view.highest, *q_proposals)
     x, y, inside = view.top if highest == view.highest else view.places[int(np.argmax(q_proposals))]
@@ -205,17 +210,23 @@ def _landscape(
         chosen=chosen,
         highest=Point(x, y, highest, inside),
         lowest=min(view.lowest, *q_proposals),
-        maxima=view.maxima,
+        maxima=None if view.maxima is None else _count(view.maxima),
         surrogates=tuple(
             Surrogate(
                 each.actor,
                 None if each.floor is None else float(each.floor),
                 shaped(each.exact[0, 0].numpy()),
                 shaped(each.learnt[0, 0].numpy()),
+                *counts.get(each.actor, ()),
             )
             for each in found
         ),
     )
+
+
+def _count(found: Maxima) -> Count:
+    """The numbers of maxima of one state."""
+    return Count(int(found.number()), int(found.number_on_border()))
 
 
 def _of_items(agent: ActorCritic, obs: Tensor, proposed: np.ndarray) -> View:
@@ -239,14 +250,14 @@ def _of_items(agent: ActorCritic, obs: Tensor, proposed: np.ndarray) -> View:
         top=(0.0, 0.0, True),
         highest=float(q.max()),
         lowest=float(q.min()),
-        maxima=math.nan,
+        maxima=None,
     )
 
 
 def _of_box(agent: ActorCritic, obs: Tensor, proposals: np.ndarray, chosen: int, dims: tuple[int, int] | None) -> View:
     """A line over actions of one dimension, or a plane through more, beside proposals (K, A)."""
     found = maxima.of_critic(agent.critic.first, obs, agent.spaces.action_dim)
-    highest, number = float(found.highest), float(found.number())
+    highest = float(found.highest)
     lowest = highest - float(found.span)
     ends = found.actions[0, 0].numpy()
     top = ends[int(found.values.argmax())]
@@ -254,7 +265,7 @@ def _of_box(agent: ActorCritic, obs: Tensor, proposals: np.ndarray, chosen: int,
         x = np.linspace(-1, 1, LINE)
         places = [(float(action[0]), 0.0, True) for action in proposals]
         at = (float(top[0]), 0.0, True)
-        return View("line", ("action",), x, np.empty(0), x[:, None], places, at, highest, lowest, number)
+        return View("line", ("action",), x, np.empty(0), x[:, None], places, at, highest, lowest, found)
     if dims is None:
         plane = Plane.through(proposals[0], [proposals[chosen], top, *proposals])
         places = [plane.place(action) for action in proposals]
@@ -269,7 +280,7 @@ def _of_box(agent: ActorCritic, obs: Tensor, proposals: np.ndarray, chosen: int,
         axes = f"action {dims[0]}", f"action {dims[1]}"
     across, up = (side.reshape(-1, 1) for side in np.meshgrid(x, y))
     actions = plane.origin + across * plane.sides[0] + up * plane.sides[1]
-    return View("plane", axes, x, y, actions, places, plane.place(top), highest, lowest, number)
+    return View("plane", axes, x, y, actions, places, plane.place(top), highest, lowest, found)
 
 
 @dataclass(frozen=True)
@@ -319,10 +330,11 @@ def _valid(task: gym.Env, actions: np.ndarray) -> np.ndarray:
 
 
 def _tell(console: Console, found: list[Landscape]) -> None:
-    """Print how many maxima Q has in each state, and how far the proposals are below the highest."""
+    """Print how many maxima Q and the surrogates have in each state, and how far proposals are below the highest Q."""
     columns = (
         "state",
-        "maxima",
+        "maxima of Q₁",
+        "on the border",
         "Q₁ of the first",
         "of the executed",
         "highest",
@@ -332,7 +344,24 @@ def _tell(console: Console, found: list[Landscape]) -> None:
     table = show.table(*columns, numbers=columns)
     for each in found:
         first, executed = each.proposals[0].q, each.proposals[each.chosen].q
-        count = "–" if math.isnan(each.maxima) else f"{each.maxima:g}"
         gaps = (f"{100 * each.gap(index):.1f} %" for index in (0, each.chosen))
-        table.add_row(str(each.state), count, *map(show.decimal, (first, executed, each.highest.q)), *gaps)
+        table.add_row(
+            str(each.state), *_shown(each.maxima), *map(show.decimal, (first, executed, each.highest.q)), *gaps
+        )
     console.print(table)
+    rows = [
+        (str(each.state), str(surrogate.index), *_shown(surrogate.exact_maxima), *_shown(surrogate.learnt_maxima))
+        for each in found
+        for surrogate in each.surrogates
+        if surrogate.exact_maxima is not None
+    ]
+    if rows:
+        columns = "state", "actor", "maxima of Ψ", "on the border", "maxima of Ψ̂", "on the border"
+        table = show.table(*columns, numbers=columns)
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+
+
+def _shown(count: Count | None) -> tuple[str, str]:
+    return ("–", "–") if count is None else (str(count.number), str(count.border))
