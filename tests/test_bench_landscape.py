@@ -14,8 +14,9 @@ import torch
 from savo_bench.bench import cli, train
 from savo_bench.bench.commands.landscape import Plane
 from savo_bench.bench.finished import perform
-from savo_bench.results import landscapes
+from savo_bench.results import gaps, landscapes
 from savo_bench.results.format import SeedFolder
+from savo_bench.results.report import write_report
 
 FIELDS = "hidden=24-17,batch_size=19,warmup_steps=60"
 Bench = Callable[..., tuple[int, str, str]]
@@ -213,6 +214,20 @@ def test_what_a_variant_does_not_have_is_left_empty(bench: Bench):
     assert filled["restricted-hopper"] & (several | surrogates) == several
     assert filled["recsim:items=50"] & (several | surrogates) == {"first_return"}
     assert filled["hopper"] & (several | surrogates) == set()
+
+
+def test_a_report_shows_what_was_measured(bench: Bench, tmp_path):
+    bench("gap", "--states", "2")
+    write_report(Path("runs/default"), tmp_path / "report")
+    page = (tmp_path / "report" / "report.md").read_text()
+    shown = pd.read_csv(tmp_path / "report" / "tables" / "policy-gaps-of-seeds.csv")
+    assert sorted(shown["environment"]) == sorted(CELLS)
+    measured = pd.read_csv("runs/default/gaps.csv")[list(shown.columns)]
+    assert set(gaps.OF_POLICIES) == set(measured.columns) - {"environment", "variant", "seed"}
+    pd.testing.assert_frame_equal(
+        shown.sort_values("environment", ignore_index=True), measured.sort_values("environment", ignore_index=True)
+    )
+    assert "of another training" not in page
 
 
 def test_gaps_of_some_cells_go_where_they_are_wanted(bench: Bench):
