@@ -9,6 +9,7 @@ entry-point group `savo_bench.algos`, where each entry point gives an `Entry`.
                   chain and summary (successive actors and their surrogates), joint (an ablation of them),
                   maxima (how many Q(s, ·) has, and how far below them proposals lie),
                   slices (Q and the surrogates at any actions, for figures),
+                  ruggedness (how many maxima Ψ and the surrogates have),
                   searches (gradient ascents in place of actors),
                   local_search (ascents and perturbations beside an actor's action)
     given to it   replay, noise (every random number of a seed, exploration noise)

@@ -53,18 +53,41 @@ class Maxima(NamedTuple):
     prominence: Tensor  # (S, B, N) in shares of the span: 1 of the highest, 0 of a point that is no maximum
     highest: Tensor  # (S, B) the largest value that was met
     span: Tensor  # (S, B) highest - lowest value; above 0, see `span_of`
+    border: Tensor  # (S, B, N) whether the point lies on the border of the box, or its plateau reaches it
 
     def prominent(self, threshold: float = PROMINENT) -> Tensor:
         """Which points are maxima of at least this prominence: (S, B, N) bool. A plateau is one of them."""
         return self.prominence >= threshold
 
     def number(self, threshold: float = PROMINENT) -> Tensor:
-        """The number of maxima of at least this prominence, those on the border included: (S, B), 1 or more."""
-        return self.prominent(threshold).sum(-1)
+        """The number of maxima of at least this prominence, those on the border included: (S, B).
 
-    def on_border(self) -> Tensor:
-        """Which points lie on the border of the box: (S, B, N) bool."""
-        return (self.actions.abs() >= 1).any(-1)
+        1 or more: where nothing is prominent the landscape is one plateau.
+        """
+        return self.prominent(threshold).sum(-1).clamp(min=1)
+
+    def number_on_border(self, threshold: float = PROMINENT) -> Tensor:
+        """How many of these lie on the border: (S, B); 0 where nothing is prominent."""
+        return (self.prominent(threshold) & self.border).sum(-1)
+
+    def truncated(self, floor: Tensor, span: Tensor) -> Maxima:
+        """The maxima of max(landscape, floor), from those of the landscape; prominences in shares of another span.
+
+        What lies above the floor is as high as before, and from it one need not go down below the floor. So no
+        prominence grows, and there are never more maxima than before. The floor is one only where nothing rises above
+        it. No search is needed, which could not leave the floor.
+
+        Args:
+            floor: (S, B); -inf where nothing is truncated.
+            span: (S, B), above 0: of Q, say, where the landscape is a surrogate of Q.
+        """
+        above = torch.minimum(self.prominence * self.span.unsqueeze(-1), self.values - floor.unsqueeze(-1))
+        return self._replace(
+            values=torch.maximum(self.values, floor.unsqueeze(-1)),
+            prominence=(above / span.unsqueeze(-1)).clamp(0, 1),
+            highest=torch.maximum(self.highest, floor),
+            span=span,
+        )
 
 
 class Found(NamedTuple):
@@ -113,7 +136,10 @@ def on_grid(landscape: Landscape, like: Tensor, points: int = GRID) -> Maxima:
     ways = values.unsqueeze(-2).expand(S, B, points, points).masked_fill(~later, torch.inf)
     passes = ways.cummin(-1).values  # entry i, j is the lowest from i to j, for i <= j
     passes = torch.where(later, passes, passes.mT)
-    return _found(actions, values, passes, values.amin(-1))
+    found = _found(actions, values, passes, values.amin(-1))
+    first, last = (values == values[..., :1]), (values == values[..., -1:])
+    plateaus = first.cummin(-1).values | last.flip(-1).cummin(-1).values.flip(-1)  # those that reach an end
+    return found._replace(border=plateaus)
 
 
 def by_ascents(landscape: Landscape, like: Tensor, action_dim: int, starts: int = STARTS, steps: int = STEPS) -> Maxima:
@@ -191,7 +217,7 @@ def _found(actions: Tensor, values: Tensor, passes: Tensor, lowest: Tensor) -> M
     highest = values.amax(-1)
     span = span_of(highest, lowest)
     prominence = (prominences(values, passes) / span.unsqueeze(-1)).clamp(0, 1)
-    return Maxima(actions, values, prominence, highest, span)
+    return Maxima(actions, values, prominence, highest, span, (actions.abs() >= 1).any(-1))
 
 
 def of_critic(critic: Stack, obs: Tensor, action_dim: int) -> Maxima:
@@ -199,13 +225,26 @@ def of_critic(critic: Stack, obs: Tensor, action_dim: int) -> Maxima:
 
     Args:
         critic: One Q-network for each of S seeds, as `TwinCritic.first`.
+        obs: The states (S, B, O).
+        action_dim: A.
+    """
+    return of_landscapes(lambda part: _values_of(critic, obs[:, part]), obs, action_dim)
+
+
+def of_landscapes(landscape: Callable[[slice], Landscape], obs: Tensor, action_dim: int) -> Maxima:
+    """The maxima of any function of the action in a box, one function for each state.
+
+    Args:
+        landscape: That of some states, given as a slice of the batch.
         obs: The states (S, B, O), which are taken a few at a time, as memory allows.
         action_dim: A.
     """
     found = []
-    for states in obs.split(AT_ONCE // (GRID if action_dim == 1 else 2 * STARTS), 1):
-        landscape = _values_of(critic, states)
-        found.append(on_grid(landscape, states) if action_dim == 1 else by_ascents(landscape, states, action_dim))
+    count = AT_ONCE // (GRID if action_dim == 1 else 2 * STARTS)
+    for start in range(0, obs.shape[1], count):
+        part = slice(start, start + count)
+        values, states = landscape(part), obs[:, part]
+        found.append(on_grid(values, states) if action_dim == 1 else by_ascents(values, states, action_dim))
     return Maxima(*(torch.cat(parts, dim=1) for parts in zip(*found, strict=True)))
 
 

@@ -110,6 +110,11 @@ class Findings:
         return gaps.of_seeds(self.root, self.runs)
 
     @cached_property
+    def policy_gaps(self) -> pd.DataFrame:
+        """See `gaps.of_policies`."""
+        return gaps.of_policies(self.root, self.runs)
+
+    @cached_property
     def landscapes(self) -> tuple[list[landscapes.OfSeed], list[str]]:
         """See `landscapes.of_seeds`."""
         return landscapes.of_seeds(self.root, self.runs)
@@ -118,7 +123,7 @@ class Findings:
     def problems(self) -> list[str]:
         """A line per file that is damaged, cannot be read or is out of place."""
         found = [*self.runs.problems, *self.diagnoses.attrs["problems"], *self.gaps.attrs["problems"]]
-        found += self.landscapes[1]
+        found += [*self.policy_gaps.attrs["problems"], *self.landscapes[1]]
         return list(dict.fromkeys(found))
 
     @cached_property

@@ -17,7 +17,7 @@ from savo_bench.results.files import CorruptFile, read_json, replacing, said
 from savo_bench.results.format import SeedFolder
 from savo_bench.results.frame import Runs
 
-SCHEMA = 1
+SCHEMA = 2
 DIGITS = 6  # ours: significant; float32 has seven
 Kind = Literal["line", "plane", "items"]
 
@@ -33,13 +33,23 @@ class Point:
 
 
 @dataclass(frozen=True)
+class Count:
+    """How many prominent maxima a landscape has, and how many of them lie on the border of the box."""
+
+    number: int
+    border: int
+
+
+@dataclass(frozen=True)
 class Surrogate:
-    """A surrogate beside what it is fitted to, with the shape of the landscape's `q`."""
+    """A surrogate beside what it is fitted to, with the shape of the landscape's `q`; no counts on a catalogue."""
 
     index: int
     floor: float | None
     exact: np.ndarray
     learnt: np.ndarray
+    exact_maxima: Count | None = None
+    learnt_maxima: Count | None = None
 
 
 @dataclass(frozen=True)
@@ -59,7 +69,7 @@ class Landscape:
         chosen: The index of the one that is executed.
         highest: The highest Q that was found.
         lowest: The lowest value of Q that was found.
-        maxima: How many prominent maxima there are; NaN on a catalogue.
+        maxima: How many prominent maxima Q_1 has; None on a catalogue.
         surrogates: Those of SAVO.
     """
 
@@ -74,7 +84,7 @@ class Landscape:
     chosen: int
     highest: Point
     lowest: float
-    maxima: float
+    maxima: Count | None
     surrogates: tuple[Surrogate, ...] = ()
 
     @property
@@ -177,7 +187,14 @@ def _landscape(entry: Mapping[str, Any]) -> Landscape:
     if entry["kind"] not in get_args(Kind):
         raise ValueError(f"kind={entry['kind']!r}")
     surrogates = [
-        Surrogate(each["index"], each["floor"], np.array(each["exact"], float), np.array(each["learnt"], float))
+        Surrogate(
+            each["index"],
+            each["floor"],
+            np.array(each["exact"], float),
+            np.array(each["learnt"], float),
+            _count(each["exact_maxima"]),
+            _count(each["learnt_maxima"]),
+        )
         for each in entry["surrogates"]
     ]
     return Landscape(
@@ -192,9 +209,13 @@ def _landscape(entry: Mapping[str, Any]) -> Landscape:
         chosen=entry["chosen"],
         highest=Point(**entry["highest"]),
         lowest=entry["lowest"],
-        maxima=math.nan if entry["maxima"] is None else float(entry["maxima"]),
+        maxima=_count(entry["maxima"]),
         surrogates=tuple(surrogates),
     )
+
+
+def _count(entry: Mapping[str, int] | None) -> Count | None:
+    return None if entry is None else Count(**entry)
 
 
 def _plain(value: Any) -> Any:

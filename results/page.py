@@ -260,6 +260,7 @@ _LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": "$<$", ">": "$>$", "|": "$|$",
     "−": "$-$", "–": "--", "±": r"$\pm$", "∞": r"$\infty$", "≥": r"$\geq$", "×": r"$\times$",
+    "Ψ̂": r"$\hat\Psi$", "Ψ": r"$\Psi$", "₁": "$_1$",
 }  # fmt: skip
 _LATEX_MARKS = {"code_inline": r"\texttt{{{}}}", "strong_open": r"\textbf{{", "strong_close": "}}"}
 _LATEX_HEAD = r"""% Tables of a report, for \input into a paper that has \usepackage{booktabs,tabularx}.
@@ -315,5 +316,6 @@ def _latex_table(table: Table) -> str:
 
 
 def _latex_text(text: object) -> str:
-    known = (_LATEX.get(letter, letter) for letter in re.sub(r"\s+", " ", str(text)))
+    letters = re.findall("Ψ̂|.", re.sub(r"\s+", " ", str(text)))  # that one is two characters
+    known = (_LATEX.get(letter, letter) for letter in letters)
     return "".join(part if part.isascii() or "À" <= part <= "ÿ" else "?" for part in known)

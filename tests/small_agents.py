@@ -245,6 +245,26 @@ def make_linear(stack: Stack, *functions: tuple[float, float]) -> None:
         p["output.bias"][:, m] = offset
 
 
+def make_through(stack: Stack, *lines: Sequence[tuple[float, float]]) -> None:
+    """Let network m of every seed go in straight lines through points (last input, output), the first one at -1.
+
+    The networks have one hidden layer of at least one unit fewer than a line has points; what they see of earlier
+    actions is ignored.
+    """
+    p = stack.frozen
+    stack.flat.zero_()
+    for m, points in enumerate(lines):
+        x, y = np.array(points, np.float32).T
+        slopes = np.diff(y) / np.diff(x)
+        count = len(slopes)
+        p["hidden0.weight"][:, m, -1, :count] = 1
+        p["hidden0.bias"][:, m, :count] = -torch.from_numpy(x[:-1])
+        if "scale0.bias" in p:
+            p["scale0.bias"][:, m] = 1
+        p["output.weight"][:, m, :count, 0] = torch.from_numpy(np.diff(slopes, prepend=0))
+        p["output.bias"][:, m] = float(y[0])
+
+
 def make_constant(stack: Stack, *outputs: float) -> None:
     """Let network m of every seed give outputs[m] wherever it is asked; an actor then proposes tanh of it."""
     stack.flat.zero_()

@@ -14,8 +14,9 @@ import torch
 from savo_bench.bench import cli, train
 from savo_bench.bench.commands.landscape import Plane
 from savo_bench.bench.finished import perform
-from savo_bench.results import landscapes
+from savo_bench.results import gaps, landscapes
 from savo_bench.results.format import SeedFolder
+from savo_bench.results.report import write_report
 
 FIELDS = "hidden=24-17,batch_size=19,warmup_steps=60"
 Bench = Callable[..., tuple[int, str, str]]
@@ -231,18 +232,36 @@ def test_gaps_are_those_of_the_landscapes_and_returns_those_of_the_last_evaluati
         assert row["first_gap"] == pytest.approx(np.mean([each.gap(0) for each in found]), abs=1e-3)
         assert row["best_gap"] == pytest.approx(np.mean([each.gap(each.chosen) for each in found]), abs=1e-3)
         if environment != "recsim:items=50":
-            assert row["maxima"] == np.mean([each.maxima for each in found])
+            assert row["maxima"] == np.mean([each.maxima.number for each in found if each.maxima])
+        for name in ("exact_maxima", "learnt_maxima"):
+            counts = [getattr(one, name) for each in found for one in each.surrogates]
+            counts = [count.number for count in counts if count is not None]
+            assert row[name] == pytest.approx(np.mean(counts)) if counts else np.isnan(row[name])
 
 
 def test_what_a_variant_does_not_have_is_left_empty(bench: Bench):
     bench("gap", "--states", "2")
     filled = {environment: set(row.dropna().index) for environment, row in gap_rows().iterrows()}
     several = {"independent_gap", "first_return"}
-    surrogates = {"learnt_gap", "exact_gap", "surrogate_error"}
+    surrogates = {"learnt_gap", "exact_gap", "surrogate_error", "exact_maxima", "learnt_maxima"}
     assert filled["restricted-inverted-pendulum"] >= several | surrogates
     assert filled["restricted-hopper"] & (several | surrogates) == several
     assert filled["recsim:items=50"] & (several | surrogates) == {"first_return"}
     assert filled["hopper"] & (several | surrogates) == set()
+
+
+def test_a_report_shows_what_was_measured(bench: Bench, tmp_path):
+    bench("gap", "--states", "2")
+    write_report(Path("runs/default"), tmp_path / "report")
+    page = (tmp_path / "report" / "report.md").read_text()
+    shown = pd.read_csv(tmp_path / "report" / "tables" / "policy-gaps-of-seeds.csv")
+    assert sorted(shown["environment"]) == sorted(CELLS)
+    measured = pd.read_csv("runs/default/gaps.csv")[list(shown.columns)]
+    assert set(gaps.OF_POLICIES) == set(measured.columns) - {"environment", "variant", "seed"}
+    pd.testing.assert_frame_equal(
+        shown.sort_values("environment", ignore_index=True), measured.sort_values("environment", ignore_index=True)
+    )
+    assert "of another training" not in page
 
 
 def test_gaps_of_some_cells_go_where_they_are_wanted(bench: Bench):

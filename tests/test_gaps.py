@@ -1,7 +1,9 @@
-"""What a report says of maxima and gaps, from scalars that are made up."""
+"""What a report says of maxima and gaps, from scalars and measurements that are made up."""
 
 import numpy as np
+import pandas as pd
 import pytest
+from made_up_runs import files as files_of
 from made_up_runs import page_of
 from test_frame import fake_run
 
@@ -62,3 +64,110 @@ def test_a_damaged_file_is_named_once(tmp_path):
     folder.train_csv.write_text(",".join([*HEADER, "spread"]) + "\n1,2\n1,2,3,4,5,6,7,8\n")
     page = page_of(tmp_path / "x")[1]
     assert page.count("train.csv: ") == 1
+
+
+def measured(root, *rows, drop=(), **columns):
+    """A gaps.csv of rows (variant, seed, best_gap) on restricted-hopper; its other numbers are the same in all rows."""
+    frame = pd.DataFrame([("restricted-hopper", *row) for row in rows], columns=[*gaps._SEED, "best_gap"])
+    others = dict.fromkeys(gaps.OF_POLICIES, 0.5) | {"maxima": 3.0, "return": 1.0} | columns
+    others["best_gap"] = frame["best_gap"]
+    frame.assign(**others).drop(columns=list(drop)).to_csv(root / "gaps.csv", index=False)
+
+
+def seeds_of(root, variant, count, **changed):
+    for seed in range(count):
+        fake_run(root, [1] * 4, variant=variant, seed=seed, **changed)
+
+
+def test_measured_gaps_of_final_policies_stand_in_the_report_with_means_and_intervals(tmp_path):
+    for variant in ("td3", "savo:lr=0.01,tau=0.1"):
+        seeds_of(tmp_path / "x", variant, 2)
+    rows = [(variant, seed, gap) for variant in ("td3", "savo:lr=0.01,tau=0.1") for seed, gap in enumerate((0.1, 0.3))]
+    measured(tmp_path / "x", *rows, exact_maxima=1.25, learnt_maxima=[np.nan] * 2 + [2.5] * 2)
+    report, page = page_of(tmp_path / "x")
+    assert "## Gaps of the final policies" in page
+    assert "| td3 | 3.00 [3.00, 3.00] | 50.0 [50.0, 50.0] % | 50.0 [50.0, 50.0] % | 20.0 [10.0, 30.0] % | 2 |" in page
+    assert "| td3 | 1.25 [1.25, 1.25] | – | 50.0" in page
+    assert "| 1.25 [1.25, 1.25] | 2.50 [2.50, 2.50] | 50.0" in page
+    table = pd.read_csv(report.folder / "tables" / "policy-gaps.csv").set_index("variant")
+    assert table.loc["savo:lr=0.01,tau=0.1", ["n", "best_gap", "best_gap_low", "best_gap_high"]].tolist() == [
+        2, pytest.approx(0.2), pytest.approx(0.1), pytest.approx(0.3)
+    ]  # fmt: skip
+    latex = (report.folder / "tables.tex").read_text()
+    assert r"maxima of $\hat\Psi$" in latex
+    assert r"20.0 [10.0, 30.0] \%" in latex
+
+
+def test_two_reports_of_measured_gaps_have_the_same_bytes(tmp_path):
+    seeds_of(tmp_path / "x", "td3", 2)
+    measured(tmp_path / "x", ("td3", 0, 0.1), ("td3", 1, 0.3))
+    one, other = (files_of(page_of(tmp_path / "x", tmp_path / out)[0].folder) for out in ("one", "other"))
+    assert one == other
+
+
+def test_of_several_policies_of_a_seed_the_last_one_counts(tmp_path):
+    seeds_of(tmp_path, "td3", 2)
+    measured(tmp_path, ("td3", 0, 0.9), ("td3", 0, 0.1), ("td3", 1, 0.3), ("td3", 1, 0.8), step=[100, 400, np.nan, 400])
+    rows = gaps.of_policies(tmp_path, load(tmp_path))
+    assert rows[["seed", "best_gap"]].to_numpy().tolist() == [[0, 0.1], [1, 0.3]]  # no step is the final policy
+    assert rows.attrs == {"problems": [], "notes": []}
+
+
+def test_seeds_that_are_not_measured_or_not_in_the_report_are_said(tmp_path):
+    seeds_of(tmp_path / "x", "td3", 2)
+    fake_run(tmp_path / "x", [1] * 4, variant="td3", seed=2, state="failed", reason="x")
+    measured(tmp_path / "x", ("td3", 0, 0.1), ("td3", 2, 0.9), ("cem", 7, 0.9), ("cem", 3, 0.9))
+    page = page_of(tmp_path / "x")[1]
+    assert "| 10.0 % | 1 of 2 |" in page
+    said = (
+        "as this report has no such finished seed: cem on restricted-hopper, seeds 3, 7; td3 on restricted-hopper, seed"
+    )
+    assert said in page
+    measured(tmp_path / "x", ("cem", 3, 0.9))
+    page = page_of(tmp_path / "x")[1]
+    assert "cem on restricted-hopper, seeds 3." in page
+    assert "| gap of the best |" not in page.partition("## Gaps of the final policies")[2]
+
+
+def test_a_measured_return_that_is_not_that_of_the_last_evaluation_is_said(tmp_path):
+    seeds_of(tmp_path / "x", "td3", 2)
+    measured(tmp_path / "x", ("td3", 0, 0.1), ("td3", 1, 0.3), **{"return": [1.0, 1.01]})
+    page = page_of(tmp_path / "x")[1]
+    assert "of another training: td3 on restricted-hopper, seeds 1." in page
+    assert "seeds 0" not in page
+
+
+def test_a_file_of_an_earlier_version_lacks_columns_and_is_shown(tmp_path):
+    seeds_of(tmp_path / "x", "td3", 1)
+    measured(tmp_path / "x", ("td3", 0, 0.1), drop=("exact_maxima", "learnt_maxima"))
+    assert "| td3 | – | – | 50.0 % | 1.00 | 0.50 | 1 |" in page_of(tmp_path / "x")[1]
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        (b"", "gaps.csv: no table ("),
+        (b"\xff\xfe\x00", "gaps.csv: no table ("),
+        (b"a,b\n1,2,3\n4\n", "gaps.csv: has no column environment; bench gap writes it anew"),
+        (b"environment,variant,n,maxima,maxima_low\n", "gaps.csv: has no column seed;"),
+        (b'"environment', "gaps.csv: "),
+        (b"HEADER\nrestricted-hopper,td3,0,1,0,0,high\n", "gaps.csv: line 2: best_gap='high' is no number;"),
+        (b"HEADER\nrestricted-hopper,td3,0,1,0,0,inf\n", "gaps.csv: line 2: best_gap='inf' is no number;"),
+        (b"HEADER\nrestricted-hopper,td3,0.5,1,0,0,0\n", "gaps.csv: a seed is no whole number;"),
+        (b"HEADER\nrestricted-hopper,td3\n", "gaps.csv: a seed is no whole number;"),
+        (b"HEADER\n" + 2 * b"restricted-hopper,td3,0,1,0,0,0\n", "has td3 on restricted-hopper, seeds 0 twice;"),
+    ],
+)
+def test_a_damaged_or_foreign_file_is_named_and_stops_nothing(tmp_path, content: bytes, named: str):
+    seeds_of(tmp_path / "x", "td3", 1)
+    header = b"environment,variant,seed,maxima,stuck,first_gap,best_gap"
+    (tmp_path / "x" / "gaps.csv").write_bytes(content.replace(b"HEADER", header))
+    page = page_of(tmp_path / "x")[1]
+    assert named in page.partition("## Files with problems")[2]
+    assert "## Gaps of the final policies" not in page
+
+
+def test_a_folder_in_the_place_of_the_file_is_named(tmp_path):
+    seeds_of(tmp_path / "x", "td3", 1)
+    (tmp_path / "x" / "gaps.csv").mkdir()
+    assert "gaps.csv: Is a directory" in page_of(tmp_path / "x")[1]

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import math
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ from test_frame import fake_run
 from savo_bench.results import landscapes, plots
 from savo_bench.results.files import CorruptFile
 from savo_bench.results.landscape_plots import landscape_figure, landscape_pictures
-from savo_bench.results.landscapes import Landscape, Point, Surrogate
+from savo_bench.results.landscapes import Count, Landscape, Point, Surrogate
 
 
 def made_up(kind: landscapes.Kind = "line", surrogates: int = 2, **changed) -> Landscape:
@@ -35,8 +34,11 @@ def made_up(kind: landscapes.Kind = "line", surrogates: int = 2, **changed) -> L
         chosen=surrogates,
         highest=Point(0.5, 0.5, 0.25),
         lowest=0.0,
-        maxima=math.nan if kind == "items" else 1.0,
-        surrogates=tuple(Surrogate(i + 1, None if i else 0.1, q, q - 0.5) for i in range(surrogates)),
+        maxima=None if kind == "items" else Count(1, 0),
+        surrogates=tuple(
+            Surrogate(i + 1, None if i else 0.1, q, q - 0.5, *([] if kind == "items" else [Count(1, 0), Count(3, 2)]))
+            for i in range(surrogates)
+        ),
     )
     return dataclasses.replace(usual, **changed)
 
@@ -57,9 +59,10 @@ def test_what_is_written_is_read_back(tmp_path, kind):
         np.testing.assert_allclose(getattr(read, name), getattr(written, name), rtol=1e-5)
     for each, other in zip(read.surrogates, written.surrogates, strict=True):
         assert (each.index, each.floor) == (other.index, other.floor)
+        assert (each.exact_maxima, each.learnt_maxima) == (other.exact_maxima, other.learnt_maxima)
         np.testing.assert_allclose(each.learnt, other.learnt, rtol=1e-5)
-    assert (read.proposals, read.highest, read.axes) == (written.proposals, written.highest, written.axes)
-    assert math.isnan(read.maxima) == (kind == "items")
+    for name in ("proposals", "highest", "axes", "maxima"):
+        assert getattr(read, name) == getattr(written, name)
 
 
 def test_a_seed_without_a_file_has_none(tmp_path):
@@ -78,6 +81,7 @@ def damaged(document: dict, **changed):
         lambda whole: damaged(whole, kind="cube"),
         lambda whole: damaged(whole, proposals=[{"x": 1}]),
         lambda whole: damaged(whole, q="high"),
+        lambda whole: damaged(whole, maxima=1.0),
         lambda whole: {"schema": whole["schema"], "landscapes": 3},
     ],
 )

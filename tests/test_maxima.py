@@ -30,7 +30,7 @@ def found(*points: tuple[float, float]) -> list[tuple[float, float, bool]]:
     """Where on the grid the maxima are, their prominence, and whether they lie on the border."""
     got = maxima.on_grid(through(*points), STATE)
     there = got.prominence[0, 0] > 0
-    columns = (got.actions[0, 0, there, 0], got.prominence[0, 0, there], got.on_border()[0, 0, there])
+    columns = (got.actions[0, 0, there, 0], got.prominence[0, 0, there], got.border[0, 0, there])
     return [(round(a, 3), round(p, 3), b) for a, p, b in zip(*(column.tolist() for column in columns), strict=True)]
 
 
@@ -50,6 +50,11 @@ def test_a_shoulder_is_no_maximum():
 def test_borders_count_and_are_said():
     assert found((-1, 4), (0, 0), (1, 2)) == [(-1, 1, True), (1, 0.5, True)]
     assert found((-1, 0), (1, 1)) == [(1, 1, True)]
+
+
+def test_a_plateau_that_reaches_the_border_lies_on_it_at_either_end():
+    assert found((-1, 2), (-0.5, 2), (0, 0), (0.5, 4), (1, 4)) == [(-1, 0.5, True), (0.5, 1, True)]
+    assert found((-1, 0), (0, 4), (0.5, 4), (1, 3)) == [(0, 1, False)]
 
 
 def test_of_equal_maxima_each_counts():
@@ -132,7 +137,7 @@ def test_ascents_end_on_the_border_and_descents_give_the_lowest_value():
     got = maxima.by_ascents(lambda actions: actions.sum(-1), STATE, 3)
     assert got.actions.amin().item() == 1
     assert (got.highest.item(), got.span.item()) == (3, 6)
-    assert (got.number().item(), got.on_border().all().item()) == (1, True)
+    assert (got.number().item(), got.border.all().item()) == (1, True)
 
 
 def test_ends_on_a_ridge_are_one_maximum():

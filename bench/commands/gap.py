@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
-from savo_bench.algos import maxima, searches
+from savo_bench.algos import maxima, ruggedness, searches
 from savo_bench.algos.actor_critic import ActorCritic
 from savo_bench.algos.agent import Noise
 from savo_bench.algos.config import CompetitionConfig
@@ -35,7 +35,8 @@ from savo_bench.results.state import CellState, SeedState, survey
 POINTS = 201  # ours: at which surrogates are compared with what they are fitted to; in one dimension steps of .01
 KEYS = ["environment", "variant", "seed"]
 SEARCHED: dict[str, searches.Climbed] = {"learnt_gap": "learnt", "exact_gap": "exact", "independent_gap": "independent"}
-COLUMNS = [*maxima.COLUMNS, "surrogate_error", *SEARCHED, "return", "first_return"]
+NUMBERS = ["exact_maxima", "learnt_maxima"]  # of maxima of Ψ and of Ψ̂
+COLUMNS = [*maxima.COLUMNS, "surrogate_error", *NUMBERS, *SEARCHED, "return", "first_return"]
 
 
 def print_gaps(
@@ -163,13 +164,21 @@ def _gaps(agent: ActorCritic, obs: Tensor, noise: Noise) -> dict[str, Any]:
             row[column] = maxima.gap_of_each(critic, obs, ends, found).amin(-1).mean().item()
     if surrogates:
         row["surrogate_error"] = _surrogate_error(agent, obs, proposals, found.span)
+        row |= _surrogate_maxima(agent, obs, proposals, found.span)
     return row
+
+
+def _surrogate_maxima(agent: ActorCritic, obs: Tensor, proposals: Tensor, span: Tensor) -> dict[str, float]:
+    """The mean number of prominent maxima of Ψ_i and of Ψ̂_i over states and surrogates, see algos/ruggedness.py."""
+    found = ruggedness.of_surrogates(agent, obs, proposals, span)
+    kinds = [each.exact.number() for each in found], [each.learnt.number() for each in found]
+    return {name: torch.stack(each).double().mean().item() for name, each in zip(NUMBERS, kinds, strict=True)}
 
 
 def _surrogate_error(agent: ActorCritic, obs: Tensor, proposals: Tensor, span: Tensor) -> float:
     """The root mean square of Ψ̂_i - Ψ_i over points of the box, states and surrogates, in shares of the span.
 
-    In each state the mean of the error over the points is taken off, as it moves no actor.
+    In each state the mean of the error over the points is taken off, as it moves no actor. `span` is (1, B).
     """
     A = agent.spaces.action_dim
     points = torch.linspace(-1, 1, POINTS).unsqueeze(-1) if A == 1 else maxima.starting_points(POINTS, A)
@@ -181,7 +190,7 @@ def _surrogate_error(agent: ActorCritic, obs: Tensor, proposals: Tensor, span: T
 
 def _tell(console: Console, found: pd.DataFrame) -> None:
     """Print means over seeds with 95 % bootstrap intervals, first of all variants, then of those of several actors."""
-    shares = [name for name in COLUMNS if name not in ("maxima", "return", "first_return")]
+    shares = [name for name in COLUMNS if name not in ("maxima", *NUMBERS, "return", "first_return")]
     found = found.assign(**{name: 100 * found[name] for name in shares})
     over_steps = "step" in found
     cells = tables.gap_table(found, [*KEYS[:2], *["step"] * over_steps], COLUMNS)
@@ -198,11 +207,13 @@ def _tell(console: Console, found: pd.DataFrame) -> None:
         show.paragraph(
             console,
             "Gap of the best proposal, and of what ascents on the surrogates, on the exact Ψ and on Q₁ itself find in "
-            "place of the later actors; the surrogates' error; the return, and that of the first actor alone",
+            "place of the later actors; prominent maxima of Ψ and of Ψ̂, and the error of Ψ̂; the return, and that of "
+            "the first actor alone",
         )
         labels = {"best_gap": "best", "learnt_gap": "on Ψ̂", "exact_gap": "on Ψ", "independent_gap": "on Q₁"}
         _print(console, several, labels)
-        _print(console, several, {"surrogate_error": "error", "return": "return", "first_return": "first alone"})
+        _print(console, several, {"exact_maxima": "maxima of Ψ", "learnt_maxima": "of Ψ̂", "surrogate_error": "error"})
+        _print(console, several, {"return": "return", "first_return": "first alone"})
 
 
 def _print(console: Console, cells: pd.DataFrame, labels: dict[str, str]) -> None:

@@ -10,7 +10,6 @@ A film has a picture for each policy that was kept on the way, of the same state
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from savo_bench.algos import maxima
 from savo_bench.algos.actor_critic import ActorCritic
 from savo_bench.algos.agent import Noise
 from savo_bench.algos.maxima import Maxima
+from savo_bench.algos.ruggedness import of_surrogates
 from savo_bench.algos.slices import q_slice, surrogate_slices
 from savo_bench.bench import film, finished, show
 from savo_bench.bench.errors import MACHINE, NEGATIVE, UserError
@@ -34,7 +34,7 @@ from savo_bench.results import landscapes, plots
 from savo_bench.results.files import replacing, said
 from savo_bench.results.format import label
 from savo_bench.results.landscape_plots import landscape_figure, landscape_pictures
-from savo_bench.results.landscapes import Kind, Landscape, Point, Surrogate
+from savo_bench.results.landscapes import Count, Kind, Landscape, Point, Surrogate
 
 LINE = 801  # ours: points in one dimension, about as many as a printed column has dots
 PLANE = 81  # ours: points along each side of a plane; more are not seen in a panel of 4 cm
@@ -276,11 +276,14 @@ def _landscape(policies: finished.Policies, obs: Tensor, state: int, seen: Seen,
     q = q_slice(agent, obs, points)[0, 0].numpy()
     if seen.maxima is None:
         top = float(view.x[q.argmax()]), 0.0, True
-        highest, lowest, number = float(q.max()), float(q.min()), math.nan
+        highest, lowest = float(q.max()), float(q.min())
+        counts: dict[int, tuple[Count, Count]] = {}  # of Ψ and of Ψ̂, by the actor
     else:
         top = view.place(_top(seen.maxima))
-        highest, number = float(seen.maxima.highest), float(seen.maxima.number())
+        highest = float(seen.maxima.highest)
         lowest = highest - float(seen.maxima.span)
+        of_each = of_surrogates(agent, obs, seen.proposals, seen.maxima.span)
+        counts = {each.actor: (_count(each.exact), _count(each.learnt)) for each in of_each}
     places = [view.place(proposal) for proposal in seen.places]
     if max(q_proposals) > highest:
         highest, top = max(q_proposals), places[int(np.argmax(q_proposals))]
@@ -298,17 +301,23 @@ def _landscape(policies: finished.Policies, obs: Tensor, state: int, seen: Seen,
         chosen=seen.chosen,
         highest=Point(x, y, highest, inside),
         lowest=min(lowest, *q_proposals),
-        maxima=number,
+        maxima=None if seen.maxima is None else _count(seen.maxima),
         surrogates=tuple(
             Surrogate(
                 each.actor,
                 None if each.floor is None else float(each.floor),
                 shaped(each.exact[0, 0].numpy()),
                 shaped(each.learnt[0, 0].numpy()),
+                *counts.get(each.actor, ()),
             )
             for each in surrogate_slices(agent, obs, seen.proto_actions, seen.proposals, points)
         ),
     )
+
+
+def _count(found: Maxima) -> Count:
+    """The numbers of maxima of one state."""
+    return Count(int(found.number()), int(found.number_on_border()))
 
 
 def _top(found: Maxima) -> np.ndarray:
@@ -415,14 +424,16 @@ def _valid(task: gym.Env, actions: np.ndarray) -> np.ndarray:
 
 
 def _tell(console: Console, found: Mapping[int, Sequence[Landscape]]) -> None:
-    """Print how many maxima Q has in each state, and how far the proposals are below the highest.
+    """Print how many maxima Q and the surrogates have in each state, and how far proposals are below the highest Q.
 
     `found` has the landscapes of policies by their steps of the training, which are named where there are several.
     """
+    several = len(found) > 1
     columns = (
-        *["trained for"] * (len(found) > 1),
+        *["trained for"] * several,
         "state",
-        "maxima",
+        "maxima of Q₁",
+        "on the border",
         "Q₁ of the first",
         "of the executed",
         "highest",
@@ -433,10 +444,30 @@ def _tell(console: Console, found: Mapping[int, Sequence[Landscape]]) -> None:
     for step, landscapes_of_step in found.items():
         for each in landscapes_of_step:
             first, executed = each.proposals[0].q, each.proposals[each.chosen].q
-            count = "–" if math.isnan(each.maxima) else f"{each.maxima:g}"
             gaps = (f"{100 * each.gap(index):.1f} %" for index in (0, each.chosen))
-            trained = [show.thousands(step)] * (len(found) > 1)
-            table.add_row(
-                *trained, str(each.state), count, *map(show.decimal, (first, executed, each.highest.q)), *gaps
-            )
+            values = map(show.decimal, (first, executed, each.highest.q))
+            table.add_row(*[show.thousands(step)] * several, str(each.state), *_shown(each.maxima), *values, *gaps)
     console.print(table)
+    columns = (
+        *["trained for"] * several,
+        "state",
+        "actor",
+        "maxima of Ψ",
+        "on the border",
+        "maxima of Ψ̂",
+        "on the border",
+    )
+    table = show.table(*columns, numbers=columns)
+    for step, landscapes_of_step in found.items():
+        for each in landscapes_of_step:
+            for surrogate in each.surrogates:
+                if surrogate.exact_maxima is not None:
+                    counts = *_shown(surrogate.exact_maxima), *_shown(surrogate.learnt_maxima)
+                    numbers = *[show.thousands(step)] * several, str(each.state), str(surrogate.index)
+                    table.add_row(*numbers, *counts)
+    if table.row_count:
+        console.print(table)
+
+
+def _shown(count: Count | None) -> tuple[str, str]:
+    return ("–", "–") if count is None else (str(count.number), str(count.border))

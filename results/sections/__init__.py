@@ -8,7 +8,7 @@ and PNG, and its data as CSV.
     opening        what was compared, and how complete it is
     answer         who leads where
     scores         scores per cell
-    gaps           how rugged Q is, and how far proposals are below its maxima
+    gaps           how rugged Q is, and how far proposals are below its maxima, in training and of final policies
     landscapes     Q over actions, where it has been drawn
     curves         learning curves and sample efficiency
     aggregates     normalised scores over tasks
@@ -47,6 +47,7 @@ SECTIONS: list[Callable[[Findings], Section | None]] = [
     answer.section,
     scores.section,
     gaps.section,
+    gaps.policies,
     landscapes.section,
     curves.section,
     aggregates.section,
