@@ -148,10 +148,10 @@ class Made(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         out = func(*args, **kwargs)
-        given = {_storage(each)._cdata for each in tree_leaves((args, kwargs)) if isinstance(each, Tensor)}
-        for each in tree_leaves(out):
-            if isinstance(each, Tensor) and _storage(each)._cdata not in given | self._known:
-                self._add(_storage(each))
+        given = {storage._cdata for storage in _storages((args, kwargs))}
+        for storage in _storages(out):
+            if storage._cdata not in given and storage._cdata not in self._known:
+                self._add(storage)
         return out
 
     def _add(self, storage: torch.UntypedStorage) -> None:
@@ -165,6 +165,6 @@ class Made(TorchDispatchMode):
         self.held -= size
 
 
-def _storage(tensor: Tensor) -> torch.UntypedStorage:
-    """The memory of a tensor, which its views share."""
-    return tensor.untyped_storage()
+def _storages(values: Any) -> list[torch.UntypedStorage]:
+    """The memory of each tensor in nested values; views share it with what they are views of."""
+    return [value.untyped_storage() for value in tree_leaves(values) if isinstance(value, Tensor)]
