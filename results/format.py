@@ -11,7 +11,7 @@
         policy.pt     the final networks without the targets, once done
         policies/     the same of steps on the way, where `bench run --keep-policies` asked for them
             step-000030000.pt      after 30 000 steps
-        landscapes.json  Q over actions in some states, where `bench landscape` was asked for it; its figures and films beside it
+        landscapes.json  Q over actions in some states, where `bench landscape` was asked for it; its pictures beside it
         film.mp4      or film.gif, where one was asked for
         lock          locked by the process that trains the seed, see results.lock
         lock.owners/  who has the lock, where the file system has none
