@@ -15,10 +15,9 @@ import torch
 from torch import Tensor
 
 from savo_bench.algos import maxima
-from savo_bench.algos.actor_critic import ActorCritic, clipped_double_q
+from savo_bench.algos.actor_critic import ActorCritic
 from savo_bench.algos.maxima import Maxima
-from savo_bench.algos.nets import q_values
-from savo_bench.algos.slices import surrogate_slice, surrogates_of
+from savo_bench.algos.slices import exact, learnt, smaller_q, surrogates_of
 
 
 class SurrogateMaxima(NamedTuple):
@@ -41,20 +40,16 @@ def of_surrogates(agent: ActorCritic, obs: Tensor, proposals: Tensor, span: Tens
     numbers = surrogates_of(agent)
     if not numbers:
         return []
-    A, critic = proposals.shape[-1], agent.critic.online.frozen
-    clipped = maxima.of_landscapes(
-        lambda part: lambda actions: clipped_double_q(q_values(critic, obs[:, part], actions)), obs, A
-    )
-    unlimited = torch.full_like(span, -torch.inf)
+    A = proposals.shape[-1]
+    clipped = maxima.of_landscapes(lambda part: lambda actions: smaller_q(agent, obs[:, part], actions), obs, A)
+    q, unlimited = smaller_q(agent, obs, proposals), torch.full_like(span, -torch.inf)
     found = []
     for i in numbers:
-        earlier = proposals[:, :, :i]
 
-        def learnt(part: slice, i: int = i, earlier: Tensor = earlier) -> maxima.Landscape:
-            before = earlier[:, part]
-            return lambda actions: surrogate_slice(agent, i, obs[:, part], before, before, actions).learnt
+        def surrogate(part: slice, i: int = i) -> maxima.Landscape:
+            return lambda actions: learnt(agent, i, obs[:, part], proposals[:, part, :i], actions)
 
-        floor = surrogate_slice(agent, i, obs, earlier, earlier, earlier[:, :, :1]).floor
-        exact = clipped.truncated(unlimited if floor is None else floor, span)
-        found.append(SurrogateMaxima(i, exact, maxima.of_landscapes(learnt, obs, A).truncated(unlimited, span)))
+        floor, _ = exact(agent, q, q[..., :i])
+        truncated = clipped.truncated(unlimited if floor is None else floor, span)
+        found.append(SurrogateMaxima(i, truncated, maxima.of_landscapes(surrogate, obs, A).truncated(unlimited, span)))
     return found
