@@ -317,5 +317,5 @@ def _latex_table(table: Table) -> str:
 
 def _latex_text(text: object) -> str:
     letters = re.findall("Ψ̂|.", re.sub(r"\s+", " ", str(text)))  # that one is two characters
-    known = (_LATEX.get(letter, letter) for letter in letters)
+    known = [str(_LATEX.get(letter, letter)) for letter in letters]
     return "".join(part if part.isascii() or "À" <= part <= "ÿ" else "?" for part in known)

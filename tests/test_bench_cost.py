@@ -60,9 +60,9 @@ def test_the_figure_has_a_row_of_flops_and_time_for_each_environment():
     titles = [axes.get_title() for axes in figure.axes]
     assert titles == ["task", "task", "other", "other"]
     fitted, points, td3 = figure.axes[1].lines
-    np.testing.assert_allclose(fitted.get_ydata(), 1 + 2 * np.asarray(fitted.get_xdata()))
-    assert list(points.get_ydata()) == [99, 3, 5, 7, 11]
-    assert set(td3.get_ydata()) == {3}
+    np.testing.assert_allclose(np.asarray(fitted.get_ydata()), 1 + 2 * np.asarray(fitted.get_xdata()))
+    assert np.asarray(points.get_ydata()).tolist() == [99, 3, 5, 7, 11]
+    assert set(np.asarray(td3.get_ydata()).tolist()) == {3}
 
 
 def test_the_same_costs_give_the_same_bytes():

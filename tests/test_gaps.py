@@ -90,7 +90,8 @@ def test_measured_gaps_of_final_policies_stand_in_the_report_with_means_and_inte
     assert "| td3 | 1.25 [1.25, 1.25] | – | 50.0" in page
     assert "| 1.25 [1.25, 1.25] | 2.50 [2.50, 2.50] | 50.0" in page
     table = pd.read_csv(report.folder / "tables" / "policy-gaps.csv").set_index("variant")
-    assert table.loc["savo:lr=0.01,tau=0.1", ["n", "best_gap", "best_gap_low", "best_gap_high"]].tolist() == [
+    row = table.loc["savo:lr=0.01,tau=0.1"]
+    assert row[["n", "best_gap", "best_gap_low", "best_gap_high"]].tolist() == [
         2, pytest.approx(0.2), pytest.approx(0.1), pytest.approx(0.3)
     ]  # fmt: skip
     latex = (report.folder / "tables.tex").read_text()

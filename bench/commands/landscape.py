@@ -191,16 +191,17 @@ def _film(
     for step in policies.steps:
         policies.load(step)
         seen[step] = [_seen(policies.agent, obs[number], visit.noise) for number in numbers]
+    final = seen[policies.steps[-1]]
     views = [
-        _view(policies.agent, obs[number], seen[step][index], dims, [each[index] for each in seen.values()])
+        _view(policies.agent, obs[number], final[index], dims, [each[index] for each in seen.values()])
         for index, number in enumerate(numbers)
     ]
     found: dict[int, list[Landscape]] = {}
     for step in policies.steps:
         policies.load(step)
         found[step] = [
-            _landscape(policies, obs[number], number, *parts)
-            for number, *parts in zip(numbers, seen[step], views, strict=True)
+            _landscape(policies, obs[number], number, each, view)
+            for number, each, view in zip(numbers, seen[step], views, strict=True)
         ]
     pictures = landscape_pictures(found)
     with film.writing(path, PER_SECOND, palette_of=np.concatenate(pictures[:: max(1, len(pictures) // 8)])) as add:

@@ -68,7 +68,7 @@ def _verdicts(found: Findings, environment: str) -> str:
     return said
 
 
-def _pair(row: Mapping[str, Any]) -> str:
+def _pair(row: Mapping[Any, Any]) -> str:
     """A comparison in words: `savo` − `td3` 120 [20, 220] (n=10, 10)."""
     sizes = {int(row["n_variant"]), int(row["n_against"])}
     n = f"n={', '.join(str(size) for size in sorted(sizes))}"
