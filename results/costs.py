@@ -76,7 +76,8 @@ def law(rows: pd.DataFrame, cost: str) -> Law | None:
     terms = np.stack([np.ones_like(k), k, k**2], axis=1)
     coefficients, *_ = np.linalg.lstsq(terms, costs, rcond=None)
     residual = float(np.abs(terms @ coefficients - costs).max())
-    return Law(*map(float, coefficients), residual)
+    constant, linear, quadratic = map(float, coefficients)
+    return Law(constant, linear, quadratic, residual)
 
 
 def families(table: pd.DataFrame) -> dict[tuple[str, str], pd.DataFrame]:

@@ -59,10 +59,10 @@ def test_the_figure_has_a_row_of_flops_and_time_for_each_environment():
     assert figure is not None
     titles = [axes.get_title() for axes in figure.axes]
     assert titles == ["task", "task", "other", "other"]
-    fitted, points, td3 = figure.axes[1].lines
-    np.testing.assert_allclose(fitted.get_ydata(), 1 + 2 * np.asarray(fitted.get_xdata()))
-    assert list(points.get_ydata()) == [99, 3, 5, 7, 11]
-    assert set(td3.get_ydata()) == {3}
+    fitted, points, td3 = (np.asarray(line.get_xydata()).T for line in figure.axes[1].lines)
+    np.testing.assert_allclose(fitted[1], 1 + 2 * fitted[0])
+    assert points.tolist() == [[0, 1, 2, 3, 5], [99, 3, 5, 7, 11]]
+    assert set(td3[1]) == {3}
 
 
 def test_the_same_costs_give_the_same_bytes():
