@@ -40,6 +40,7 @@ COLUMNS = (
     "tensor_bytes",
 )
 LEAST = 4  # points of a fit. ours: a parabola goes through any three, so that its residual says nothing
+_DIGITS = 6  # of a coefficient after the point. ours: what lies below is the rounding of the fit
 _PANELS = {"update_flops": (1e-6, "MFLOPs of an update"), "update_ms": (1.0, "ms of an update")}
 _DOTS = (0, (1, 2))
 
@@ -76,7 +77,7 @@ def law(rows: pd.DataFrame, cost: str) -> Law | None:
     terms = np.stack([np.ones_like(k), k, k**2], axis=1)
     coefficients, *_ = np.linalg.lstsq(terms, costs, rcond=None)
     residual = float(np.abs(terms @ coefficients - costs).max())
-    constant, linear, quadratic = map(float, coefficients)
+    constant, linear, quadratic = map(float, coefficients.round(_DIGITS))
     return Law(constant, linear, quadratic, residual)
 
 

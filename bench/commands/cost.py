@@ -1,9 +1,8 @@
 """`bench cost`: what updates and actions cost: parameters, counted FLOPs, time, memory; and how that grows with actors.
 
 Nothing is trained for a result: each variant is built for a task's sizes and updated on made-up numbers, on the CPU.
-FLOPs (algos/flops.py) are counted and the same on every machine; so is memory (`memory.tensors`), but for what the
-kernels chosen there need. Times are processor time of one thread. The variants take turns over some rounds, and the
-median counts.
+FLOPs (algos/flops.py) are counted and the same on every machine; so is memory (`memory.tensors`), but for what its
+kernels need. Times are processor time of one thread: the variants take turns over some rounds, and the median counts.
 """
 
 from __future__ import annotations
