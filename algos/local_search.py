@@ -30,7 +30,7 @@ from savo_bench.algos.entry import UpdateCost
 from savo_bench.algos.nets import Stack, q_values
 
 LAST_STEP = 0.1  # ours: of the first; on frozen critics no worse than a hundredth, and better than steps of one length
-# ours: of an update of td3, measured as the rows "Hopper: update" of docs/performance.md
+# ours: of an update of td3, a step of an ascent and a candidate that is scored; docs/performance.md
 STEP_COST = 0.21
 SAMPLE_COST = 0.08
 

@@ -87,9 +87,8 @@ class SAVOConfig(
             check(self, "surrogate", self.surrogate == "learned", "must be learned when joint is true")
             check(self, "conditioning", self.conditioning == "film", "has no meaning when joint is true")
             check(self, "truncation", self.truncation, "has no meaning when joint is true")
-        if self.surrogate == "exact":
-            online = self.surrogate_critics == "online"
-            check(self, "surrogate_critics", online, "has no meaning when surrogate is exact")
+        usual = self.surrogate == "learned" or self.surrogate_critics == "online"
+        check(self, "surrogate_critics", usual, "has no meaning when surrogate is exact")
 
     def check_spaces(self, spaces: Spaces) -> None:
         """Refuse exact landscapes where Q is trained at items alone.
@@ -194,8 +193,7 @@ class SAVO(SeveralActors):
     def chain(self, actor: Params, successive: Sequence[Params], obs: Tensor, explore: Tensor | None = None) -> Tensor:
         """The proposals of these actors: obs (S, B, O) -> (S, B, K, A)."""
         if self.config.joint:
-            actions = propose_jointly(actor, obs, self.stored_proto_actions)
-            return with_noise(actions, explore)
+            return with_noise(propose_jointly(actor, obs, self.stored_proto_actions), explore)
         return propose(actor, successive, self.config.summariser, obs, explore)
 
     def fit_to_critics(self, batch: Batch, noise: Noise) -> dict[str, Tensor]:

@@ -22,9 +22,12 @@ from savo_bench.algos.catalogue import Catalogue
 RECSIM = Task("recsim", (64, 64), 128, 1e-3, (1,))
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "td3": ("td3", {}),
+    "td3:refine=10": ("td3", {"refine": 10}),
+    "td3:best_of=10": ("td3", {"best_of": 10}),
     "wolpertinger": ("wolpertinger", {}),
     "wolpertinger:dual=true": ("wolpertinger", {"dual": True}),
     "sac": ("sac", {}),
+    "sac:best_of=10": ("sac", {"best_of": 10}),
     "ensemble": ("ensemble", {}),
     "greedy-td3": ("greedy-td3", {}),
     "greedy-ac": ("greedy-ac", {}),
@@ -32,6 +35,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "cem:preset=published": ("cem", {"iterations": 2, "samples": 64, "elites": 6}),
     "savo:extra_actors=1": ("savo", {"extra_actors": 1}),
     "savo": ("savo", {}),
+    "savo:surrogate=exact": ("savo", {"surrogate": "exact"}),
     "savo:extra_actors=10": ("savo", {"extra_actors": 10}),
     "savo-sac": ("savo-sac", {}),
 }

@@ -79,7 +79,7 @@ def test_actions_lie_in_the_box_and_have_the_right_shapes(variant: str):
 @every_variant
 def test_exploration_uses_its_noise_and_evaluation_none(variant: str):
     made = of(variant, 0, output_gain=1.0)
-    obs, noise = torch.ones(1, 9, 3), made.noise("act")
+    obs, noise = torch.linspace(-1, 1, 90).view(1, 30, 3), made.noise("act")
     (explores,) = noise.keys() & {"explore", "sample"}
     other = noise | {explores: -30 * noise[explores]}
     explored = [made.agent.act(obs, each, explore=True).action for each in (noise, other)]
