@@ -177,7 +177,7 @@ def _heights(axes: Axes, landscape: Landscape, values: np.ndarray, heights: Ends
     axes.yaxis.set_major_locator(MaxNLocator(3))
     scale = axes.figure.colorbar(_scale_of(drawn), ax=axes, pad=0.02, fraction=0.05)
     scale.ax.tick_params(labelsize=6)
-    scale.locator = MaxNLocator(3) if heights is None else FixedLocator(np.linspace(*heights, 3))
+    scale.locator = MaxNLocator(3) if heights is None else FixedLocator(np.linspace(*heights, 3).tolist())
     scale.update_ticks()
 
 
