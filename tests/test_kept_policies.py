@@ -14,7 +14,6 @@ from savo_bench.bench.training.loop import Training
 from savo_bench.results.format import SeedFolder, state_file
 
 __all__ = ["one_thread", "stop_at"]  # fixtures
-pytestmark = pytest.mark.laws
 
 
 def kept(trained: Pack, seed: int = 3) -> dict[int, bytes]:

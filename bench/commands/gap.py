@@ -1,9 +1,9 @@
 """`bench gap`: how far below the maximum of its own Q a trained policy acts, and what keeps it there.
 
 The states are those of each finished seed's last evaluation, at equal distances; of a policy that was kept on the way,
-those of the evaluation after which it was kept. In a box the maximum is searched for
-on a grid or by ascents, on a catalogue among the items (algos/maxima.py). Where several actors compete, later ones are
-replaced by ascents (algos/searches.py), and the evaluation is played again with the first actor alone.
+those of the evaluation after which it was kept. In a box the maximum is searched for on a grid or by ascents, on a
+catalogue among the items (algos/maxima.py). Where several actors compete, later ones are replaced by ascents
+(algos/searches.py), and the evaluation is played again with the first actor alone.
 """
 
 from __future__ import annotations

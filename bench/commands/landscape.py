@@ -44,6 +44,7 @@ LEAST_SIDE = 0.5  # ours: of a plane whose points lie close together, in units o
 APART = 1e-3  # ours: nearer points are one, and farther ones do not lie in a plane; in units of the maximal action
 WELL_APART = 0.2  # ours: a tenth of a side of the box; a plane through nearer points has a direction by chance
 PER_SECOND = 2.0  # ours: pictures of a film; each can be looked at
+PALETTE = 8  # ours: pictures whose colours a GIF has; they are held side by side
 LAST = 4  # ours: how many times more the last picture of a film is shown
 SEARCHED = 256  # ours: visited states, at equal distances, among which the largest gaps are looked for
 
@@ -119,8 +120,9 @@ def draw(
     Raises:
         UserError: there is no such policy or state, or the file cannot be written.
     """
-    if filmed:
-        _check_film(out)
+    if filmed and out is not None:
+        with reading():
+            film.check(out)
     elif out is not None and out.suffix[1:] not in plots.KINDS:
         raise UserError(f"--out {out}: must end in {' or '.join(f'.{kind}' for kind in plots.KINDS)}")
     elif out is not None and not out.parent.is_dir():
@@ -160,13 +162,6 @@ def draw(
     show.line(console, f"landscapes of {what}: {', '.join(map(str, files))}")
 
 
-def _check_film(out: Path | None) -> None:
-    """Check that a film can be written, before anything is computed."""
-    if out is not None:
-        with reading():
-            film.check(out)
-
-
 def _still(policies: finished.Policies, visit: finished.Visit, number: int, dims: tuple[int, int] | None) -> Landscape:
     """The landscape of the policy that is loaded, in the visited state of that number."""
     obs = visit.states[:, [number]]
@@ -204,7 +199,8 @@ def _film(
             for number, each, view in zip(numbers, seen[step], views, strict=True)
         ]
     pictures = landscape_pictures(found)
-    with film.writing(path, PER_SECOND, palette_of=np.concatenate(pictures[:: max(1, len(pictures) // 8)])) as add:
+    some = [pictures[index] for index in finished.evenly(len(pictures), PALETTE)]
+    with film.writing(path, PER_SECOND, palette_of=np.concatenate(some)) as add:
         for picture in pictures + pictures[-1:] * LAST:
             add(picture)
     _tell(console, found)
