@@ -40,7 +40,7 @@ class LocalSearchConfig(Config):
     """A search around the action of a deterministic actor; by default there is none."""
 
     refine: int = 0  # ours: none; steps of gradient ascent. code: MaxSobolMark/PolicyAgnosticRL@8cc3139 has 10
-    # ours: with 10 steps an ascent goes .4 at most, about to the top of the actor's own hill, see docs/algorithms.md
+    # ours: chosen on frozen critics, see docs/algorithms.md; 10 steps go .4 at most
     refine_step: float = 0.1  # of the first step, in each dimension, in units of the maximal action
     refine_at: Literal["act", "target", "both"] = "both"  # ours: as SAVO's argmax; to act includes evaluation
     best_of: int = 1  # ours: the actor's action alone; else it and so many less one perturbations of it
@@ -52,10 +52,9 @@ class LocalSearchConfig(Config):
         not_negative(self, "refine")
         positive(self, "refine_step", "best_of", "best_of_sigma")
         one_of(self, "refine_at", "act", "target", "both")
-        for name in ("refine_step", "refine_at") if self.refine == 0 else ():
-            check(
-                self, name, getattr(self, name) == getattr(LocalSearchConfig, name), "has no meaning when refine is 0"
-            )
+        for name in ("refine_step", "refine_at"):
+            usual = self.refine > 0 or getattr(self, name) == getattr(LocalSearchConfig, name)
+            check(self, name, usual, "has no meaning when refine is 0")
         usual = self.best_of > 1 or self.best_of_sigma == LocalSearchConfig.best_of_sigma
         check(self, "best_of_sigma", usual, "has no meaning when best_of is 1")
 
