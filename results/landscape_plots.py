@@ -25,7 +25,9 @@ from savo_bench.results.plots import STYLE, WIDTH, canvas
 _PANEL = 1.55  # inches, the height of a panel with curves. ours: a page then holds five states
 _MOST, _PLANES = 5, 4  # panels in a row. ours: as many as SAVO with three extra actors has on a catalogue, and in a box
 _Q, _EXACT, _LEARNT, _FLOOR = "#0072B2", "#0072B2", "#D55E00", "#7F7F7F"
-_INVALID = "#EDEDED"
+_INVALID: dict[str, Any] = {"facecolor": "#7F7F7F", "alpha": 0.22, "linewidth": 0}  # seen on white and on black
+_SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+_INK = "#000000"  # and white are the page's own colours, see page._inline_svg
 _ROOM = 0.06  # round what is drawn of a plane, in shares of its side. ours: a mark on the border is whole
 _ABOVE = 0.15  # above and below curves, in shares of their range. ours: the numbers above the marks have room
 _FILM_DPI = 200  # ours: a film of a page's width is some 1 400 pixels wide, a projector's
@@ -103,7 +105,7 @@ def _panels(landscape: Landscape, heights: Ends) -> list[list[Draw]]:
     panels: list[list[Draw]] = [[partial(_q_panel, landscape=landscape, heights=heights)]]
     for surrogate in landscape.surrogates:
         if landscape.kind == "plane":
-            kinds = (("Ψ", surrogate.exact), ("Ψ̂", surrogate.learnt))
+            kinds = (("Ψ", surrogate.exact), ("surrogate", surrogate.learnt))
             common = {"landscape": landscape, "actor": surrogate.index, "heights": heights}
             panels.append([partial(_plane, values=values, name=name, **common) for name, values in kinds])
         else:
@@ -124,22 +126,33 @@ def _q_panel(axes: Axes, landscape: Landscape, heights: Ends) -> None:
         _shade_invalid(axes, landscape)
         _curve(axes, landscape, landscape.q, heights, color=_Q)
         axes.axhline(landscape.highest.q, color=_FLOOR, linewidth=0.7, linestyle=(0, (2, 2)))
+        _mark_executed(axes, landscape)
     _proposals(axes, landscape, dict(enumerate(landscape.proposals)))
 
 
 def _line(axes: Axes, landscape: Landscape, surrogate: Surrogate, heights: Ends) -> None:
     """A surrogate beside what it is fitted to, over actions of one dimension or over items."""
     i = surrogate.index
-    axes.set_title(f"actor {i}")
+    axes.set_title(f"what actor {i} climbs")
     axes.set_xlabel(landscape.axes[0])
     _shade_invalid(axes, landscape)
     _curve(axes, landscape, surrogate.exact, heights, color=_EXACT)
     _curve(axes, landscape, surrogate.learnt, heights, color=_LEARNT, linestyle=(0, (4, 1.2)))
+    _mark_executed(axes, landscape)
     if surrogate.floor is not None:
         axes.axhline(surrogate.floor, color=_FLOOR, linewidth=0.7, linestyle=(0, (1, 1)))
+        axes.annotate(
+            f"τ{i}".translate(_SUBSCRIPTS), (1, surrogate.floor), (3, 0), xycoords=("axes fraction", "data"),
+            textcoords="offset points", va="center", fontsize=7, annotation_clip=False,
+        )  # fmt: skip
     point = landscape.proposals[i]
     at = int(np.abs(landscape.x - point.x).argmin())
     _proposals(axes, landscape, {i: Point(point.x, 0.0, float(surrogate.learnt[at]))})
+
+
+def _mark_executed(axes: Axes, landscape: Landscape) -> None:
+    """A thin line at the executed action, so that it can be found in each panel of a state."""
+    axes.axvline(landscape.proposals[landscape.chosen].x, color=_INK, linewidth=0.5, alpha=0.5, zorder=1)
 
 
 def _plane(axes: Axes, landscape: Landscape, values: np.ndarray, heights: Ends, actor: int, name: str) -> None:
@@ -158,7 +171,7 @@ def _curve(axes: Axes, landscape: Landscape, values: np.ndarray, heights: Ends, 
         room = _ABOVE * (heights[1] - heights[0])
         axes.set_ylim(heights[0] - room, heights[1] + room)
         axes.set_yticks(np.linspace(*heights, 3))
-    axes.xaxis.set_major_locator(MaxNLocator(4, integer=landscape.kind == "items"))
+    axes.xaxis.set_major_locator(MaxNLocator(2, integer=landscape.kind == "items"))
 
 
 def _heights(axes: Axes, landscape: Landscape, values: np.ndarray, heights: Ends) -> None:
@@ -193,7 +206,7 @@ def _shade_invalid(axes: Axes, landscape: Landscape) -> None:
     half = (landscape.x[1] - landscape.x[0]) / 2
     edges = np.flatnonzero(np.diff(np.concatenate([[True], landscape.valid, [True]]).astype(int)))
     for first, end in edges.reshape(-1, 2):  # from the first invalid one to the next valid one
-        axes.axvspan(landscape.x[first] - half, landscape.x[end - 1] + half, color=_INVALID, linewidth=0, zorder=0)
+        axes.axvspan(landscape.x[first] - half, landscape.x[end - 1] + half, zorder=0, **_INVALID)
 
 
 def _proposals(axes: Axes, landscape: Landscape, points: Mapping[int, Point]) -> None:
@@ -217,35 +230,43 @@ def _proposals(axes: Axes, landscape: Landscape, points: Mapping[int, Point]) ->
         shown = landscape.chosen if landscape.chosen in group else group[0]
         point, executed = points[shown], shown == landscape.chosen
         at = point.x, point.y if plane else point.q
-        look: dict[str, Any] = {"markeredgecolor": "#111111", "markeredgewidth": 0.8, "markersize": 4.5, "zorder": 5}
-        look |= {"markerfacecolor": "#111111" if executed else "white", "alpha": 1 if point.inside else 0.5}
+        look: dict[str, Any] = {"markeredgecolor": _INK, "markeredgewidth": 0.8, "markersize": 4.5, "zorder": 5}
+        look |= {"markerfacecolor": _INK if executed else "white", "alpha": 1 if point.inside else 0.5}
         axes.plot(*at, marker="o", linestyle="none", clip_on=False, **look)
+        share = (at[0] - landscape.x[0]) / (landscape.x[-1] - landscape.x[0])
+        side = "left" if share < _NEAR else "right" if share > 1 - _NEAR else "center"  # clear of the axes' labels
         text = axes.annotate(
-            ",".join(map(str, group)), at, (0, 4), textcoords="offset points", ha="center", va="bottom", fontsize=6,
-            zorder=6, annotation_clip=False,
+            ",".join(map(str, group)), at, ({"left": 3, "right": -3}.get(side, 0), 4), textcoords="offset points",
+            ha=side, va="bottom", fontsize=6.5, zorder=6, annotation_clip=False,
         )  # fmt: skip
         text.set(path_effects=[withStroke(linewidth=1.5, foreground="white")])
 
 
 def _legend(landscapes: Sequence[Landscape]) -> list[Any]:
     first = landscapes[0]
-    dot: dict[str, Any] = {"marker": "o", "linestyle": "none", "markeredgecolor": "#111111", "markersize": 4.5}
+    dot: dict[str, Any] = {"marker": "o", "linestyle": "none", "markeredgecolor": _INK, "markersize": 4.5}
     handles: list[Any] = [
         Line2D([], [], markerfacecolor="white", label="proposal of an actor", **dot),
-        Line2D([], [], markerfacecolor="#111111", label="executed", **dot),
+        Line2D(
+            [],
+            [],
+            markerfacecolor="#111111",
+            label="executed (thin line)" if first.kind == "line" else "executed",
+            **dot,
+        ),
     ]
     if first.kind == "plane":
-        handles.append(Line2D([], [], marker="+", color="#111111", linestyle="none", label="highest Q₁ found"))
+        handles.append(Line2D([], [], marker="+", color=_INK, linestyle="none", label="highest Q₁ found"))
         if any(each.valid.size for each in landscapes):
             handles.append(Line2D([], [], color="#B0B0B0", linewidth=0.8, label="bound of valid actions"))
         return handles
     handles.append(Line2D([], [], color=_FLOOR, linewidth=0.7, linestyle=(0, (2, 2)), label="highest Q₁"))
     if first.surrogates:
         handles += [
-            Line2D([], [], color=_EXACT, linewidth=1.0, label="Q₁; Ψ, to which a surrogate is fitted"),
-            Line2D([], [], color=_LEARNT, linewidth=1.0, linestyle=(0, (4, 1.2)), label="surrogate Ψ̂"),
-            Line2D([], [], color=_FLOOR, linewidth=0.7, linestyle=(0, (1, 1)), label="floor τ"),
+            Line2D([], [], color=_EXACT, linewidth=1.0, label="Q₁, for later actors Ψ"),
+            Line2D([], [], color=_LEARNT, linewidth=1.0, linestyle=(0, (4, 1.2)), label="surrogate, fitted to Ψ"),
+            Line2D([], [], color=_FLOOR, linewidth=0.7, linestyle=(0, (1, 1)), label="floor τ of Ψ"),
         ]
     if any(each.valid.size for each in landscapes):
-        handles.append(Patch(facecolor=_INVALID, label="invalid actions"))
+        handles.append(Patch(**_INVALID, label="invalid actions"))
     return handles

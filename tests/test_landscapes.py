@@ -4,6 +4,7 @@ import dataclasses
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from made_up_runs import page_of
 from test_frame import fake_run
@@ -175,3 +176,28 @@ def test_a_report_shows_the_landscapes_of_seeds_that_are_done(tmp_path):
     assert (report.folder / "figures").glob("landscape-*-0.png")
     fake_run(tmp_path / "y", [1] * 4)
     assert "## Landscapes" not in page_of(tmp_path / "y", tmp_path / "out-y")[1]
+
+
+def test_a_report_says_how_many_maxima_each_landscape_has(tmp_path):
+    shown = made_up(maxima=Count(2, 1)), made_up(surrogates=0, state=8)
+    landscapes.write(fake_run(tmp_path / "x", [1] * 4), shown)
+    report, page = page_of(tmp_path / "x")
+    assert "| restricted-hopper | td3 | 0 | 7 | 2 (1) | 1, 1 | 3 (2), 3 (2) |" in page
+    assert "| restricted-hopper | td3 | 0 | 8 | 1 | – | – |" in page
+    rows = pd.read_csv(report.folder / "tables" / "landscape-maxima.csv")
+    columns = ["state", "landscape", "actor", "maxima", "on_border"]
+    assert rows[columns].to_numpy().tolist() == [
+        [7, "Q", 0, 2, 1],
+        [7, "exact", 1, 1, 0],
+        [7, "learnt", 1, 3, 2],
+        [7, "exact", 2, 1, 0],
+        [7, "learnt", 2, 3, 2],
+        [8, "Q", 0, 1, 0],
+    ]
+
+
+def test_landscapes_of_items_have_no_maxima_to_count(tmp_path):
+    landscapes.write(fake_run(tmp_path / "x", [1] * 4), [made_up("items")])
+    page = page_of(tmp_path / "x")[1]
+    assert "## Landscapes" in page
+    assert "Prominent maxima of Q₁, and of Ψ" not in page
