@@ -121,7 +121,8 @@ def _q_panel(axes: Axes, landscape: Landscape, heights: Ends) -> None:
         axes.set_ylabel(landscape.axes[1])
         _heights(axes, landscape, landscape.q, heights)
         top, pale = landscape.highest, not landscape.highest.inside
-        axes.plot(top.x, top.y, marker="+", color="white", markersize=8, zorder=4, alpha=0.5 if pale else 1)
+        (cross,) = axes.plot(top.x, top.y, marker="+", color="white", markersize=8, zorder=4, alpha=0.5 if pale else 1)
+        cross.set_path_effects([withStroke(linewidth=2.5, foreground="#111111")])  # to be seen on what is bright
     else:
         _shade_invalid(axes, landscape)
         _curve(axes, landscape, landscape.q, heights, color=_Q)

@@ -327,10 +327,10 @@ def _view(
 ) -> View:
     """What is drawn of a state (1, 1, O); on a catalogue also the items that other policies propose there."""
     if seen.maxima is None:
-        return _items(
-            agent, obs, np.concatenate([each.places for each in (seen, *others)]), "final Q₁" if others else "Q₁"
-        )
-    return _box(seen.places, seen.chosen, _top(seen.maxima), dims)
+        proposed = np.concatenate([each.places for each in (seen, *others)])
+        return _items(agent, obs, proposed, "final Q₁" if others else "Q₁")
+    whose = "final proposals" if others else "proposals"
+    return _box(seen.places, seen.chosen, _top(seen.maxima), dims, whose)
 
 
 def _items(agent: ActorCritic, obs: Tensor, proposed: np.ndarray, by: str) -> View:
@@ -353,8 +353,11 @@ def _items(agent: ActorCritic, obs: Tensor, proposed: np.ndarray, by: str) -> Vi
     )
 
 
-def _box(proposals: np.ndarray, chosen: int, top: np.ndarray, dims: tuple[int, int] | None) -> View:
-    """A line over actions of one dimension, or a plane through more, beside proposals (K, A) and the highest (A,)."""
+def _box(proposals: np.ndarray, chosen: int, top: np.ndarray, dims: tuple[int, int] | None, whose: str) -> View:
+    """A line over actions of one dimension, or a plane through more, beside proposals (K, A) and the highest (A,).
+
+    `whose` is what these proposals are called.
+    """
     if proposals.shape[1] == 1:
         x = np.linspace(-1, 1, LINE)
         return View("line", ("action",), x, np.empty(0), x[:, None], lambda action: (float(action[0]), 0.0, True))
@@ -362,7 +365,7 @@ def _box(proposals: np.ndarray, chosen: int, top: np.ndarray, dims: tuple[int, i
         plane = Plane.through(proposals[0], [proposals[chosen], top, *proposals])
         places = [plane.place(action) for action in proposals]
         x, y = _sides([*(place for place in places if place[2]), plane.place(top)])
-        axes = "in the plane of the proposals", ""
+        axes = f"in the plane\nof the {whose}", ""
     else:
         origin = proposals[chosen].copy()
         origin[list(dims)] = 0
