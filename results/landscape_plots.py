@@ -31,6 +31,8 @@ _INK = "#000000"  # and white are the page's own colours, see page._inline_svg
 _ROOM = 0.06  # round what is drawn of a plane, in shares of its side. ours: a mark on the border is whole
 _ABOVE = 0.15  # above and below curves, in shares of their range. ours: the numbers above the marks have room
 _FILM_DPI = 200  # ours: a film of a page's width is some 1 400 pixels wide, a projector's
+_CLEAR = 11  # points between a plane and its title; the number of a mark on the border is 10 high
+_FLAT = 0.85  # height of a plane's panel by its width. ours: what is drawn of a box is seldom a square
 _NEAR = 0.04  # of an axis; nearer proposals have one mark. ours: the size of a mark
 _HEIGHTS = "cividis"  # its lightness rises evenly, so it can be read in grey and by everyone
 _LINES: dict[str, Any] = {"axes.grid": False}
@@ -84,7 +86,7 @@ def landscape_figure(landscapes: Sequence[Landscape], title: str = "", heights: 
     columns, deep = max(map(len, blocks)), 2 if any(len(panel) == 2 for block in blocks for panel in block) else 1
     width = 2 * WIDTH if columns > 2 else WIDTH
     with matplotlib.style.context([*STYLE, _LINES]):
-        figure = canvas((width, (width / columns if plane else _PANEL) * deep * len(blocks) + 0.5))
+        figure = canvas((width, (_FLAT * width / columns if plane else _PANEL) * deep * len(blocks) + 0.5))
         grid = figure.subplots(deep * len(blocks), columns, squeeze=False)
         for axes in grid.flat:
             axes.set_axis_off()
@@ -115,7 +117,7 @@ def _panels(landscape: Landscape, heights: Ends) -> list[list[Draw]]:
 
 def _q_panel(axes: Axes, landscape: Landscape, heights: Ends) -> None:
     """Q₁ with the proposals."""
-    axes.set_title(f"Q₁ at step {landscape.state}")
+    axes.set_title(f"Q₁ at step {landscape.state}", pad=_CLEAR if landscape.kind == "plane" else None)
     axes.set_xlabel(landscape.axes[0])
     if landscape.kind == "plane":
         axes.set_ylabel(landscape.axes[1])
@@ -158,7 +160,8 @@ def _mark_executed(axes: Axes, landscape: Landscape) -> None:
 
 def _plane(axes: Axes, landscape: Landscape, values: np.ndarray, heights: Ends, actor: int, name: str) -> None:
     """Ψ or a surrogate in a plane, with the proposals that it has to do with."""
-    axes.set_title(f"{name} of actor {actor}")
+    flat = np.nanmax(values) == np.nanmin(values)  # all of the plane lies at the floor
+    axes.set_title(f"{name} of actor {actor}{', flat here' if flat else ''}", pad=_CLEAR)
     _heights(axes, landscape, values, heights)
     _proposals(axes, landscape, dict(enumerate(landscape.proposals[: actor + 1])))
 
@@ -245,18 +248,13 @@ def _proposals(axes: Axes, landscape: Landscape, points: Mapping[int, Point]) ->
 
 def _legend(landscapes: Sequence[Landscape]) -> list[Any]:
     first = landscapes[0]
+    plane = first.kind == "plane"
     dot: dict[str, Any] = {"marker": "o", "linestyle": "none", "markeredgecolor": _INK, "markersize": 4.5}
     handles: list[Any] = [
         Line2D([], [], markerfacecolor="white", label="proposal of an actor", **dot),
-        Line2D(
-            [],
-            [],
-            markerfacecolor="#111111",
-            label="executed (thin line)" if first.kind == "line" else "executed",
-            **dot,
-        ),
+        Line2D([], [], markerfacecolor=_INK, label=f"executed{'' if plane else ' (thin line)'}", **dot),
     ]
-    if first.kind == "plane":
+    if plane:
         handles.append(Line2D([], [], marker="+", color=_INK, linestyle="none", label="highest Q₁ found"))
         if any(each.valid.size for each in landscapes):
             handles.append(Line2D([], [], color="#B0B0B0", linewidth=0.8, label="bound of valid actions"))
