@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 import pytest
@@ -107,7 +108,7 @@ def strict_maxima(values: np.ndarray) -> int:
     beside = ndimage.generate_binary_structure(values.ndim, 1)
     count = 0
     for value in np.unique(values):
-        plateaus, number = ndimage.label(values == value, beside)
+        plateaus, number = cast("tuple[np.ndarray, int]", ndimage.label(values == value, beside))
         for index in range(1, number + 1):
             plateau = plateaus == index
             around = ndimage.binary_dilation(plateau, beside) & ~plateau
