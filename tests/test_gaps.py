@@ -89,10 +89,10 @@ def test_measured_gaps_of_final_policies_stand_in_the_report_with_means_and_inte
     assert "| td3 | 3.00 [3.00, 3.00] | 50.0 [50.0, 50.0] % | 50.0 [50.0, 50.0] % | 20.0 [10.0, 30.0] % | 2 |" in page
     assert "| td3 | 1.25 [1.25, 1.25] | – | 50.0" in page
     assert "| 1.25 [1.25, 1.25] | 2.50 [2.50, 2.50] | 50.0" in page
-    table = pd.read_csv(report.folder / "tables" / "policy-gaps.csv").set_index("variant")
-    row = table.loc["savo:lr=0.01,tau=0.1"]
-    values = [row[name] for name in ("n", "best_gap", "best_gap_low", "best_gap_high")]
-    assert values == pytest.approx([2, 0.2, 0.1, 0.3])
+    table = pd.read_csv(report.folder / "tables" / "policy-gaps.csv")
+    assert table["variant"].tolist() == ["savo:lr=0.01,tau=0.1", "td3"]
+    numbers = table[["n", "best_gap", "best_gap_low", "best_gap_high"]].to_numpy()
+    np.testing.assert_allclose(numbers, [[2, 0.2, 0.1, 0.3]] * 2)
     latex = (report.folder / "tables.tex").read_text()
     assert r"maxima of $\hat\Psi$" in latex
     assert r"20.0 [10.0, 30.0] \%" in latex
