@@ -78,12 +78,11 @@ def of_policies(root: Path, runs: Runs) -> pd.DataFrame:
         problems.append(problem.replace(f"{root}/", ""))
     done = runs.runs.loc[runs.runs["state"] == "done", [*_SEED, "final"]]
     merged = rows.merge(done, on=_SEED, how="left", indicator="known")
-    known = merged["known"] == "both"
-    kept = merged.loc[known, list(rows.columns)].reset_index(drop=True)
-    others = merged.loc[known, "return"].notna() & ~np.isclose(
-        merged.loc[known, "return"], merged.loc[known, "final"], rtol=SAME_RETURN, atol=0
-    )
-    kept.attrs = {"problems": problems, "notes": _notes(merged[~known], merged[known][others])}
+    known = merged[merged["known"] == "both"]
+    measured, evaluated = known["return"].astype(float), known["final"].astype(float)
+    others = measured.notna() & ~np.isclose(measured, evaluated, rtol=SAME_RETURN, atol=0)
+    kept = known[list(rows.columns)].reset_index(drop=True)
+    kept.attrs = {"problems": problems, "notes": _notes(merged[merged["known"] != "both"], known[others])}
     return kept
 
 

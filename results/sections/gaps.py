@@ -58,8 +58,8 @@ def policies(found: Findings) -> Section | None:
     cells.insert(3, "done", [done[cell] for cell in zip(cells["environment"], cells["variant"], strict=True)])
     several = cells[cells["first_return"].notna()]
     labels = {"maxima": "maxima", "stuck": "stuck", "first_gap": "gap of the first", "best_gap": "gap of the best"}
-    of_first = {"return": "return", "first_return": "first alone"}
-    of_surrogates = {"exact_maxima": "maxima of Ψ", "learnt_maxima": "maxima of Ψ̂", "surrogate_error": "error of Ψ̂"}
+    others = {"exact_maxima": "maxima of Ψ", "learnt_maxima": "maxima of Ψ̂", "surrogate_error": "error of Ψ̂"}
+    others |= {"return": "return", "first_return": "first alone"}
     searched = {"best_gap": "best", "learnt_gap": "on Ψ̂", "exact_gap": "on Ψ", "independent_gap": "on Q₁"}
     share = "in per cent of the span of Q₁"
     blocks: list[Block] = [
@@ -71,12 +71,7 @@ def policies(found: Findings) -> Section | None:
         caption = f"Gaps of the best proposal, and of ascents in place of the later actors, {share}."
         blocks += [
             _policy_table("policy-searches", caption, several, searched),
-            _policy_table(
-                "policy-returns",
-                "Surrogates, and the return of the first actor alone.",
-                several,
-                of_surrogates | of_first,
-            ),
+            _policy_table("policy-returns", "Surrogates, and the return of the first actor alone.", several, others),
             Text(_OF_SEVERAL),
         ]
     return Section(_TITLE, blocks, {"policy-gaps": cells, "policy-gaps-of-seeds": seeds})
@@ -91,8 +86,8 @@ def _policy_table(name: str, caption: str, cells: pd.DataFrame, labels: Mapping[
     frame["seeds"] = [
         str(n) if n == done else f"{n} of {done}" for n, done in zip(cells["n"], cells["done"], strict=True)
     ]
-    faded = list(cells["n"] < cells["done"])
-    return Table(name, caption, frame, tuple(frame.columns[2:]), faded, tuple(frame.columns), "environment")
+    columns = tuple(frame.columns)
+    return Table(name, caption, frame, numbers=columns[2:], latex=columns, group="environment")
 
 
 def headline(found: Findings, environment: str) -> str:
