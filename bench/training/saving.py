@@ -68,9 +68,10 @@ class Saver:
         else:
             loop = {"evaluated": 0, "metrics": {}}
             run.reset()
-        for kept, path in run.folder.kept_policies().items():
-            if kept > loop["evaluated"]:
-                path.unlink()
+        with contextlib.suppress(OSError):  # what stays is written again with the same bytes; no reason not to resume
+            for kept, path in run.folder.kept_policies().items():
+                if kept > loop["evaluated"]:
+                    path.unlink()
         truncate(run.folder.evals_csv, run.evals_bytes)
         truncate(run.folder.train_csv, run.train_bytes)
         return loop
