@@ -149,7 +149,8 @@ def test_states_are_chosen_by_number_and_by_gap(bench: Bench):
     bench(environment, "--states", "10000")
     every = landscapes.read(folder(environment))
     assert [each.state for each in every] == list(range(steps(environment)))
-    bench(environment, "--state", "gap", "--states", "2")
+    code, _, err = bench(environment, "--state", "gap", "--states", "2")
+    assert (code, err) == (0, "")
     largest = {each.state for each in landscapes.read(folder(environment))}
     ordered = sorted(every, key=lambda each: -each.gap(each.chosen))
     assert largest == {each.state for each in ordered[:2]}
