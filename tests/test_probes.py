@@ -234,10 +234,10 @@ def test_without_truncation_the_lower_peak_stays_and_the_gap_is_as_small_where_s
 
 def test_with_surrogates_that_are_fitted_first_only_truncated_ones_lead_to_the_higher_peak():
     truncated, untruncated = (
-        gaps_of(*find_peaks(3, updates=400, settle=150, truncation=truncation))["best_gap"] < 0.3
+        gaps_of(*find_peaks(3, updates=200, settle=150, truncation=truncation))["best_gap"] < 0.3
         for truncation in (True, False)
     )
-    assert truncated.sum() >= 2  # 5 of these 5, and 12 of 20, where this was measured
+    assert truncated.sum() >= 2  # 4 where this was measured; docs/algorithms.md has 20 seeds and 400 updates
     assert not untruncated.any()
 
 
