@@ -78,15 +78,12 @@ def example_plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Bench:
-    """`bench(*arguments)` runs the command in an empty folder, with a stand-in for the training."""
-    import fake_training
-
+def bench_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Bench:
+    """`bench_here(*arguments)` runs the command in this process, in an empty folder."""
     from savo_bench.bench import cli
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setitem(sys.modules, "savo_bench.bench.train", fake_training)
 
     def run(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["bench", *arguments])
@@ -96,6 +93,15 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
         return int(ended.value.code or 0), printed.out, printed.err
 
     return run
+
+
+@pytest.fixture
+def bench(bench_here: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """`bench(*arguments)` runs the command in an empty folder, with a stand-in for the training."""
+    import fake_training
+
+    monkeypatch.setitem(sys.modules, "savo_bench.bench.train", fake_training)
+    return bench_here
 
 
 @pytest.fixture

@@ -38,21 +38,15 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def bench(trained: Path, tmp_path, monkeypatch, capsys) -> Bench:
+def bench(trained: Path, tmp_path, bench_here: Bench) -> Bench:
     """`bench(environment, ...)` is `bench landscape`, and `bench("gap", ...)` the other, on a copy of these runs."""
     shutil.copytree(trained, tmp_path / "runs" / "default")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
 
     def run(environment: str, *arguments: str) -> tuple[int, str, str]:
         words = ["gap"]
         if environment != "gap":
             words = ["landscape", "--env", environment, "--algo", CELLS[environment] + ",lr=0.001"]
-        monkeypatch.setattr(sys, "argv", ["bench", *words, *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        printed = capsys.readouterr()
-        return int(ended.value.code or 0), printed.out, printed.err
+        return bench_here(*words, *arguments)
 
     return run
 

@@ -37,24 +37,20 @@ TD3 = "td3:hidden=8-8,batch_size=8,warmup_steps=30"
 
 
 @pytest.fixture
-def bench(tmp_path, monkeypatch, capsys) -> Bench:
+def bench(bench_here, monkeypatch) -> Bench:
     """`bench("status")` gives the exit code and all that is printed. An exception other than SystemExit passes."""
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "300")
     monkeypatch.setattr(attached, "WAIT", 0.05)
     for module in (lock, state):
         monkeypatch.setattr(module, "STALE_AFTER", 0.5)
 
     def run(*arguments: str) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["bench", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        printed = capsys.readouterr()
-        text = printed.out + printed.err
+        code, out, err = bench_here(*arguments)
+        text = out + err
         assert "Traceback" not in text
         assert "internal error" not in text
         assert sum(line.startswith("error:") for line in text.splitlines()) <= 1
-        return int(ended.value.code or 0), text
+        return code, text
 
     return run
 
@@ -241,6 +237,22 @@ def test_run_loses_nothing_and_ends_alike_once_the_disk_is_whole(begun, tmp_path
             status = seeds(root)[1].read_status()
             assert status is not None
             assert status.get("resumed_from", 0) >= 100
+
+
+@pytest.mark.parametrize("writes", [False, True])
+@pytest.mark.parametrize("error", [errno.EIO, errno.EACCES])
+def test_what_is_compared_cannot_be_read_or_written_down(tmp_path, bench, writes, error):
+    declared = tmp_path / "runs" / "default" / "comparisons.jsonl"
+
+    def work() -> tuple[int, str]:
+        shutil.rmtree(tmp_path / "runs", ignore_errors=True)
+        return bench(*RUN, "--steps", "40", "--seeds", "1", "--compare", "td3/sac")
+
+    aim = next(each for each in operations_of(declared, work) if each.name == "open" and each.writes == writes)
+    with breaking(declared, aim, error):
+        code, text = work()
+    assert (code, os.strerror(error) in text) == (MACHINE, True), text
+    assert not list((tmp_path / "runs").rglob("seed-*"))
 
 
 @pytest.mark.parametrize("sample", [18, pytest.param(None, marks=pytest.mark.laws)])

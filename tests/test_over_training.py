@@ -2,7 +2,6 @@
 
 import itertools
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import small_runs
 from PIL import Image
 
 from savo_bench.algos import maxima
-from savo_bench.bench import cli, film, train
+from savo_bench.bench import film, train
 from savo_bench.bench.commands.gap import COLUMNS
 from savo_bench.results.format import SeedFolder
 
@@ -39,20 +38,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def bench(trained: Path, tmp_path, monkeypatch, capsys) -> Bench:
+def bench(trained: Path, tmp_path, bench_here: Bench) -> Bench:
     """`bench(...)` is the command on a copy of these runs."""
     shutil.copytree(trained, tmp_path / "runs" / "default")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["bench", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        printed = capsys.readouterr()
-        return int(ended.value.code or 0), printed.out, printed.err
-
-    return run
+    return bench_here
 
 
 def filmed(bench: Bench, environment: str, *arguments: str) -> tuple[int, str, str]:

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from savo_bench import algos, envs
-from savo_bench.bench import cli, film, profiles, resolving, train
+from savo_bench.bench import film, profiles, resolving, train
 from savo_bench.bench.cells import Budget, Cell
 from savo_bench.bench.commands.play import Camera
 from savo_bench.bench.errors import UserError
@@ -56,20 +56,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def bench(trained: Path, tmp_path, monkeypatch, capsys) -> Bench:
+def bench(trained: Path, tmp_path, bench_here: Bench) -> Bench:
     """`bench("play", ...)` in a folder with a copy of these runs."""
     shutil.copytree(trained, tmp_path / "runs" / "default")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["bench", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        printed = capsys.readouterr()
-        return int(ended.value.code or 0), printed.out, printed.err
-
-    return run
+    return bench_here
 
 
 def folder(root: Path, environment: str, algorithm: str, seed: int) -> SeedFolder:
