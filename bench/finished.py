@@ -221,6 +221,7 @@ class Policies:
         with reading():
             self._kept = self.folder.kept_policies()
         self.steps = [*self._kept, self.spec["budget"]["steps"]]
+        self._loaded = self.steps[-1]
         self.task = envs.make(environment["name"], evaluation=True, **environment["keywords"])
         agent = agent_of(self.folder, self.spec, self.task, critics=True)
         if not isinstance(agent, ActorCritic):
@@ -228,11 +229,14 @@ class Policies:
         self.agent = agent
 
     def load(self, step: int) -> None:
-        """Give the agent the networks of the policy of a step.
+        """Give the agent the networks of the policy of a step, unless it has them.
 
         Raises:
             UserError: they cannot be loaded.
         """
+        if step == self._loaded:
+            return
+        self._loaded = step
         load_networks(self.agent, self._kept.get(step, self.folder.policy), self.spec, critics=True)
 
     def visit(self, step: int) -> Visit:

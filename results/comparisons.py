@@ -15,7 +15,6 @@ and always agree with Holm's verdicts.
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,9 +23,9 @@ from scipy.stats import norm
 from savo_bench.results import inference
 from savo_bench.results.declared import Declaration, Pair
 from savo_bench.results.reference import Bounds
+from savo_bench.results.tables import FEW_SEEDS, fields_of
 
 LEVEL = 0.95  # of all intervals of a report together
-FEW_SEEDS = 5  # with fewer no verdict: the spread of so few scores is hardly known
 POWER = 0.8  # ours, and the usual one: with so many seeds as are named, four of five experiments would show it
 MOST_SEEDS = 1_000  # ours: more are not named, as nobody trains them
 
@@ -144,14 +143,8 @@ def of_runs(
             pairs = [pair for pair in declared.pairs if there & set(pair)]
         else:
             known = cells[cells["spec"].notna()].groupby("variant")["spec"].first()
-            fields = {str(variant): _flat(spec) for variant, spec in known.items()}
+            fields = {str(variant): fields_of(spec) for variant, spec in known.items()}
             own = {variant: controls.get((str(environment), variant), ()) for variant in fields}
             pairs = list(nearest(fields, own))
         found += zip(itertools.repeat(str(environment)), pairs)
     return found
-
-
-def _flat(spec: Mapping[str, Any]) -> dict[str, str]:
-    """The fields of a variant as text, its algorithm among them."""
-    algorithm = spec["algorithm"]
-    return {"": str(algorithm["name"]), **{name: str(value) for name, value in algorithm["config"].items()}}

@@ -49,6 +49,7 @@ from savo_bench.results.files import (
 SCHEMA = 1
 ASKED = "asked.jsonl"
 COMPARISONS = "comparisons.jsonl"
+GAPS = "gaps.csv"
 _SLUG_LENGTH = 150  # file systems allow 255 bytes a name
 _WRITTEN_STATES = ("running", "done", "failed")
 _SPEC_FIELDS: dict[str, type] = {  # what the readers of a spec rely on

@@ -12,12 +12,11 @@ import pandas as pd
 
 from savo_bench.results import metrics
 from savo_bench.results.files import CorruptFile, csv_columns, read_bytes, read_csv, said
-from savo_bench.results.format import SeedFolder
+from savo_bench.results.format import GAPS, SeedFolder
 from savo_bench.results.frame import Runs
 
 COLUMNS = ("maxima", "stuck", "first_gap", "best_gap")  # maxima in a state, share of states, shares of Q's span
 ONE = 1.5  # maxima on average. ours: below it most states have a single one
-POLICIES = "gaps.csv"  # the file of `bench gap`
 SEARCHED = ("learnt_gap", "exact_gap", "independent_gap")  # shares of Q's span, of ascents in place of later actors
 SURROGATES = ("exact_maxima", "learnt_maxima", "surrogate_error")  # maxima in a state, share of Q's span
 RETURNS = ("return", "first_return")
@@ -70,7 +69,7 @@ def of_policies(root: Path, runs: Runs) -> pd.DataFrame:
     rows = pd.DataFrame(columns=[*_SEED, *OF_POLICIES])
     problems: list[str] = []
     try:
-        rows = _policies(Path(root) / POLICIES)
+        rows = _policies(Path(root) / GAPS)
     except FileNotFoundError:
         pass
     except (OSError, CorruptFile) as error:

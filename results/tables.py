@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from savo_bench.results import comparisons, gaps, metrics, reference
+from savo_bench.results import gaps, metrics, reference
 from savo_bench.results.format import text
 from savo_bench.results.frame import COSTS, EVAL_COLUMNS, Runs
 from savo_bench.results.reference import Bounds
 
-FEW_SEEDS = comparisons.FEW_SEEDS  # with fewer, intervals are too narrow: tests/test_metrics.py, coverage
+FEW_SEEDS = 5  # with fewer, intervals are too narrow: tests/test_metrics.py, coverage of the IQM interval
 _RNG = 0  # any constant
 
 ALWAYS_SHOWN = ("last10", "final")  # summaries of a seed; `best` only on request
@@ -455,7 +455,7 @@ def field_table(runs: Runs) -> tuple[pd.DataFrame, int]:
     """
     specs = runs.runs[runs.runs["spec"].notna()].drop_duplicates(["environment", "variant"])
     flat = {
-        (row["environment"], row["variant"]): _fields(row["spec"])
+        (row["environment"], row["variant"]): fields_of(row["spec"])
         for row in specs[["environment", "variant", "spec"]].to_dict("records")
     }
     variants = sorted({variant for _, variant in flat})
@@ -559,7 +559,7 @@ def _columns_by_pattern(present: pd.DataFrame) -> Iterator[tuple[tuple[Any, ...]
     yield from groups.items()
 
 
-def _fields(spec: dict[str, Any]) -> dict[str, str]:
+def fields_of(spec: dict[str, Any]) -> dict[str, str]:
     """The fields of a spec that a comparison is about, as text."""
     return {
         "algorithm": spec["algorithm"]["name"],

@@ -28,8 +28,9 @@ from savo_bench.algos.slices import surrogate_slices, surrogates_of
 from savo_bench.bench import finished, show
 from savo_bench.bench.errors import MACHINE, NEGATIVE, UserError
 from savo_bench.bench.run_directory import reading
-from savo_bench.results import tables
+from savo_bench.results import gaps, tables
 from savo_bench.results.files import replacing, said
+from savo_bench.results.format import GAPS
 from savo_bench.results.state import CellState, SeedState, survey
 
 POINTS = 201  # ours: at which surrogates are compared with what they are fitted to; in one dimension steps of .01
@@ -81,7 +82,7 @@ def print_gaps(
     if not rows:
         raise UserError(f"{root}: no seed can be measured", exit_code=NEGATIVE)
     found = pd.DataFrame(rows, columns=[*KEYS, *["step"] * checkpoints, *COLUMNS])
-    path = out or root / "gaps.csv"
+    path = out or root / GAPS
     try:
         with replacing(path, durable=False) as file:
             file.write(found.to_csv(index=False).encode())
@@ -190,7 +191,7 @@ def _surrogate_error(agent: ActorCritic, obs: Tensor, proposals: Tensor, span: T
 
 def _tell(console: Console, found: pd.DataFrame) -> None:
     """Print means over seeds with 95 % bootstrap intervals, first of all variants, then of those of several actors."""
-    shares = [name for name in COLUMNS if name not in ("maxima", *NUMBERS, "return", "first_return")]
+    shares = [name for name in COLUMNS if name not in gaps.PLAIN]
     found = found.assign(**{name: 100 * found[name] for name in shares})
     over_steps = "step" in found
     cells = tables.gap_table(found, [*KEYS[:2], *["step"] * over_steps], COLUMNS)

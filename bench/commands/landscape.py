@@ -428,10 +428,14 @@ def _tell(console: Console, found: Mapping[int, Sequence[Landscape]]) -> None:
 
     `found` has the landscapes of policies by their steps of the training, which are named where there are several.
     """
-    several = len(found) > 1
+    names = ["trained for"] * (len(found) > 1) + ["state"]
+    drawn = [
+        ([show.thousands(step)] * (len(found) > 1) + [str(each.state)], each)
+        for step, of_step in found.items()
+        for each in of_step
+    ]
     columns = (
-        *["trained for"] * several,
-        "state",
+        *names,
         "maxima of Q₁",
         "on the border",
         "Q₁ of the first",
@@ -441,30 +445,19 @@ def _tell(console: Console, found: Mapping[int, Sequence[Landscape]]) -> None:
         "of the executed",
     )
     table = show.table(*columns, numbers=columns)
-    for step, landscapes_of_step in found.items():
-        for each in landscapes_of_step:
-            first, executed = each.proposals[0].q, each.proposals[each.chosen].q
-            gaps = (f"{100 * each.gap(index):.1f} %" for index in (0, each.chosen))
-            values = map(show.decimal, (first, executed, each.highest.q))
-            table.add_row(*[show.thousands(step)] * several, str(each.state), *_shown(each.maxima), *values, *gaps)
+    for numbers, each in drawn:
+        first, executed = each.proposals[0].q, each.proposals[each.chosen].q
+        gaps = (f"{100 * each.gap(index):.1f} %" for index in (0, each.chosen))
+        values = map(show.decimal, (first, executed, each.highest.q))
+        table.add_row(*numbers, *_shown(each.maxima), *values, *gaps)
     console.print(table)
-    columns = (
-        *["trained for"] * several,
-        "state",
-        "actor",
-        "maxima of Ψ",
-        "on the border",
-        "maxima of Ψ̂",
-        "on the border",
-    )
+    columns = (*names, "actor", "maxima of Ψ", "on the border", "maxima of Ψ̂", "on the border")
     table = show.table(*columns, numbers=columns)
-    for step, landscapes_of_step in found.items():
-        for each in landscapes_of_step:
-            for surrogate in each.surrogates:
-                if surrogate.exact_maxima is not None:
-                    counts = *_shown(surrogate.exact_maxima), *_shown(surrogate.learnt_maxima)
-                    numbers = *[show.thousands(step)] * several, str(each.state), str(surrogate.index)
-                    table.add_row(*numbers, *counts)
+    for numbers, each in drawn:
+        for surrogate in each.surrogates:
+            if surrogate.exact_maxima is not None:
+                counts = *_shown(surrogate.exact_maxima), *_shown(surrogate.learnt_maxima)
+                table.add_row(*numbers, str(surrogate.index), *counts)
     if table.row_count:
         console.print(table)
 

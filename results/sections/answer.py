@@ -14,12 +14,7 @@ from savo_bench.results.page import Block, Bullets, Section, Table, Text, code
 from savo_bench.results.sections import gaps
 from savo_bench.results.words import count
 
-WORDS = {  # verdicts in the order in which a line says them
-    comparisons.BETTER: "better",
-    comparisons.WORSE: "worse",
-    comparisons.EQUIVALENT: "equivalent",
-    comparisons.UNCLEAR: "cannot tell",
-}
+SAID = (comparisons.BETTER, comparisons.WORSE, comparisons.EQUIVALENT, comparisons.UNCLEAR)  # in this order
 NUMBERS = ("difference", "p", "δ", "n", "seeds")
 
 
@@ -62,9 +57,9 @@ def _verdicts(found: Findings, environment: str) -> str:
     """A sentence on each kind of verdict on an environment, with its comparisons; nothing about those not run."""
     rows = found.comparisons[found.comparisons["environment"] == environment]
     said = ""
-    for verdict, words in WORDS.items():
+    for verdict in SAID:
         pairs = [_pair(row) for row in rows[rows["verdict"] == verdict].to_dict("records")]
-        said += f" **{words}**: {'; '.join(pairs)}." if pairs else ""
+        said += f" **{verdict}**: {'; '.join(pairs)}." if pairs else ""
     return said
 
 
@@ -134,7 +129,7 @@ def _family(found: Findings) -> str:
     return (
         f"{count(size, 'comparison')} by the {tables.NAMES[found.measure]}: the intervals of the differences hold "
         f"together with {100 * comparisons.LEVEL:g} %, and each verdict is read off its interval, from "
-        f"{comparisons.FEW_SEEDS} seeds on."
+        f"{tables.FEW_SEEDS} seeds on."
     )
 
 
