@@ -1,6 +1,7 @@
 """What can go wrong: one line, no traceback, and an exit code that says whose fault it is.
 
-docs/guide.md has the table of exit codes. 3 and 4 are verdicts of `bench check`, in results/regression.py.
+docs/guide.md has the table of exit codes. 3 to 5 are verdicts of `bench check` and
+`bench compare`, in results/regression.py and head_to_head.py.
 """
 
 NEGATIVE = 1  # an answer: seeds are not done, a regression, nothing to film

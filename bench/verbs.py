@@ -12,6 +12,7 @@ from typer.core import TyperCommand
 
 from savo_bench.bench import flags, launch, options, run_directory, show
 from savo_bench.bench.errors import USAGE, UserError
+from savo_bench.results.declared import MEASURES
 
 UsageError: Any = typer.BadParameter.__base__  # click's or, since typer brings its own parser, typer's
 
@@ -64,6 +65,26 @@ def report(
     root = run_directory.find(runs, name)
     options = {"summary": summary, "curves": curves, "per_seed": per_seed}
     print_report(root, out or root / "report", show.console(), **options)
+
+
+def compare(
+    variant: Annotated[str, flags.argument("The first variant, as bench status writes it.")],
+    against: Annotated[str, flags.argument("The second.")],
+    names: Annotated[list[str] | None, flags.argument("Sets of cells, whose seeds count together.")] = None,
+    runs: Runs = Path("runs"),
+    measure: Annotated[
+        str | None, flags.option(str, f"By which score: {', '.join(MEASURES)}. Without it as declared, or last10.")
+    ] = None,
+    margin: Annotated[
+        float | None, flags.option(float, "Differences within it are equivalent: .05 is a twentieth of the range.")
+    ] = None,
+    out: Annotated[Path | None, flags.option(Path, "The folder. Without it compare in that of the name.")] = None,
+) -> int:
+    """Say if one variant beats another. Exit codes: 0 better, 1 worse, 3 cannot tell, 4 not run, 5 equivalent."""
+    from savo_bench.bench.commands.compare import compare
+
+    roots = {name: run_directory.find(runs, name) for name in names or ["default"]}
+    return compare(roots, variant, against, show.console(), measure=measure, margin=margin, out=out)
 
 
 def check(
@@ -200,6 +221,7 @@ def app() -> typer.Typer:
         ("run", _with_options(run)),
         ("status", status),
         ("report", report),
+        ("compare", compare),
         ("check", check),
         ("play", play),
         ("landscape", landscape),

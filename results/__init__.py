@@ -13,6 +13,7 @@ be read anywhere.
     inference    tests and intervals
     declared     what is to be compared, as it was said beforehand
     comparisons  which variants are compared, and what each comparison says
+    head_to_head    two variants side by side, per task and over tasks
     reference    bounds for normalised scores, and published scores
     gaps         how many maxima Q had, and how far proposals lay below them
     diagnosis    signs that a maximiser does not work as it should
@@ -22,6 +23,7 @@ be read anywhere.
     tables       every table of a report as numbers
     plots        the figures of a report
     landscape_plots   those of landscapes
+    head_to_head_plots   that of two variants
     figure_settings   matplotlib as it is delivered, whatever a user has set
     findings     what the sections of a report share: runs, options, tables
     sections/    a file per topic of a report: its text, tables and figures

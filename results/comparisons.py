@@ -15,6 +15,7 @@ and always agree with Holm's verdicts.
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,6 +31,7 @@ POWER = 0.8  # ours, and the usual one: with so many seeds as are named, four of
 MOST_SEEDS = 1_000  # ours: more are not named, as nobody trains them
 
 BETTER, WORSE, EQUIVALENT, UNCLEAR, NOT_RUN = "better", "worse", "equivalent", "cannot tell", "not run"
+JUDGED = ("difference", "low", "high", "p", "p_adjusted", "verdict", "seeds_needed")
 COLUMNS = [
     "environment", "variant", "against", "n_variant", "n_against", "difference", "low", "high", "p", "p_adjusted",
     "margin", "verdict", "seeds_needed",
@@ -63,6 +65,7 @@ def table(
     scores: Mapping[str, Mapping[str, np.ndarray]],
     bounds: Mapping[str, Bounds],
     margin: float | None = None,
+    others: int = 0,
 ) -> pd.DataFrame:
     """A row per comparison, with the columns of COLUMNS: the family of a report.
 
@@ -71,12 +74,12 @@ def table(
         scores: Of the seeds that are done, (n,), by environment and variant.
         bounds: Of the environments that have any.
         margin: See `Declaration`.
+        others: How many comparisons of the family have no row here.
 
     `p` is of Welch's two-sided test, `p_adjusted` times the number of comparisons, those without scores included;
     `seeds_needed` of each variant would give a verdict with a power of POWER if the difference is the one that is seen.
     """
     family = list(dict.fromkeys(pairs))
-    level = 1 - (1 - LEVEL) / max(1, len(family))
     rows = []
     for environment, (variant, against) in family:
         groups = [scores.get(environment, {}).get(name, np.empty(0)) for name in (variant, against)]
@@ -88,22 +91,29 @@ def table(
             "n_variant": sizes[0], "n_against": sizes[1], "verdict": NOT_RUN if min(sizes) == 0 else UNCLEAR,
         }  # fmt: skip
         if min(sizes) > 1:
-            found = inference.welch(*groups)
-            low, high = found.interval(level)
-            p = found.p_two_sided()
-            row |= {
-                "difference": found.value,
-                "low": low,
-                "high": high,
-                "p": p,
-                "p_adjusted": min(1.0, p * len(family)),
-            }
-            if min(sizes) >= FEW_SEEDS:
-                row["verdict"] = verdict(low, high, delta)
-            if row["verdict"] == UNCLEAR:
-                row["seeds_needed"] = _seeds_needed(found.value, groups, delta, level)
+            variance = sum(float(group.var(ddof=1)) for group in groups)
+            row |= judged(inference.welch(*groups), min(sizes), variance, delta, len(family) + others)
         rows.append(row)
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def judged(found: inference.Difference, seeds: int, variance: float, margin: float, family: int) -> dict[str, Any]:
+    """The columns of COLUMNS that follow from a difference and its error.
+
+    Args:
+        found: The difference.
+        seeds: Of the variant that has fewer of them.
+        variance: The square of the error that the difference would have with one seed of each.
+        margin: δ in the units of the difference; NaN for none.
+        family: How many comparisons are made together.
+    """
+    level = 1 - (1 - LEVEL) / family
+    low, high = found.interval(level)
+    p = found.p_two_sided()
+    said = verdict(low, high, margin) if seeds >= FEW_SEEDS else UNCLEAR
+    needed = _seeds_needed(found.value, variance, margin, level) if said == UNCLEAR else np.nan
+    values = (found.value, low, high, p, min(1.0, p * family), said, needed)
+    return dict(zip(JUDGED, values, strict=True))
 
 
 def verdict(low: float, high: float, margin: float = np.nan) -> str:
@@ -113,12 +123,11 @@ def verdict(low: float, high: float, margin: float = np.nan) -> str:
     return BETTER if low > 0 else WORSE if high < 0 else UNCLEAR
 
 
-def _seeds_needed(difference: float, groups: Sequence[np.ndarray], margin: float, level: float) -> float:
+def _seeds_needed(difference: float, variance: float, margin: float, level: float) -> float:
     """Seeds of each variant that would show such a difference, or that it lies within the margin; NaN if too many.
 
     By normal scores of the spread that is seen, for an interval of this level and a power of POWER.
     """
-    variance = sum(float(group.var(ddof=1)) for group in groups)
     sizes = (norm.ppf((1 + level) / 2) + norm.ppf(POWER)) ** 2 * variance
     distances = [abs(difference), margin - abs(difference)]
     needed = [sizes / distance**2 for distance in distances if distance > 0]

@@ -63,6 +63,15 @@ def welch(x: ArrayLike, y: ArrayLike) -> Difference:
     return Difference(float(value), float(np.sqrt(a + b)), float(freedom))
 
 
+def mean_of(differences: Sequence[Difference]) -> Difference:
+    """The mean of differences of independent groups, with Satterthwaite's degrees of freedom."""
+    N = len(differences)
+    parts = [(each.error / N) ** 2 for each in differences]
+    square = sum(part**2 / each.freedom for part, each in zip(parts, differences, strict=True))
+    freedom = sum(parts) ** 2 / square if square else np.inf
+    return Difference(sum(each.value for each in differences) / N, float(np.sqrt(sum(parts))), float(freedom))
+
+
 def holm(p: Sequence[float]) -> NDArray[Any]:
     """Holm's adjusted p values (Holm 1979), (tests,) in the order given.
 

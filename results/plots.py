@@ -290,7 +290,7 @@ def aggregate_figure(aggregates: pd.DataFrame, style: Mapping[str, LineStyle], n
     """
     panels = {"iqm": "IQM", "median": "median", "mean": "mean", "gap": "gap (less is better)"}
     variants = list(aggregates["variant"])
-    labels = [_broken(names[variant], _NAME) for variant in variants]
+    labels = [broken(names[variant], _NAME) for variant in variants]
     row = max(0.24, *(_LINE * (1 + label.count("\n")) for label in labels))
     with matplotlib.style.context(STYLE):
         figure = canvas((2 * WIDTH, 0.75 + row * len(variants)))
@@ -389,7 +389,7 @@ def improvement_figure(improvements: pd.DataFrame) -> Figure:
         pairs.pivot(index="x", columns="y", values=name).reindex(variants).reindex(variants, axis=1)
         for name in ("probability", "text")
     )
-    labels = [_broken(variant, _NAME) for variant in variants]
+    labels = [broken(variant, _NAME) for variant in variants]
     broken = labels != variants
     side = 0.62 * len(variants)
     margin = 0.25 + _LETTER * max(len(line) for label in labels for line in label.split("\n"))
@@ -425,7 +425,7 @@ def improvement_figure(improvements: pd.DataFrame) -> Figure:
     return figure
 
 
-def _broken(name: str, letters: int) -> str:
+def broken(name: str, letters: int) -> str:
     """A variant's name in lines that are no longer than so many letters, broken between its fields."""
     lines = [""]
     for part in re.split(r"(?<=[,:])", name):
@@ -437,7 +437,7 @@ def _broken(name: str, letters: int) -> str:
 
 def _legend_size(width: float, names: Mapping[str, str]) -> tuple[dict[str, str], int, float]:
     """The labels of a legend, how many of them fit in a row, and its height, in a figure of a width in inches."""
-    labels = {variant: _broken(name, int((width - _ENTRY) / _LETTER)) for variant, name in names.items()}
+    labels = {variant: broken(name, int((width - _ENTRY) / _LETTER)) for variant, name in names.items()}
     split = [label.split("\n") for label in labels.values()]
     across = max(1, int(width / (_ENTRY + _LETTER * max(len(line) for label in split for line in label))))
     rows = sum(max(map(len, split[first : first + across])) for first in range(0, len(split), across))

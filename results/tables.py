@@ -85,7 +85,7 @@ def score_table(runs: Runs, summaries: Sequence[str] = ALWAYS_SHOWN) -> pd.DataF
     rows = []
     valid = _last10_of_metrics(runs, [VALID]) if VALID in runs.evals.columns else None
     for (environment, variant), cell in runs.runs.groupby(["environment", "variant"], sort=True):
-        scored = _scored(cell)
+        scored = scored_seeds(cell)
         row: dict[str, Any] = {"environment": environment, "variant": variant, "family": _family(cell)}
         row |= {"steps": cell["steps"].max(), "n": len(scored), "seeds": len(cell), "coverage": coverage(cell)}
         for summary, (name, cut) in itertools.product(summaries, STATISTICS.items()):
@@ -131,6 +131,11 @@ def interval_text(value: float, low: float = np.nan, high: float = np.nan) -> st
     return shown[0] if np.isnan(low) else f"{shown[0]} [{shown[1]}, {shown[2]}]"
 
 
+def p_text(p: float) -> str:
+    """A p value as text: .012 as 0.012, below a thousandth < .001."""
+    return "–" if np.isnan(p) else f"{p:.3f}" if p >= 0.001 else "< .001"
+
+
 def number_text(value: float, decimals: int) -> str:
     """A number with a true minus sign; none before zero."""
     shown = f"{value:.{decimals}f}"
@@ -143,7 +148,7 @@ def coverage(cell: pd.DataFrame) -> str:
     parts = [f"{done}/{len(cell)} seeds" if done < len(cell) else f"{done} seed{'s' * (done != 1)}"]
     others = ("failed", "running", "interrupted", "missing", "unreadable")
     parts += [f"{count} {state}" for state in others if (count := int((cell["state"] == state).sum()))]
-    if without := done - len(_scored(cell)):
+    if without := done - len(scored_seeds(cell)):
         parts.append(f"{without} without a finite score")
     return ", ".join(parts)
 
@@ -157,7 +162,7 @@ def metric_table(runs: Runs) -> pd.DataFrame:
     means = _last10_of_metrics(runs, list(labels))
     rows = []
     for (environment, variant), cell in runs.runs.groupby(["environment", "variant"], sort=True):
-        scored = _scored(cell)
+        scored = scored_seeds(cell)
         for name, label in labels.items():
             values = _of_seeds(means, name, (environment, variant), scored["seed"])
             values = values[np.isfinite(values)]
@@ -366,7 +371,7 @@ def efficiency_table(runs: Runs, scores: pd.DataFrame, bounds: Mapping[str, Boun
     for goal in GOALS:
         medians, reached = [], []
         for (environment, variant), cell in runs.runs.groupby(["environment", "variant"], sort=True):
-            seeds = _scored(cell)["seed"]
+            seeds = scored_seeds(cell)["seed"]
             if environment not in bounds or len(seeds) == 0:
                 medians.append(np.nan)
                 reached.append(0)
@@ -408,7 +413,7 @@ def published_table(runs: Runs) -> pd.DataFrame:
     published = reference.published()
     rows = []
     for (environment, variant), cell in runs.runs[runs.runs["spec"].notna()].groupby(["environment", "variant"]):
-        scored, spec = _scored(cell), cell["spec"].iloc[0]
+        scored, spec = scored_seeds(cell), cell["spec"].iloc[0]
         same = (published["env"] == reference.task(spec["environment"])) & (
             published["algo"] == spec["algorithm"]["name"]
         )
@@ -502,7 +507,7 @@ def seed_table(runs: Runs) -> pd.DataFrame:
     return runs.runs[columns]
 
 
-def _scored(cell: pd.DataFrame) -> pd.DataFrame:
+def scored_seeds(cell: pd.DataFrame) -> pd.DataFrame:
     """The rows of a cell that count for its score: seeds that are done and have finite scores."""
     finite = np.isfinite(cell[list(ALWAYS_SHOWN)].to_numpy(dtype=float)).all(axis=1)
     return cell[(cell["state"] == "done").to_numpy() & finite]
@@ -512,7 +517,7 @@ def scores_of(runs: Runs, summary: str) -> dict[str, dict[str, np.ndarray]]:
     """Scores of the seeds that count, per environment and variant; cells without such seeds are left out."""
     found: dict[str, dict[str, np.ndarray]] = {}
     for (environment, variant), cell in runs.runs.groupby(["environment", "variant"], sort=True):
-        scored = _scored(cell)
+        scored = scored_seeds(cell)
         if len(scored):
             found.setdefault(str(environment), {})[str(variant)] = scored[summary].to_numpy(dtype=float)
     return found

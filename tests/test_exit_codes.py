@@ -14,7 +14,7 @@ from commands import ROOT, Bench, RunPython
 
 from savo_bench.bench import errors, verbs
 from savo_bench.bench.launch.stop import Stopped
-from savo_bench.results import regression
+from savo_bench.results import head_to_head, regression
 from savo_bench.results.files import CorruptFile
 
 TASK = ("--envs", "restricted-inverted-pendulum")
@@ -49,7 +49,7 @@ def test_the_guide_has_every_exit_code():
     listed = {int(code) for line in re.findall(r"^\| ([\d, ]+) \|", guide, re.MULTILINE) for code in line.split(",")}
     own = {value for name, value in vars(errors).items() if name.isupper() and isinstance(value, int)}
     stops = {Stopped(number).exit_code for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)}
-    assert listed == {0} | own | stops | set(regression.EXIT_CODES.values())
+    assert listed == {0} | own | stops | set(regression.EXIT_CODES.values()) | set(head_to_head.EXIT_CODES.values())
 
 
 @pytest.mark.parametrize(("command", "place"), COMMANDS)

@@ -149,7 +149,7 @@ def _table(pairs: pd.DataFrame) -> pd.DataFrame:
     frame["difference"] = tables.interval_column(
         pairs.rename(columns={"low": "difference_low", "high": "difference_high"}), "difference"
     )
-    frame["p"] = ["–" if np.isnan(p) else f"{p:.3f}" if p >= 0.001 else "< .001" for p in pairs["p_adjusted"]]
+    frame["p"] = [tables.p_text(p) for p in pairs["p_adjusted"]]
     frame["δ"] = [tables.interval_text(margin) for margin in pairs["margin"]]
     frame["verdict"] = pairs["verdict"]
     frame["n"] = [f"{a}, {b}" if a != b else f"{a}" for a, b in pairs[["n_variant", "n_against"]].to_numpy(dtype=int)]
