@@ -1,5 +1,6 @@
 """`bench compare A B`: what it prints and writes, its exit codes and its errors."""
 
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -87,3 +88,15 @@ def test_the_same_runs_give_the_same_files(bench_here):
     bench_here("compare", "high", "low", "first", "--out", "two")
     for path in sorted(Path("one").iterdir()):
         assert path.read_bytes() == (Path("two") / path.name).read_bytes()
+
+
+@pytest.mark.parametrize("columns", [60, 80, 200])
+@pytest.mark.usefixtures("runs")
+def test_no_number_and_no_verdict_is_cut(bench_here, monkeypatch, columns):
+    wide = bench_here("compare", "high", "low", "first", "--measure", "final")[1]
+    numbers = set(re.findall(r"\d+\.\d+", wide))
+    monkeypatch.setenv("COLUMNS", str(columns))
+    out = bench_here("compare", "high", "low", "first", "--measure", "final")[1]
+    assert numbers <= set(re.findall(r"\d+\.\d+", out))
+    assert out.count("better") == wide.count("better")
+    assert {"env-a", "env-b", "over tasks"} <= set(re.findall(r"env-\w|over tasks", out))

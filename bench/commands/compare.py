@@ -138,10 +138,19 @@ def _tell(console: Console, found: pd.DataFrame, measure: str) -> None:
     columns["difference"] = [
         "–" if is_over else text for is_over, text in zip(over, columns["difference"], strict=True)
     ]
-    made = show.table("task", *columns, numbers=list(columns)[:-1])
-    for environment, *texts in zip(found["environment"], *columns.values(), strict=True):
-        made.add_row(environment, *texts)
-    console.print(made)
+    tasks = found["environment"].tolist()
+    widths = [max(map(len, map(str, (name, *texts)))) for name, texts in {"task": tasks, **columns}.items()]
+    if sum(widths) + 3 * len(widths) <= console.width:  # two blanks and a margin a column
+        made = show.table("task", *columns, numbers=list(columns)[:-1])
+        for environment, *texts in zip(tasks, *columns.values(), strict=True):
+            made.add_row(environment, *texts)
+        console.print(made)
+        return
+    for environment, *texts in zip(tasks, *columns.values(), strict=True):
+        made = show.table("", environment)
+        for name, text in zip(columns, texts, strict=True):
+            made.add_row(name, text)
+        console.print(made)
 
 
 def _intervals(found: pd.DataFrame, *names: str) -> list[str]:
