@@ -86,9 +86,9 @@ def option(annotation: Any, text: str, *, name: str | None = None, panel: str | 
     return typer.Option(*names, help=text, rich_help_panel=panel, metavar=metavar, parser=_parser(wanted))
 
 
-def argument(text: str) -> Any:
-    """A word of the command line that is no option, for Typer."""
-    return typer.Argument(help=text, show_default=True, parser=_parser(str))
+def argument(text: str, metavar: str | None = None) -> Any:
+    """A word of the command line that is no option, for Typer; `metavar` is what help calls it."""
+    return typer.Argument(help=text, show_default=True, metavar=metavar, parser=_parser(str))
 
 
 def _parser(annotation: Any) -> Callable[[Any], Any]:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from savo_bench.bench import flags, launch, options, run_directory, show
+from savo_bench.bench import flags, grammar, launch, options, run_directory, show
 from savo_bench.bench.errors import USAGE, UserError
 
 UsageError: Any = typer.BadParameter.__base__  # click's or, since typer brings its own parser, typer's
@@ -185,6 +185,38 @@ def cost(
     verb.print_costs(options.Options(**read), show.console(), rounds=rounds, out=out)
 
 
+def export(
+    name: Name = "default",
+    to: Annotated[str, flags.option(str, "csv, tensorboard, trackio, wandb or mlflow.")] = "csv",
+    runs: Runs = Path("runs"),
+    out: Annotated[Path | None, flags.option(Path, "Where to. Without it exports/KIND in the name's folder.")] = None,
+) -> None:
+    """Write scores and scalars for another program, offline. Exported again, nothing is there twice."""
+    from savo_bench.bench.commands import export as verb
+
+    verb.export(run_directory.find(runs, name), show.console(), to=to, out=out)
+
+
+def import_(
+    files: Annotated[list[str], flags.argument("A file per seed; a CSV file may hold several.", "FILE...")],
+    kind: Annotated[str, flags.option(str, "sb3-npz, csv or tensorboard.", name="--from")],
+    env: OneEnv,
+    variant: Annotated[str, flags.option(str, "What to call it: sb3-td3 becomes foreign-sb3-td3.")],
+    name: Annotated[str, flags.option(str, "The folder under --runs that the cell joins.", name="--name")] = "default",
+    seed: Annotated[int, flags.option(int, "The seed of the first file; the next ones follow.")] = 0,
+    columns: Annotated[
+        str | None, flags.option(str, "What columns or tags are called: return=eval/mean,step=t.")
+    ] = None,
+    runs: Runs = Path("runs"),
+) -> None:
+    """Take scores of another program into foreign cells: shown beside ours, never pooled, never checked."""
+    from savo_bench.bench.commands import import_ as verb
+
+    root, paths = runs / grammar.name(name), [grammar.path(file) for file in files]
+    given = {"kind": kind, "env": env, "variant": variant, "seed": seed, "columns": columns}
+    verb.import_files(root, paths, show.console(), **given)
+
+
 def app() -> typer.Typer:
     """The verbs, and for `run` the options of every launcher, plug-ins included."""
     made = typer.Typer(
@@ -205,6 +237,8 @@ def app() -> typer.Typer:
         ("landscape", landscape),
         ("gap", gap),
         ("cost", cost),
+        ("export", export),
+        ("import", import_),
     ):
         made.command(name, cls=Command)(verb)
     return made
