@@ -23,9 +23,12 @@ OneSeed = Annotated[int | None, flags.option(int, "The seed. Without it the lowe
 
 
 def list_(
-    what: Annotated[str | None, flags.argument("algos, envs or profiles. Without it all three.")] = None,
+    what: Annotated[
+        str | None,
+        flags.argument("algos, envs, profiles or controls; an algorithm; a field. Without it the first four."),
+    ] = None,
 ) -> None:
-    """List algorithms, environments and profiles."""
+    """List algorithms, environments, profiles and controls, or say what a field or those of an algorithm mean."""
     from savo_bench.bench.commands.list import print_lists
 
     print_lists(what, show.console())

@@ -28,6 +28,10 @@ SEED = ["environment", "variant", "seed"]
 DONE = "exported.json"  # beside what was exported of a seed: of which content
 
 
+class PackageFails(RuntimeError):
+    """The package that writes an export fails; the message is its own."""
+
+
 @dataclass(frozen=True)
 class Seed:
     """What is exported of a seed.
@@ -96,6 +100,7 @@ def export(root: Path, out: Path, to: str) -> Exported:
 
     Raises:
         ModuleNotFoundError: the package that writes it is not installed.
+        PackageFails: it fails.
         MixedRuns: as `frame.load`.
         OSError: the runs cannot be read, or the folder cannot be written.
     """
@@ -111,7 +116,12 @@ def export(root: Path, out: Path, to: str) -> Exported:
                 continue
             make_folder(folder)
             (folder / DONE).unlink(missing_ok=True)
-            write(seed, folder)
+            try:
+                write(seed, folder)
+            except OSError:
+                raise
+            except Exception as error:  # of a package that is not ours
+                raise PackageFails((str(error) or type(error).__name__).splitlines()[0]) from error
             write_json(folder / DONE, {"content": seed.content})
             written += 1
     return Exported(written, unchanged, runs.problems)
@@ -131,8 +141,9 @@ def _seeds(project: str, runs: Runs, train: pd.DataFrame) -> Iterator[Seed]:
     evaluated, trained = (dict(iter(table.groupby(SEED))) for table in (runs.evals, train))
     for row in runs.runs.to_dict("records"):
         key = row["environment"], row["variant"], row["seed"]
-        points = _points(evaluated.get(key), trained.get(key))
-        if row["spec"] is not None and len(points):
+        own = evaluated.get(key), trained.get(key)
+        if row["spec"] is not None and any(table is not None for table in own):
+            points = _points(*own)
             config = _flat(row["spec"]) | {"hash": row["hash"]}
             yield Seed(project, *key, config, points)
 

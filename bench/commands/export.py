@@ -29,11 +29,8 @@ def export(root: Path, console: Console, *, to: str, out: Path | None) -> None:
         raise UserError(str(error)) from None
     except OSError as error:
         raise UserError(f"cannot export: {said(error)}", exit_code=MACHINE) from None
-    except Exception as error:
-        if to == "csv":
-            raise
-        line = (str(error) or type(error).__name__).splitlines()[0]
-        raise UserError(f"--to {to}: its package fails: {line}", exit_code=INTERNAL) from error
+    except exports.PackageFails as error:
+        raise UserError(f"--to {to}: its package fails: {error}", exit_code=INTERNAL) from None
     for problem in done.problems:
         show.line(console, f"note: {problem}", "yellow")
     same = f", {done.unchanged} unchanged" if done.unchanged else ""
