@@ -10,22 +10,28 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from savo_bench.bench import flags, grammar, launch, options, run_directory, show
+from savo_bench.bench import completion, examples, flags, grammar, launch, options, run_directory, show
 from savo_bench.bench.errors import USAGE, UserError
 
 UsageError: Any = typer.BadParameter.__base__  # click's or, since typer brings its own parser, typer's
 
-Name = Annotated[str, flags.argument("A set of cells: the folder under --runs.")]
+Name = Annotated[str, flags.argument("A set of cells: the folder under --runs.", "[NAME]", completion.names)]
 Runs = Annotated[Path, flags.option(Path, "The folder of all runs.")]
-OneEnv = Annotated[str, flags.option(str, "The environment, as bench run takes it.")]
-OneAlgo = Annotated[str, flags.option(str, "The algorithm or variant, as bench run takes it.")]
+OneEnv = Annotated[str, flags.option(str, "The environment, as bench run takes it.", complete=completion.environments)]
+OneAlgo = Annotated[
+    str, flags.option(str, "The algorithm or variant, as bench run takes it.", complete=completion.algorithms)
+]
 OneSeed = Annotated[int | None, flags.option(int, "The seed. Without it the lowest that is done.")]
 
 
 def list_(
     what: Annotated[
         str | None,
-        flags.argument("algos, envs, profiles or controls; an algorithm; a field. Without it the first four."),
+        flags.argument(
+            "algos, envs, profiles or controls; an algorithm; a field. Without it the first four.",
+            "[WHAT]",
+            completion.listed,
+        ),
     ] = None,
 ) -> None:
     """List algorithms, environments, profiles and controls, or say what a field or those of an algorithm mean."""
@@ -205,7 +211,9 @@ def import_(
     kind: Annotated[str, flags.option(str, "sb3-npz, csv or tensorboard.", name="--from")],
     env: OneEnv,
     variant: Annotated[str, flags.option(str, "What to call it: sb3-td3 becomes foreign-sb3-td3.")],
-    name: Annotated[str, flags.option(str, "The folder under --runs that the cell joins.", name="--name")] = "default",
+    name: Annotated[
+        str, flags.option(str, "The folder under --runs that the cell joins.", name="--name", complete=completion.names)
+    ] = "default",
     seed: Annotated[int, flags.option(int, "The seed of the first file; the next ones follow.")] = 0,
     columns: Annotated[
         str | None, flags.option(str, "What columns or tags are called: return=eval/mean,step=t.")
@@ -220,6 +228,23 @@ def import_(
     verb.import_files(root, paths, show.console(), **given)
 
 
+def _say_version(wanted: bool) -> None:
+    """Print the version, and end."""
+    if wanted:
+        from savo_bench.bench.provenance import version_of
+
+        show.line(show.console(), f"savo-bench {version_of('savo-bench') or 'that is not installed'}")
+        raise typer.Exit
+
+
+def _bench(
+    _: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_say_version, help="Say the version, and end.")
+    ] = False,
+) -> None:
+    """Train and compare off-policy reinforcement learning algorithms."""
+
+
 def app() -> typer.Typer:
     """The verbs, and for `run` the options of every launcher, plug-ins included."""
     made = typer.Typer(
@@ -227,9 +252,9 @@ def app() -> typer.Typer:
         help="Train and compare off-policy reinforcement learning algorithms.",
         rich_markup_mode=None,  # help is text: rich would make an emoji of H:M:S
         pretty_exceptions_enable=False,
-        add_completion=False,
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
     )
+    made.callback()(_bench)
     for name, verb in (
         ("list", list_),
         ("run", _with_options(run)),
@@ -262,6 +287,12 @@ class Command(TyperCommand):
             with formatter.section(title):
                 formatter.write_dl(records)
 
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - as click calls it
+        """Write the example and the exit codes."""
+        for title, text in examples.below(str(self.name)):
+            with formatter.section(title):
+                formatter.write_text(text)
+
 
 def execute(arguments: Sequence[str]) -> int:
     """Do what a command line asks for; returns the exit code.
@@ -270,6 +301,8 @@ def execute(arguments: Sequence[str]) -> int:
         UserError: the command line makes no sense, or as the verb.
     """
     command = typer.main.get_command(app())
+    if completion.requested(arguments):
+        return completion.answer(command, arguments)
     try:
         # without Typer's own main, which ends a process with exit code 1 for a closed pipe
         with command.make_context("bench", list(arguments) or ["--help"]) as context:
