@@ -14,6 +14,9 @@ be read anywhere.
     declared     what is to be compared, as it was said beforehand
     comparisons  which variants are compared, and what each comparison says
     reference    bounds for normalised scores, and published scores
+    foreign      cells whose scores other programs made
+    imports      the readers of those programs' files
+    exports      runs in the files of other programs
     gaps         how many maxima Q had, and how far proposals lay below them
     diagnosis    signs that a maximiser does not work as it should
     landscapes   Q over actions in single states, as a file
