@@ -6,7 +6,18 @@ from pathlib import Path
 
 import nox
 
-nox.options.sessions = ["lint", "types", "tests", "laws", "results-only", "rliable", "slurm", "smoke", "package", "gate"]
+nox.options.sessions = [
+    "lint",
+    "types",
+    "tests",
+    "laws",
+    "results-only",
+    "rliable",
+    "slurm",
+    "smoke",
+    "package",
+    "gate",
+]
 nox.options.reuse_venv = "yes"
 
 # Everything is installed in the versions that the project was tested with.
