@@ -83,7 +83,7 @@ def test_what_was_stopped_half_way_is_written_again(tmp_path, monkeypatch):
         yield write
 
     monkeypatch.setitem(exports.TARGETS, "wandb", broken)
-    with pytest.raises(exports.PackageFails, match="^no more room$"):
+    with pytest.raises(exports.PackageFails, match=r"^no more room$"):
         exports.export(root, out, "wandb")
     monkeypatch.setitem(exports.TARGETS, "wandb", counting(written))
     assert exports.export(root, out, "wandb").written == 2
