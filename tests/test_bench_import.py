@@ -34,12 +34,13 @@ def test_every_verb_tells_a_foreign_cell_apart(imported):
     assert (code, "there are no runs" in err) == (4, True)
 
 
+@pytest.mark.usefixtures("real_train")
 def test_no_run_resumes_or_overwrites_it(imported):
     code, _, err = imported("run", "--algos", "foreign-sb3-td3", "--envs", ENV, "--name", "grid")
     assert (code, "'foreign-sb3-td3' is unknown" in err) == (2, True)
     before = Path(f"runs/grid/{ENV}/foreign-sb3-td3/seed-0000/evals.csv").read_bytes()
-    code, out, _ = imported("run", *SCORED, "--name", "grid", "--compare", "td3/foreign-sb3-td3")
-    assert code == 0
+    code, out, err = imported("run", *SCORED, "--on", "inline", "--name", "grid", "--compare", "td3/foreign-sb3-td3")
+    assert code == 0, err
     assert "declared: td3/foreign-sb3-td3" in out
     assert "not among the cells" not in out
     assert Path(f"runs/grid/{ENV}/foreign-sb3-td3/seed-0000/evals.csv").read_bytes() == before
