@@ -6,7 +6,18 @@ from pathlib import Path
 
 import nox
 
-nox.options.sessions = ["lint", "types", "tests", "laws", "results-only", "rliable", "slurm", "smoke", "gate"]
+nox.options.sessions = [
+    "lint",
+    "types",
+    "tests",
+    "laws",
+    "results-only",
+    "rliable",
+    "slurm",
+    "smoke",
+    "package",
+    "gate",
+]
 nox.options.reuse_venv = "yes"
 
 # Everything is installed in the versions that the project was tested with.
@@ -39,13 +50,13 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     # Not compiled: pyright reads the packages and runs none of them.
-    session.install(*PINNED, "--no-compile", "-e", ".[dev,benchmarks,film]")
+    session.install(*PINNED, "--no-compile", "-e", ".[dev,benchmarks,film,tensorboard]")
     session.run("pyright", *session.posargs)
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    session.install(*PINNED, "-e", ".[dev,benchmarks,film,movielens,approximate]")
+    session.install(*PINNED, "-e", ".[dev,benchmarks,film,movielens,approximate,tensorboard]")
     session.run("pytest", *PARALLEL, *session.posargs, env={"OMP_NUM_THREADS": "1"})
 
 
@@ -145,3 +156,22 @@ def smoke(session: nox.Session) -> None:
     session.install(*PINNED, ".")
     for commands in blocks:
         session.run("bash", "-euxo", "pipefail", "-c", commands, external=True)
+
+
+@nox.session(reuse_venv=False)
+def package(session: nox.Session) -> None:
+    """Build a source archive, from that a wheel, install it where nothing of the checkout is seen, and use it."""
+    built = Path(session.create_tmp(), "built").resolve()
+    shutil.rmtree(built, ignore_errors=True)
+    session.install(*PINNED, "setuptools")
+    session.run("python", "-c", f"import setuptools.build_meta as build; build.build_sdist({str(built)!r})")
+    (archive,) = built.glob("*.tar.gz")
+    session.run("pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(built), str(archive))
+    (wheel,) = built.glob("*.whl")
+    session.install(*PINNED, str(wheel))
+    session.chdir(built)
+    session.run("bench", "--version")
+    grid = ("--algos", "td3", "--envs", "restricted-inverted-pendulum", "--profile", "ci", "--steps", "1000")
+    session.run("bench", "run", *grid, env={"OMP_NUM_THREADS": "1"})
+    session.run("bench", "report")
+    session.run("bench", "export", "--to", "csv")

@@ -47,7 +47,7 @@ CACHE_BYTES = 12e6  # of the samples' activations: 8 MB fit, 17 MB do not
 class CEMConfig(NoiseConfig, ArgmaxConfig):
     """The search's own fields."""
 
-    iterations: int = 3  # code: USC-Lira/Q3C@4a5456b
+    iterations: int = 3  # code: USC-Lira/Q3C@4a5456b; of the cross-entropy search of Q
     samples: int = 30  # code: USC-Lira/Q3C@4a5456b; per iteration
     elites: int = 3  # code: USC-Lira/Q3C@4a5456b; of the samples, to which the Gaussian is fitted
     snap_samples: bool = False  # ours: on a catalogue, score each sample as its nearest item: slow, and exact

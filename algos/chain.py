@@ -39,11 +39,11 @@ class ChainConfig(Config):
     """Successive actors and their surrogates."""
 
     extra_actors: int = 3  # paper: arXiv:2410.11833v2, read as three beside the first; the code's default is 3 in all
-    conditioning: Literal["film", "concat", "none"] = "film"  # paper: "none" is its ablation "- previous actions"
-    truncation: bool = True  # paper; false: surrogates are fitted to Q itself (ours: what truncation alone is worth)
-    summariser: Literal["deepset", "lstm", "transformer"] = "deepset"  # paper; the others are options of the code
-    summary_hidden: int = 64  # code: USC-Lira/Q3C@4a5456b; 64 for the pendulums and Hopper, 256 for the rest
-    summary_size: int = 16  # code: USC-Lira/Q3C@4a5456b
+    conditioning: Literal["film", "concat", "none"] = "film"  # paper: on earlier actions; "none" is its ablation
+    truncation: bool = True  # paper: of Q by floors; false: surrogates of Q itself (ours: what truncation is worth)
+    summariser: Literal["deepset", "lstm", "transformer"] = "deepset"  # paper: of earlier actions; others: the code's
+    summary_hidden: int = 64  # code: USC-Lira/Q3C@4a5456b; its width: 64 for the pendulums and Hopper, 256 for the rest
+    summary_size: int = 16  # code: USC-Lira/Q3C@4a5456b; numbers that the summary has
     surrogate_critics: Literal["online", "target"] = "online"  # code: the critics to which surrogates are fitted
 
     def __post_init__(self) -> None:

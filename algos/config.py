@@ -27,11 +27,11 @@ class Config:
     preset: Literal["fair", "published"] = "fair"  # ours: a named set of the values below
     hidden: tuple[int, ...] = (256, 256)  # paper: arXiv:1802.09477v3; widths of all networks
     lr: float = 3e-4  # code: USC-Lira/Q3C@4a5456b; Adam, every network
-    batch_size: int = 256  # code: USC-Lira/Q3C@4a5456b
-    buffer_size: int = 500_000  # code: USC-Lira/Q3C@4a5456b
+    batch_size: int = 256  # code: USC-Lira/Q3C@4a5456b; transitions of an update
+    buffer_size: int = 500_000  # code: USC-Lira/Q3C@4a5456b; transitions that the replay buffer keeps
     warmup_steps: int = 10_000  # code: USC-Lira/Q3C@4a5456b; uniformly random actions, no update
-    gamma: float = 0.99  # paper: arXiv:1802.09477v3
-    tau: float = 0.005  # paper: arXiv:1802.09477v3
+    gamma: float = 0.99  # paper: arXiv:1802.09477v3; discount of the next step's value
+    tau: float = 0.005  # paper: arXiv:1802.09477v3; how far targets move to their networks at an update
     policy_delay: int = 2  # paper: arXiv:1802.09477v3; critic updates per update of the actors and the targets
     replay_ratio: int = 1  # paper: arXiv:2410.11833v2; updates per environment step
     reset_every: int = 0  # ours: none; environment steps after which all networks begin anew (arXiv:2205.07802v1)
@@ -67,7 +67,7 @@ class Config:
 class NoiseConfig(Config):
     """Exploration noise, for algorithms whose actions are deterministic."""
 
-    noise: Literal["ou", "gaussian"] = "ou"  # code: USC-Lira/Q3C@4a5456b
+    noise: Literal["ou", "gaussian"] = "ou"  # code: USC-Lira/Q3C@4a5456b; Ornstein-Uhlenbeck, or drawn anew each step
     noise_sigma: float = 0.2  # code: USC-Lira/Q3C@4a5456b; in units of the maximal action
     noise_theta: float = 0.15  # code: USC-Lira/Q3C@4a5456b; pull of the Ornstein-Uhlenbeck process to 0
     noise_decay: Literal["increments", "output"] = "increments"  # code: USC-Lira/Q3C@4a5456b; what the decay scales
@@ -155,7 +155,7 @@ class SmoothingConfig(Config):
     """Target smoothing: clipped noise on the target's action."""
 
     target_noise: float = 0.0  # ours: none for all algorithms alike; TD3's published 0.2; 0: no smoothing
-    noise_clip: float = 0.5  # paper: arXiv:1802.09477v3
+    noise_clip: float = 0.5  # paper: arXiv:1802.09477v3; most of that noise, in units of the maximal action
 
     def __post_init__(self) -> None:
         """Check the fields, see `Config`."""

@@ -60,7 +60,7 @@ from savo_bench.algos.td3 import deterministic
 class ElitesConfig(Config):
     """Learning from elites."""
 
-    samples: int = 30  # code: samuelfneumann/GreedyAC
+    samples: int = 30  # code: samuelfneumann/GreedyAC; actions that are drawn and scored for an update
     elite_fraction: float = 0.1  # code: samuelfneumann/GreedyAC; of the samples
     entropy: float = 0.01  # code: samuelfneumann/GreedyAC; weight of the proposal policy's entropy
     snap_samples: bool = False  # ours: on a catalogue, score each sample as its nearest item: slow, and exact

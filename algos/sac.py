@@ -57,8 +57,8 @@ class TemperatureConfig(Config):
     """The weight of the entropy."""
 
     temperature: float = 1.0  # code: CleanRL; initial α
-    learn_temperature: bool = True  # paper: arXiv:1812.05905v2, section 5
-    target_entropy: float = -1.0  # paper: arXiv:1812.05905v2, appendix D; per dimension of the action
+    learn_temperature: bool = True  # paper: arXiv:1812.05905v2, section 5; whether α follows target_entropy
+    target_entropy: float = -1.0  # paper: arXiv:1812.05905v2, appendix D; of the policy, per dimension of the action
 
     def __post_init__(self) -> None:
         """Check the fields, see `Config`."""
@@ -70,7 +70,7 @@ class TemperatureConfig(Config):
 class SACConfig(TemperatureConfig, ActorConfig):
     """SAC's own fields."""
 
-    policy_delay: int = 1  # paper: arXiv:1812.05905v2
+    policy_delay: int = 1  # paper: arXiv:1812.05905v2; critic updates per update of the actors and the targets
     best_of: int = 1  # paper: one sample; else the best by Q_1 of so many, to act, in evaluation and in the target
 
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {

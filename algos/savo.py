@@ -72,7 +72,7 @@ class SAVOConfig(
 ):
     """SAVO's own fields; its published constants are those of the fair comparison."""
 
-    surrogate: Literal["learned", "exact"] = "learned"  # paper: "exact" is its ablation "- approximation"
+    surrogate: Literal["learned", "exact"] = "learned"  # paper: what is climbed; "exact" is "- approximation" there
     joint: bool = False  # paper: its ablation "joint action": one actor emits all proposals
     diversity: float = 0.0  # code: USC-Lira/Q3C@4a5456b has it as an option; weight of a repulsion between proposals
     diversity_sigma: float = 0.5  # code: USC-Lira/Q3C@4a5456b; its width, in units of the maximal action

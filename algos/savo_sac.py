@@ -40,7 +40,7 @@ from savo_bench.algos.sac import SACConfig, Sample, Temperature, TemperatureConf
 class SAVOSACConfig(TemperatureConfig, CompetitionConfig, ActorConfig, ChainConfig, ArgmaxConfig):
     """The fields of SAC and of successive actors; its published constants are SAC's."""
 
-    policy_delay: int = 1  # paper: arXiv:1812.05905v2
+    policy_delay: int = 1  # paper: arXiv:1812.05905v2; critic updates per update of the actors and the targets
     entropy_argmax: bool = False  # ours: the highest Q, as in SAVO; true, the code's default: the highest soft value
 
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = SACConfig.PRESETS

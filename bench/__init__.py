@@ -4,8 +4,11 @@ What users type:
 
     cli              the entry: one line and an exit code for whatever ends a command
     verbs            the verbs with their options, as Typer reads them
-    commands/        a file per verb: run, status, report, check, play, landscape, gap, cost, list
+    commands/        a file per verb: run, status, report, check, play, landscape, gap, cost, list,
+                     export, import_
     options          the options of `bench run`, from the command line and from a TOML file
+    examples         what stands below the help of a verb
+    completion       what a shell completes
     flags            options declared as annotated fields of a dataclass
     grammar          the little languages of options: lists, variants, seeds, values
     errors           mistakes of the user, which end in one line
@@ -14,6 +17,7 @@ What is trained:
 
     resolving        names, fields and keywords -> cells
     profiles         named budgets, and the config fields that go with them
+    fields           what the fields of algorithms mean
     controls         what must stand beside a headline
     cells            cells and packs
     packing          seeds -> packs

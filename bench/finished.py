@@ -24,6 +24,7 @@ from savo_bench.bench.options import Options
 from savo_bench.bench.run_directory import reading
 from savo_bench.bench.spaces import spaces_of
 from savo_bench.envs.values import reason_of
+from savo_bench.results import foreign
 from savo_bench.results.files import read_bytes
 from savo_bench.results.format import SeedFolder, spec_hash
 from savo_bench.results.state import CellState, SeedState, survey
@@ -46,6 +47,8 @@ def find(root: Path, env: str, algo: str, seed: int | None) -> tuple[SeedState, 
 def _cell(root: Path, env: str, algo: str) -> CellState:
     """The cell of a set whose seeds `bench run --envs ENV --algos ALGO` would train."""
     task, algorithm = (_one(value, option) for value, option in ((env, "--env"), (algo, "--algo")))
+    if algorithm.name.startswith(foreign.PREFIX):
+        raise UserError(f"{algo} {foreign.NO_POLICY}", exit_code=NEGATIVE)
     grammar.choose(task.name, envs.names(), "environment")
     grammar.choose(algorithm.name, algos.names(), "algorithm")
     found = survey(root)

@@ -5,6 +5,7 @@
 is `--mem 4G` on the command line and `mem = "4G"` in a file. A field without a Flag is no option.
 """
 
+import dataclasses
 import inspect
 import types
 import typing
@@ -15,8 +16,10 @@ from typing import Annotated, Any
 
 import typer
 
-from savo_bench.bench import grammar
+from savo_bench.bench import completion, grammar
 from savo_bench.bench.errors import UserError
+
+Completion = Callable[..., list[str]]  # what may stand for a word that is begun, see bench.completion
 
 
 @dataclass(frozen=True)
@@ -55,19 +58,31 @@ def parameters(
     for name, flag in flags(options).items():
         switch = hints[name] is bool
         kind = hints[name] if switch else (list[str] if flag.repeatable else hints[name]) | types.NoneType
-        text = texts.get(name, flag.help)
+        text = texts.get(name, flag.help) + _default(options, name)
+        complete = completion.OF_OPTIONS.get(name)
         made.append(
             inspect.Parameter(
                 name,
                 inspect.Parameter.KEYWORD_ONLY,
                 default=False if switch else None,
-                annotation=Annotated[kind, option(kind, text, name=flag.name or written(name), panel=panel)],
+                annotation=Annotated[
+                    kind, option(kind, text, name=flag.name or written(name), panel=panel, complete=complete)
+                ],
             )
         )
     return made
 
 
-def option(annotation: Any, text: str, *, name: str | None = None, panel: str | None = None) -> Any:
+def _default(options: type, name: str) -> str:
+    """The default of an option, as its help ends; nothing where there is none to speak of."""
+    default = next(field.default for field in dataclasses.fields(options) if field.name == name)
+    none = default is None or isinstance(default, bool) or default is dataclasses.MISSING or default in ("", ())
+    return "" if none else f"  [default: {default:g}]" if isinstance(default, float) else f"  [default: {default}]"
+
+
+def option(
+    annotation: Any, text: str, *, name: str | None = None, panel: str | None = None, complete: Completion | None = None
+) -> Any:
     """An option of the command line for Typer, which reads its value as a TOML file's is read.
 
     Args:
@@ -75,20 +90,23 @@ def option(annotation: Any, text: str, *, name: str | None = None, panel: str | 
         text: its help
         name: as users write it; None: by the parameter's own name
         panel: the heading of `--help` under which it stands
+        complete: what a shell completes it with
     """
     names = [] if name is None else [name]
     wanted = _bare(annotation)
     if wanted is bool:
         return typer.Option(*names, help=text, rich_help_panel=panel)
     if typing.get_origin(wanted) is list:
-        return typer.Option(*names, help=text, rich_help_panel=panel, metavar="TEXT")
+        return typer.Option(*names, help=text, rich_help_panel=panel, metavar="TEXT", autocompletion=complete)
     metavar = {int: "INTEGER", float: "FLOAT", Path: "PATH"}.get(wanted, "TEXT")
-    return typer.Option(*names, help=text, rich_help_panel=panel, metavar=metavar, parser=_parser(wanted))
+    return typer.Option(
+        *names, help=text, rich_help_panel=panel, metavar=metavar, parser=_parser(wanted), autocompletion=complete
+    )
 
 
-def argument(text: str) -> Any:
-    """A word of the command line that is no option, for Typer."""
-    return typer.Argument(help=text, show_default=True, parser=_parser(str))
+def argument(text: str, metavar: str | None = None, complete: Completion | None = None) -> Any:
+    """A word of the command line that is no option, for Typer; `metavar` is what help calls it."""
+    return typer.Argument(help=text, show_default=True, metavar=metavar, parser=_parser(str), autocompletion=complete)
 
 
 def _parser(annotation: Any) -> Callable[[Any], Any]:

@@ -42,12 +42,12 @@ def provenance(
     """
     git, dirty = checkout(_CODE)
     return {
-        "version": _version("savo-bench"),
+        "version": version_of("savo-bench"),
         "git": git,
         "dirty": dirty,
         "code": fingerprint.fingerprints() if cell is None else code(cell),
         "packages": packages() | plug_ins(cell),
-        "python": platform.python_version(),
+        "python": platform.pythonversion_of(),
         "platform": platform.platform(),
         "cpu": processor.name(),
         "processor": processor.processor(),
@@ -110,7 +110,7 @@ def _git(folder: Path, *arguments: str) -> str | None:
 @functools.cache
 def packages() -> dict[str, str]:
     """Versions of the installed ones of PACKAGES: name -> version."""
-    versions = {name: _version(name) for name in PACKAGES}
+    versions = {name: version_of(name) for name in PACKAGES}
     return {name: version for name, version in versions.items() if version is not None}
 
 
@@ -133,7 +133,8 @@ def plug_ins(cell: "Cell | None") -> dict[str, str]:
     return found
 
 
-def _version(package: str) -> str | None:
+def version_of(package: str) -> str | None:
+    """The version of a package; None if it is not installed."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:

@@ -10,6 +10,7 @@ from savo_bench.bench.cells import AnyConfig, Budget, Cell
 from savo_bench.bench.errors import UserError
 from savo_bench.bench.grammar import nearest
 from savo_bench.bench.options import Options, Setting
+from savo_bench.results import foreign
 from savo_bench.results.declared import Pair
 from savo_bench.results.format import label, text
 
@@ -60,7 +61,9 @@ def pairs(options: Options) -> tuple[Pair, ...]:
 
 
 def _named(options: Options, text: str, tasks: Sequence[Task]) -> list[str]:
-    """What a variant is called on each of some environments."""
+    """What a variant is called on each of some environments; a foreign one is called the same on all."""
+    if text.startswith(foreign.PREFIX):
+        return [text for _ in tasks]
     (variant,) = _variants(dataclasses.replace(options, algos=text))
     return [_cell(options, variant, task).variant for task in tasks]
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from savo_bench.bench import grammar
 from savo_bench.bench.errors import MACHINE, UserError
+from savo_bench.results import foreign
 from savo_bench.results import format as fmt
 from savo_bench.results.attempts import attempts_of, code_of
 from savo_bench.results.files import CorruptFile, folders_in, naming, said
@@ -79,6 +80,9 @@ def check_specs(root: Path, cells: Iterable["Cell"]) -> None:
                 continue  # an unreadable seed, which is named and left alone
             if run is None:
                 continue
+            if foreign.is_foreign(run):
+                where = f"{cell.variant} on {cell.env_label}"
+                raise UserError(f"{where}: {folder} was imported, not trained: take another --name, or delete it")
             planned = planned or cell.spec(0)
             differences = spec_differences(run["spec"] | {"seed": 0}, planned)
             if differences:

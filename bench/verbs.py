@@ -10,23 +10,32 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from savo_bench.bench import flags, launch, options, run_directory, show
+from savo_bench.bench import completion, examples, flags, grammar, launch, options, run_directory, show
 from savo_bench.bench.errors import USAGE, UserError
 from savo_bench.results.declared import MEASURES
 
 UsageError: Any = typer.BadParameter.__base__  # click's or, since typer brings its own parser, typer's
 
-Name = Annotated[str, flags.argument("A set of cells: the folder under --runs.")]
+Name = Annotated[str, flags.argument("A set of cells: the folder under --runs.", "[NAME]", completion.names)]
 Runs = Annotated[Path, flags.option(Path, "The folder of all runs.")]
-OneEnv = Annotated[str, flags.option(str, "The environment, as bench run takes it.")]
-OneAlgo = Annotated[str, flags.option(str, "The algorithm or variant, as bench run takes it.")]
+OneEnv = Annotated[str, flags.option(str, "The environment, as bench run takes it.", complete=completion.environments)]
+OneAlgo = Annotated[
+    str, flags.option(str, "The algorithm or variant, as bench run takes it.", complete=completion.algorithms)
+]
 OneSeed = Annotated[int | None, flags.option(int, "The seed. Without it the lowest that is done.")]
 
 
 def list_(
-    what: Annotated[str | None, flags.argument("algos, envs or profiles. Without it all three.")] = None,
+    what: Annotated[
+        str | None,
+        flags.argument(
+            "algos, envs, profiles or controls; an algorithm; a field. Without it the first four.",
+            "[WHAT]",
+            completion.listed,
+        ),
+    ] = None,
 ) -> None:
-    """List algorithms, environments and profiles."""
+    """List algorithms, environments, profiles and controls, or say what a field or those of an algorithm mean."""
     from savo_bench.bench.commands.list import print_lists
 
     print_lists(what, show.console())
@@ -206,6 +215,57 @@ def cost(
     verb.print_costs(options.Options(**read), show.console(), rounds=rounds, out=out)
 
 
+def export(
+    name: Name = "default",
+    to: Annotated[str, flags.option(str, "csv, tensorboard, trackio, wandb or mlflow.")] = "csv",
+    runs: Runs = Path("runs"),
+    out: Annotated[Path | None, flags.option(Path, "Where to. Without it exports/KIND in the name's folder.")] = None,
+) -> None:
+    """Write scores and scalars for another program, offline. Exported again, nothing is there twice."""
+    from savo_bench.bench.commands import export as verb
+
+    verb.export(run_directory.find(runs, name), show.console(), to=to, out=out)
+
+
+def import_(
+    files: Annotated[list[str], flags.argument("A file per seed; a CSV file may hold several.", "FILE...")],
+    kind: Annotated[str, flags.option(str, "sb3-npz, csv or tensorboard.", name="--from")],
+    env: OneEnv,
+    variant: Annotated[str, flags.option(str, "What to call it: sb3-td3 becomes foreign-sb3-td3.")],
+    name: Annotated[
+        str, flags.option(str, "The folder under --runs that the cell joins.", name="--name", complete=completion.names)
+    ] = "default",
+    seed: Annotated[int, flags.option(int, "The seed of the first file; the next ones follow.")] = 0,
+    columns: Annotated[
+        str | None, flags.option(str, "What columns or tags are called: return=eval/mean,step=t.")
+    ] = None,
+    runs: Runs = Path("runs"),
+) -> None:
+    """Take scores of another program into foreign cells: shown beside ours, never pooled, never checked."""
+    from savo_bench.bench.commands import import_ as verb
+
+    root, paths = runs / grammar.name(name), [grammar.path(file) for file in files]
+    given = {"kind": kind, "env": env, "variant": variant, "seed": seed, "columns": columns}
+    verb.import_files(root, paths, show.console(), **given)
+
+
+def _say_version(wanted: bool) -> None:
+    """Print the version, and end."""
+    if wanted:
+        from savo_bench.bench.provenance import version_of
+
+        show.line(show.console(), f"savo-bench {version_of('savo-bench') or 'that is not installed'}")
+        raise typer.Exit
+
+
+def _bench(
+    _: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_say_version, help="Say the version, and end.")
+    ] = False,
+) -> None:
+    """Train and compare off-policy reinforcement learning algorithms."""
+
+
 def app() -> typer.Typer:
     """The verbs, and for `run` the options of every launcher, plug-ins included."""
     made = typer.Typer(
@@ -213,9 +273,9 @@ def app() -> typer.Typer:
         help="Train and compare off-policy reinforcement learning algorithms.",
         rich_markup_mode=None,  # help is text: rich would make an emoji of H:M:S
         pretty_exceptions_enable=False,
-        add_completion=False,
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
     )
+    made.callback()(_bench)
     for name, verb in (
         ("list", list_),
         ("run", _with_options(run)),
@@ -227,6 +287,8 @@ def app() -> typer.Typer:
         ("landscape", landscape),
         ("gap", gap),
         ("cost", cost),
+        ("export", export),
+        ("import", import_),
     ):
         made.command(name, cls=Command)(verb)
     return made
@@ -247,6 +309,12 @@ class Command(TyperCommand):
             with formatter.section(title):
                 formatter.write_dl(records)
 
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - as click calls it
+        """Write the example and the exit codes."""
+        for title, text in examples.below(str(self.name)):
+            with formatter.section(title):
+                formatter.write_text(text)
+
 
 def execute(arguments: Sequence[str]) -> int:
     """Do what a command line asks for; returns the exit code.
@@ -255,6 +323,8 @@ def execute(arguments: Sequence[str]) -> int:
         UserError: the command line makes no sense, or as the verb.
     """
     command = typer.main.get_command(app())
+    if completion.requested(arguments):
+        return completion.answer(command, arguments)
     try:
         # without Typer's own main, which ends a process with exit code 1 for a closed pipe
         with command.make_context("bench", list(arguments) or ["--help"]) as context:

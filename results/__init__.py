@@ -15,6 +15,9 @@ be read anywhere.
     comparisons  which variants are compared, and what each comparison says
     head_to_head    two variants side by side, per task and over tasks
     reference    bounds for normalised scores, and published scores
+    foreign      cells whose scores other programs made
+    imports      the readers of those programs' files
+    exports      runs in the files of other programs
     gaps         how many maxima Q had, and how far proposals lay below them
     diagnosis    signs that a maximiser does not work as it should
     landscapes   Q over actions in single states, as a file

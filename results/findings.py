@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from savo_bench.results import comparisons, declared, diagnosis, gaps, landscapes, plots, provenance, tables
+from savo_bench.results import comparisons, declared, diagnosis, foreign, gaps, landscapes, plots, provenance, tables
 from savo_bench.results.format import cells_asked
 from savo_bench.results.frame import Runs
 from savo_bench.results.plots import LineStyle
@@ -77,17 +77,33 @@ class Findings:
         return self.declarations[-1].measure if self.declarations else self.options.summary
 
     @cached_property
+    def apart(self) -> frozenset[str]:
+        """The foreign variants that no declaration names: they are shown, and neither compared nor pooled."""
+        pairs = self.declarations[-1].pairs if self.declarations else ()
+        return foreign.variants(self.runs).difference(*pairs)
+
+    @cached_property
+    def pooled(self) -> Runs:
+        """The runs that are compared and pooled."""
+        return foreign.without(self.runs, self.apart)
+
+    @cached_property
+    def ours(self) -> Runs:
+        """The runs that were trained here."""
+        return foreign.without(self.runs, foreign.variants(self.runs))
+
+    @cached_property
     def comparisons(self) -> pd.DataFrame:
         """See `comparisons.table`."""
         last = self.declarations[-1] if self.declarations else None
-        pairs = comparisons.of_runs(self.runs.runs, last, self.controls)
-        scores = tables.scores_of(self.runs, self.measure)
+        pairs = comparisons.of_runs(self.pooled.runs, last, self.controls)
+        scores = tables.scores_of(self.pooled, self.measure)
         return comparisons.table(pairs, scores, self.bounds, last.margin if last else None)
 
     @cached_property
     def matrix(self) -> tables.ScoreMatrix | None:
         """The normalised scores that are aggregated; None if no environment has bounds and scores."""
-        return tables.score_matrix(self.runs, self.bounds, self.options.summary)
+        return tables.score_matrix(self.pooled, self.bounds, self.options.summary)
 
     @cached_property
     def aggregates(self) -> pd.DataFrame:
@@ -97,7 +113,7 @@ class Findings:
     @cached_property
     def fields(self) -> tuple[pd.DataFrame, int]:
         """See `tables.field_table`."""
-        return tables.field_table(self.runs)
+        return tables.field_table(self.ours)
 
     @cached_property
     def diagnoses(self) -> pd.DataFrame:
@@ -134,12 +150,12 @@ class Findings:
     @cached_property
     def provenance(self) -> pd.DataFrame:
         """See `provenance.differences`."""
-        return provenance.differences(self.runs.runs)
+        return provenance.differences(self.ours.runs)
 
     @cached_property
     def doubtful(self) -> list[tuple[str, str]]:
         """See `provenance.doubtful`."""
-        return list(provenance.doubtful(self.runs.runs))
+        return list(provenance.doubtful(self.ours.runs))
 
     def score_interval(self, environment: str, variant: str) -> str:
         """A cell's score as text: the mean of the chosen summary with its interval."""

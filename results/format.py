@@ -21,6 +21,7 @@
     runs/<name>/comparisons.jsonl   what is declared to be compared, a line per declaration, see results.declared
     runs/<name>/gaps.csv  what `bench gap` writes
     runs/<name>/report/   what `bench report` writes
+    runs/<name>/exports/  what `bench export` writes, a folder per kind
     runs/<name>/logs/     output of worker processes
     runs/<name>/slurm/    what the launcher of that name keeps
 
@@ -428,6 +429,11 @@ def cell_folder(root: Path, environment: str, variant: str) -> Path:
 def report_folder(root: Path) -> Path:
     """Where the report of runs/<name> lies, unless another place is asked for."""
     return Path(root) / "report"
+
+
+def exports_folder(root: Path, kind: str) -> Path:
+    """Where an export of runs/<name> lies, unless another place is asked for."""
+    return Path(root) / "exports" / kind
 
 
 def logs_folder(root: Path) -> Path:

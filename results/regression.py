@@ -29,7 +29,7 @@ import numpy as np
 import pandas as pd
 import scipy.stats
 
-from savo_bench.results import provenance, reference
+from savo_bench.results import foreign, provenance, reference
 from savo_bench.results.attempts import may_be_unknown, values
 from savo_bench.results.files import LOSSLESS, replacing
 from savo_bench.results.format import spec_hash
@@ -139,11 +139,12 @@ def _multiple(seeds: int, tests: int) -> float:
 
 
 def baseline_table(runs: Runs) -> pd.DataFrame:
-    """The baseline of runs that are all done: a row per seed, COLUMNS.
+    """The baseline of runs that are all done: a row per seed, COLUMNS; without foreign ones.
 
     Raises:
         NotMeasured: There are no runs, or a seed is not done or has no finite score; the message names it.
     """
+    runs = foreign.without(runs, foreign.variants(runs))
     if len(runs.runs) == 0:
         raise NotMeasured("there are no runs to make a baseline of")
     parts = []
@@ -234,6 +235,8 @@ def check(runs: Runs, baseline: pd.DataFrame, throughput: float | None = None) -
         baseline: The baseline.
         throughput: The smallest ratio of steps per second, new to old, that passes; None does not check it.
     """
+    imported = foreign.variants(runs)
+    runs = foreign.without(runs, imported)
     rows: list[dict[str, Any]] = []
     mixed = mixtures(runs)
     notes: dict[str, list[str]] = {}  # cells by note
@@ -259,6 +262,7 @@ def check(runs: Runs, baseline: pd.DataFrame, throughput: float | None = None) -
         if p < 1 - LEVEL:
             row["verdict"], row["reason"] = "regress", "below the baseline by more than δ"
     sentences = [f"{listed(members)}: {note}" for note, members in notes.items()]
+    sentences += [f"{listed(sorted(imported))}: foreign, so not checked"] if imported else []
     return Check(pd.DataFrame(rows, columns=ROW_COLUMNS), [*sentences, *runs.problems], mixed)
 
 

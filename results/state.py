@@ -135,6 +135,8 @@ def gaps(rows: "pd.DataFrame", budget: Mapping[str, Any]) -> str | None:
     if not len(rows):
         return None
     there = Counter(rows["step"].tolist())
+    if budget["eval_every"] == 0:  # of a foreign seed: evaluations lie anywhere
+        return None
     last, every, episodes = max(there), max(1, budget["eval_every"]), budget["eval_episodes"]
     due = {*range(every, last, every), last if last == budget["steps"] else last - last % every}
     if lacking := sorted(due - there.keys()):

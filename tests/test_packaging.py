@@ -45,7 +45,10 @@ def files_in(wheel: Path) -> set[str]:
 
 def test_a_wheel_holds_every_file_of_the_four_packages_under_one_name(source: Path, wheel: Path):
     files = {path.relative_to(source) for folder in FOLDERS for path in (source / folder).rglob("*") if path.is_file()}
-    assert files_in(wheel) == {f"savo_bench/{path}" for path in files} | {"savo_bench/__init__.py"}
+    assert files_in(wheel) == {f"savo_bench/{path}" for path in files} | {
+        "savo_bench/__init__.py",
+        "savo_bench/py.typed",
+    }
 
 
 def test_a_source_archive_gives_the_same_wheel(source: Path, wheel: Path, tmp_path):

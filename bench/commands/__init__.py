@@ -9,7 +9,9 @@
     landscape  Q over actions in states that a finished seed visits, as a figure
     gap        how far below the maximum of its own Q each finished policy acts
     cost       what updates and actions compute and take, and how that grows with the number of actors
-    list       algorithms, environments and profiles
+    list       algorithms, environments and profiles; what fields mean
+    export     scores and scalars for other programs
+    import_    scores of other programs, into foreign cells
 
 `cli` imports a file only when its verb is used.
 """

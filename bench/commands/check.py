@@ -10,7 +10,7 @@ from rich.text import Text
 from savo_bench.bench import show
 from savo_bench.bench.errors import MACHINE, UserError, reason
 from savo_bench.bench.run_directory import reading
-from savo_bench.results import regression
+from savo_bench.results import foreign, regression
 from savo_bench.results.files import LOSSLESS, make_folder, replacing
 from savo_bench.results.frame import MixedRuns, Runs, load
 
@@ -44,6 +44,8 @@ def update(root: Path, path: Path, console: Console) -> int:
         show.line(console, f"ungateable: {text}", "yellow")
     for text in regression.mixtures(runs):
         show.line(console, text, "yellow")
+    if imported := foreign.variants(runs):
+        show.line(console, f"note: {', '.join(sorted(imported))}: foreign, so not in the baseline", "yellow")
     show.line(console, f"written: {path}, {show.count(len(table), 'seed')}")
     return 0
 

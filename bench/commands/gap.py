@@ -28,7 +28,7 @@ from savo_bench.algos.slices import surrogate_slices, surrogates_of
 from savo_bench.bench import finished, show
 from savo_bench.bench.errors import MACHINE, NEGATIVE, UserError
 from savo_bench.bench.run_directory import reading
-from savo_bench.results import gaps, tables
+from savo_bench.results import foreign, gaps, tables
 from savo_bench.results.files import replacing, said
 from savo_bench.results.format import GAPS
 from savo_bench.results.state import CellState, SeedState, survey
@@ -101,7 +101,11 @@ def _chosen(root: Path, env: str | None, algo: str | None) -> list[tuple[CellSta
         given = " ".join(f"--{name} {value}" for name, value in (("env", env), ("algo", algo)) if value is not None)
         there = "; ".join(f"{cell.variant} on {cell.environment}" for cell in cells) or "none"
         raise UserError(f"{given or root}: is not among the cells of {root}; there are: {there}")
-    done = [(cell, seed) for cell in wanted for seed in cell.seeds if seed.state == "done"]
+    imported = [cell for cell in wanted if foreign.of_cell(cell)]
+    if len(imported) == len(wanted):
+        raise UserError(f"{imported[0].variant} {foreign.NO_POLICY}", exit_code=NEGATIVE)
+    ours = [cell for cell in wanted if cell not in imported]
+    done = [(cell, seed) for cell in ours for seed in cell.seeds if seed.state == "done"]
     if not done:
         raise UserError(f"{root}: no seed is done; the same `bench run` resumes them", exit_code=NEGATIVE)
     return done

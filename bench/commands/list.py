@@ -1,4 +1,4 @@
-"""`bench list`: prints which algorithms, environments and profiles there are."""
+"""`bench list`: prints which algorithms, environments and profiles there are, and what fields mean."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -13,14 +13,42 @@ SUBJECTS = ("algos", "envs", "profiles", "controls")
 
 
 def print_lists(what: str | None, console: Console) -> None:
-    """Print one of the subjects, or all of them if `what` is None.
+    """Print one of the subjects, all of them if `what` is None; or what an algorithm's fields mean, or a field.
 
     Raises:
-        UserError: there is no such subject.
+        UserError: there is no such subject, algorithm or field.
     """
+    if what is not None and what not in SUBJECTS and _explained(what, console):
+        return
     printers = {"algos": _algorithms, "envs": _environments, "profiles": _profiles, "controls": _controls}
     for subject in (choose(what, SUBJECTS, "bench list:"),) if what is not None else SUBJECTS:
         printers[subject](console)
+
+
+def _explained(what: str, console: Console) -> bool:
+    """Print what an algorithm's fields mean, or what a field means; whether it is one.
+
+    Raises:
+        UserError: it is nothing that can be listed.
+    """
+    from savo_bench import algos
+    from savo_bench.bench import fields
+
+    choose(what, [*SUBJECTS, *algos.names(), *fields.names()], "bench list:")
+    if what in algos.names():
+        entry = algos.get(what)
+        show.paragraph(console, f"{entry.name}: {entry.description}")
+        table = show.table("field", "default", "meaning and source of the default; what it takes")
+        table.columns[0].no_wrap = True
+        for field in fields.of(entry.config).values():
+            table.add_row(field.name, field.default, f"{field.says}; {field.values}")
+        console.print(table)
+    for field, takers in fields.takers(what).items():
+        show.paragraph(console, f"{field.name} of {', '.join(takers)}: {field.says or 'no comment in its source'}")
+        show.paragraph(console, f"  default {field.default}; takes {field.values}")
+    if in_profiles := fields.profile_text(what):
+        show.paragraph(console, f"  in profiles: {in_profiles}")
+    return True
 
 
 def _algorithms(console: Console) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from rich.console import Console
 
 from savo_bench.bench import launch, run_directory, show
+from savo_bench.results import foreign
 from savo_bench.results.state import survey
 
 
@@ -32,6 +33,9 @@ def print_status(root: Path, console: Console) -> int:
             show.line(console, f"note: {text}", "yellow")
     for text, style in show.reasons(cells):
         show.line(console, text, style)
+    for cell in cells:
+        if origin := foreign.of_cell(cell):
+            show.line(console, f"{cell.variant} on {cell.environment}: foreign, imported from {origin}", "yellow")
     for text in show.doubts(cells):
         show.line(console, text, "yellow")
     return 1 if any(cell.count()["failed"] or cell.count()["unreadable"] for cell in cells) else 0

@@ -16,6 +16,7 @@ and PNG, and its data as CSV.
     task_metrics   what environments record beside the return
     cost           time, memory and parameters beside the score
     published      published scores beside ours
+    foreign        scores that other programs made
     warnings       signs that a maximiser does not work as it should
     seeds          seeds that are not done, files with problems
     differences    fields in which variants differ, provenance
@@ -31,6 +32,7 @@ from savo_bench.results.sections import (
     cost,
     curves,
     differences,
+    foreign,
     gaps,
     improvement,
     landscapes,
@@ -55,6 +57,7 @@ SECTIONS: list[Callable[[Findings], Section | None]] = [
     task_metrics.section,
     cost.section,
     published.section,
+    foreign.section,
     warnings.section,
     seeds.unfinished,
     seeds.problems,

@@ -24,7 +24,7 @@ def section(found: Findings) -> Section:
     data = {
         "aggregates": found.aggregates,
         "profiles": tables.profile_table(matrix),
-        "aggregate-curves": tables.aggregate_curve_table(found.runs, matrix),
+        "aggregate-curves": tables.aggregate_curve_table(found.pooled, matrix),
     }
     data = {name: table for name, table in data.items() if len(table)}
     aggregates, *others = _figures(found, matrix, data)
@@ -89,7 +89,7 @@ def _families(found: Findings) -> Iterator[Block]:
     rows = []
     for family, members in families.groupby(families):
         bounds = {name: bound for name, bound in found.bounds.items() if name in members.index}
-        matrix = tables.score_matrix(_only(found.runs, members.index), bounds, found.options.summary)
+        matrix = tables.score_matrix(_only(found.pooled, members.index), bounds, found.options.summary)
         for row in tables.aggregate_table(matrix).to_dict("records") if matrix else ():
             interval = tables.interval_text(row["iqm"], row["iqm_low"], row["iqm_high"])
             rows.append((family, row["variant"], interval, str(row["tasks"]), str(row["n"])))

@@ -33,6 +33,7 @@ def sentences(found: Findings) -> list[str]:
     """The paragraph over all environments, then the line of each environment."""
     lines, leads = [], Counter[str]()
     for environment, cells in found.scores.groupby("environment", sort=True):
+        cells = cells[~cells["variant"].isin(found.apart)]
         scored = cells[cells["n"] > 0].sort_values(f"{found.options.summary}_mean", ascending=False, kind="stable")
         ruggedness = gaps.headline(found, str(environment))
         lead, controls = _lead(found, str(environment), scored), _controls(found, str(environment), scored)

@@ -19,7 +19,7 @@ def fields(found: Findings) -> Section:
 
 def origins(found: Findings) -> Section:
     """Code version, packages and hardware of the runs."""
-    blocks: list[Block] = [Text(provenance.line(found.runs.runs))]
+    blocks: list[Block] = [Text(provenance.line(found.ours.runs))]
     if found.doubtful:
         blocks.append(Bullets([f"{code(cell)}: {code(phrase)}" for cell, phrase in found.doubtful]))
     if len(found.provenance) == 0:

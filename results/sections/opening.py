@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from savo_bench.results import tables
+from savo_bench.results import foreign, tables
 from savo_bench.results.findings import Findings
 from savo_bench.results.page import Note, Section, Text, code
 from savo_bench.results.words import count, listed, several
@@ -71,6 +71,8 @@ def _notes_on_scores(found: Findings) -> list[str]:
 
 def _notes_on_runs(found: Findings) -> list[str]:
     notes, fields = [], found.fields[0]
+    if imported := sorted(foreign.variants(found.runs)):
+        notes.append(f"**Foreign:** {_names(imported)}: imported, not trained here; see [these](#foreign-runs).")
     budgets = [field for field in fields["field"] if str(field).startswith("budget.")]
     if budgets:
         notes.append(f"**Unequal budgets:** the variants differ in {_names(budgets)}; that is no fair comparison.")
