@@ -194,7 +194,7 @@ def nothing_to_do(grid: Grid, states: Sequence[CellState], console: Console) -> 
 def conclude(grid: Grid, problems: Problems, console: Console) -> int:
     """Print how every cell stands at the end and what kept seeds from being done; returns the exit code."""
     states, problems = grid.look(), grid.unread | problems
-    console.print(show.states_table(states, {"done": "ok"}, console.width))
+    console.print(show.states_table(states, console.width))
     for text, style in show.reasons(states):
         show.line(console, text, style)
     for cell in states:

@@ -157,8 +157,8 @@ def decimal(number: float | None) -> str:
     return f"{number:.0f}" if magnitude >= 100 else f"{number:.1f}" if magnitude >= 10 else f"{number:.2f}"
 
 
-def states_table(cells: Sequence[CellState], words: dict[State, str], width: int) -> RenderableType:
-    """How many seeds of each cell are in each state. A state is printed under its name, or as `words` calls it.
+def states_table(cells: Sequence[CellState], width: int) -> RenderableType:
+    """How many seeds of each cell are in each state, and what a seed that is done took, where that was recorded.
 
     The columns done, failed and missing are always there, the others where a seed is in their state.
     """

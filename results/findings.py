@@ -7,7 +7,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from savo_bench.results import comparisons, declared, diagnosis, gaps, landscapes, plots, provenance, tables
+from savo_bench.results import (
+    comparisons,
+    declared,
+    diagnosis,
+    gaps,
+    landscapes,
+    metrics,
+    plots,
+    provenance,
+    tables,
+)
 from savo_bench.results.format import cells_asked
 from savo_bench.results.frame import Runs
 from savo_bench.results.plots import LineStyle
@@ -39,6 +49,16 @@ class Findings:
     root: Path
     runs: Runs
     options: Options
+
+    @cached_property
+    def evaluations(self) -> list[int]:
+        """How many evaluations the seeds that are done have, each."""
+        return [int(n) for n in self.runs.runs.loc[self.runs.runs["state"] == "done", "evaluations"]]
+
+    @cached_property
+    def names(self) -> dict[str, str]:
+        """What to call each summary and statistic; last10 by the evaluations that it is a mean of, here."""
+        return tables.NAMES | {"last10": f"{metrics.window_name(self.evaluations)} return"}
 
     @cached_property
     def bounds(self) -> Mapping[str, Bounds]:

@@ -45,6 +45,13 @@ LEAST = 0.1  # of the range between the bounds. ours: no reader of a learning cu
 MOST = 0.5  # ours: a check that accepts a loss of half the range checks nothing
 MEASURES = ("last10", "area")
 _NAMES = {measure: NAMES[measure] for measure in MEASURES} | {"throughput": "steps per second"}
+
+
+def names(runs: Runs) -> dict[str, str]:
+    """What to call each measure of some runs: `last10` by the evaluations that it is a mean of."""
+    done = runs.runs["state"] == "done"
+    return _NAMES | {"last10": f"{metrics.window_name(runs.runs.loc[done, 'evaluations'])} return"}
+
 _MOST_SEEDS = 200  # ours: nobody trains more; the search for a sufficient number ends there
 _DRAWS = 20_000  # ours: simulated tests from which δ is taken; its Monte-Carlo error is below 1 %
 
@@ -70,11 +77,13 @@ class Check:
         rows: A row per cell and measure, ROW_COLUMNS.
         notes: What else to know, in words.
         mixed: For cells whose seeds were not made by one processor or code, a line that says so.
+        names: What to call each measure.
     """
 
     rows: pd.DataFrame
     notes: list[str]
     mixed: list[str] = field(default_factory=list)
+    names: dict[str, str] = field(default_factory=lambda: dict(_NAMES))
 
     @property
     def verdict(self) -> str:
@@ -215,11 +224,16 @@ def read_baseline(path: Path) -> pd.DataFrame:
     return table
 
 
-def ungateable(table: pd.DataFrame) -> list[str]:
-    """A sentence for each cell and measure of a baseline whose margin is too large: why, and how to fix it."""
+def ungateable(table: pd.DataFrame, names: Mapping[str, str] = _NAMES) -> list[str]:
+    """A sentence for each cell and measure of a baseline whose margin is too large: why, and how to fix it.
+
+    Args:
+        table: The baseline.
+        names: What to call each measure, see `names`.
+    """
     tests = len(MEASURES) * table.groupby(["environment", "variant"]).ngroups
     return [
-        f"{variant} on {environment}, {_NAMES[measure]}: {_ungateable_reason(cell, measure, tests)}"
+        f"{variant} on {environment}, {names[measure]}: {_ungateable_reason(cell, measure, tests)}"
         for (environment, variant), cell in table.groupby(["environment", "variant"], sort=True)
         for measure in MEASURES
         if not cell[f"delta_{measure}"].iloc[0] <= MOST
@@ -241,14 +255,14 @@ def check(runs: Runs, baseline: pd.DataFrame, throughput: float | None = None) -
     tests = len(MEASURES) * baseline.groupby(["environment", "variant"]).ngroups
     for key, old in baseline.groupby(["environment", "variant"], sort=True):
         new = cells.pop(key, None)
-        names = {"environment": key[0], "variant": key[1]}
+        cell = {"environment": key[0], "variant": key[1]}
         reason = _why_not_measured(new, old)
         if new is None or reason:
-            rows += [names | _row(old, measure, verdict="not measured", reason=reason) for measure in MEASURES]
+            rows += [cell | _row(old, measure, verdict="not measured", reason=reason) for measure in MEASURES]
             continue
-        rows += [names | _judged(new, old, measure, tests) for measure in MEASURES]
+        rows += [cell | _judged(new, old, measure, tests) for measure in MEASURES]
         if throughput is not None:
-            rows.append(names | _throughput_row(new, old, throughput))
+            rows.append(cell | _throughput_row(new, old, throughput))
         for note in _cell_notes(new, old):
             notes.setdefault(note, []).append(f"{key[1]} on {key[0]}")
     for environment, variant in cells:
@@ -259,7 +273,7 @@ def check(runs: Runs, baseline: pd.DataFrame, throughput: float | None = None) -
         if p < 1 - LEVEL:
             row["verdict"], row["reason"] = "regress", "below the baseline by more than δ"
     sentences = [f"{listed(members)}: {note}" for note, members in notes.items()]
-    return Check(pd.DataFrame(rows, columns=ROW_COLUMNS), [*sentences, *runs.problems], mixed)
+    return Check(pd.DataFrame(rows, columns=ROW_COLUMNS), [*sentences, *runs.problems], mixed, names(runs))
 
 
 def mixtures(runs: Runs) -> list[str]:
@@ -446,7 +460,7 @@ def text(check: Check) -> pd.DataFrame:
         rows.append({
             "environment": row["environment"],
             "variant": row["variant"],
-            "measure": _NAMES[row["measure"]],
+            "measure": check.names[row["measure"]],
             "verdict": row["verdict"],
             "baseline": f"{number(row['baseline'], decimals)} (n={row['n_baseline']})",
             "now": f"{number(row['now'], decimals)} (n={row['n']})" if row["n"] else "–",
@@ -461,7 +475,7 @@ def reasons(check: Check) -> list[str]:
     """A line for every row that did not pass, then what is mixed, then the notes."""
     bad = check.rows[~check.rows["verdict"].isin(["pass", "identical"])]
     lines = [
-        f"{row['variant']} on {row['environment']}, {_NAMES[row['measure']]}: {row['verdict']}: {row['reason']}"
+        f"{row['variant']} on {row['environment']}, {check.names[row['measure']]}: {row['verdict']}: {row['reason']}"
         for row in bad.to_dict("records")
     ]
     return [*lines, *check.mixed, *check.notes]

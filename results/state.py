@@ -6,9 +6,10 @@ The evidence, in this order:
    unreadable: it is named, and nobody trains it, since that would begin again.
 2. evals.csv, where status.json says done: it must hold every evaluation up to the last step.
 3. The lock. Who trains a seed holds it, so on one host it decides.
-4. The heartbeat in status.json, where the lock cannot decide: for an owner on another host, and where there are no
+4. status.json, where it says interrupted: its owner has saved and left.
+5. The heartbeat in status.json, where the lock cannot decide: for an owner on another host, and where there are no
    locks. It may be a little ahead of this clock, or behind it.
-5. What a launcher's queue says of the task that has the seed, where the caller has asked a queue.
+6. What a launcher's queue says of the task that has the seed, where the caller has asked a queue.
 """
 
 import contextlib
@@ -207,16 +208,18 @@ def _by_files(
     if status["state"] == "done":
         return replace(seed, state="failed", reason=f"says done, but {unfinished}")
     here = status.get("owner", {}).get("host") == socket.gethostname()
-    heartbeat_decides = locked is None or not here
+    left = status["state"] == "interrupted"
+    heartbeat_decides = (locked is None or not here) and not left
     if heartbeat_decides and _beats(status, now, asking):
         return replace(seed, state="running")
     with contextlib.suppress(CorruptFile, OSError):
         again = folder.read_status()
-        if again is not None and again["state"] != "running":  # it ended while this was read
+        if again is not None and again["state"] != status["state"]:  # it ended while this was read
             return _by_files(folder, now, asking, evals)
     if seed.run is None:  # nothing says which spec the rest belongs to
         return replace(seed, reason="has no run.json")
-    return replace(seed, state="interrupted", reason=_ahead(status, now) if heartbeat_decides else None)
+    reason = status.get("reason") if left else _ahead(status, now) if heartbeat_decides else None
+    return replace(seed, state="interrupted", reason=reason)
 
 
 def _unfinished(seed: SeedState, evals: Callable[[SeedFolder], "pd.DataFrame"]) -> str | None:

@@ -67,7 +67,10 @@ class Training:
         self.pack, self.step, self.stop = pack, step, stop
         self.config, self.budget = cell.config, cell.budget
         self.device = torch.device(pack.device)
-        self.runs = [SeedRun(seed, SeedFolder(pack.folder(seed)), make_env(cell), Streams(seed)) for seed in seeds]
+        self.runs = [
+            SeedRun(seed, SeedFolder(pack.folder(seed)), make_env(cell), Streams(seed), sharing=len(seeds))
+            for seed in seeds
+        ]
         self.spaces = spaces_of(self.runs[0].env, self.config, self.device)
         self.replay_ratio = getattr(self.config, "replay_ratio", 1)  # a plug-in's config need not have these
         self.reset_every = getattr(self.config, "reset_every", 0)
@@ -250,7 +253,7 @@ class Training:
         self.status.write_running(self.step)
 
     def stop_if_asked(self) -> None:
-        """Save and leave if a signal asked for a stop.
+        """Save, say "interrupted" and leave if a signal asked for a stop.
 
         Raises:
             Interrupted: one did.
@@ -258,6 +261,8 @@ class Training:
         if self.stop.is_set():
             if self.step > 0:
                 self.save_checkpoint()
+            for run in itertools.compress(self.runs, self.active):
+                self.status.write(run, "interrupted", self.step)
             raise Interrupted
 
     def finish(self) -> None:

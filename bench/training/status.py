@@ -43,7 +43,7 @@ class StatusWriter:
             if run.failure is None:
                 self.write(run, "running", step)
 
-    def write(self, run: SeedRun, state: Literal["running", "done", "failed"], step: int) -> None:
+    def write(self, run: SeedRun, state: Literal["running", "interrupted", "done", "failed"], step: int) -> None:
         """Write one seed's status.json.
 
         Raises:
@@ -63,6 +63,7 @@ class StatusWriter:
                 "steps_per_s": self.speed,
                 "last_return": run.last_return,
                 "seconds": run.seconds,
+                "cpu_seconds": run.cpu_seconds,
                 "peak_memory": memory.peak_memory(torch.device(self.pack.device)),
                 "action_seconds": self.acting_seconds / max(1, step - self.resumed_from),
                 "parameters": memory.policy_weights(self.agent),

@@ -38,7 +38,7 @@ def _texts(found: Findings, matrix: ScoreMatrix) -> Iterator[Text]:
     named = ", ".join(f"{code(environment)} ({families[environment]})" for environment in matrix.environments)
     sources = "; ".join(f"{code(name)}: {literal(bound.source)}" for name, bound in matrix.bounds.items())
     yield Text(
-        f"Normalised {tables.NAMES[found.options.summary]}s over {count(len(matrix.environments), 'task')}: {named}. "
+        f"Normalised {found.names[found.options.summary]}s over {count(len(matrix.environments), 'task')}: {named}. "
         f"Bounds are fixed beforehand, in `results/reference/normalisation.csv`: {sources}."
     )
     if matrix.left_out:
@@ -48,7 +48,7 @@ def _texts(found: Findings, matrix: ScoreMatrix) -> Iterator[Text]:
 def _table(found: Findings, matrix: ScoreMatrix) -> Table:
     frame = found.aggregates[["variant"]].copy()
     for name in ("iqm", "median", "mean", "gap"):
-        frame[tables.NAMES[name]] = tables.interval_column(found.aggregates, name)
+        frame[found.names[name]] = tables.interval_column(found.aggregates, name)
     runs = [_runs(found, matrix, variant) for variant in matrix.variants]
     frame["runs"] = [str(n) if n == seeds else f"{n}/{seeds}" for n, seeds in runs]
     faded = [n < seeds for n, seeds in runs]

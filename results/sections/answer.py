@@ -102,7 +102,7 @@ def _overall(found: Findings, leads: Counter[str]) -> str:
     ordered_leads = sorted(leads.items(), key=lambda item: (-item[1], item[0]))
     listed = [f"{code(name)} has the highest mean on {number} of {of}" for name, number in ordered_leads]
     if listed:
-        sentences.append(f"By the {tables.NAMES[found.options.summary]}, {', '.join(listed)}.")
+        sentences.append(f"By the {found.names[found.options.summary]}, {', '.join(listed)}.")
     return " ".join([*sentences, _declared(found), _family(found)]).strip()
 
 
@@ -127,7 +127,7 @@ def _family(found: Findings) -> str:
     if size == 0:
         return ""
     return (
-        f"{count(size, 'comparison')} by the {tables.NAMES[found.measure]}: the intervals of the differences hold "
+        f"{count(size, 'comparison')} by the {found.names[found.measure]}: the intervals of the differences hold "
         f"together with {100 * comparisons.LEVEL:g} %, and each verdict is read off its interval, from "
         f"{tables.FEW_SEEDS} seeds on."
     )
@@ -136,7 +136,7 @@ def _family(found: Findings) -> str:
 def _caption(found: Findings) -> str:
     """What the table of comparisons shows."""
     return (
-        f"Differences of the {tables.NAMES[found.measure]}, with intervals that hold together with "
+        f"Differences of the {found.names[found.measure]}, with intervals that hold together with "
         f"{100 * comparisons.LEVEL:g} %. Better and worse: the interval leaves out 0. Equivalent: it lies within ± δ. "
         "p: Welch's test, times the number of comparisons. Seeds: with so many of each, four of five experiments would "
         "tell a difference like the one that is seen."
