@@ -152,6 +152,11 @@ class Findings:
         return diagnosis.warnings(self.diagnoses)
 
     @cached_property
+    def task_metrics(self) -> pd.DataFrame:
+        """See `tables.metric_table`."""
+        return tables.metric_table(self.runs)
+
+    @cached_property
     def provenance(self) -> pd.DataFrame:
         """See `provenance.differences`."""
         return provenance.differences(self.runs.runs)

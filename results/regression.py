@@ -20,6 +20,7 @@ spread of the baseline's scores. It is never below LEAST.
 
 import functools
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -29,7 +30,7 @@ import numpy as np
 import pandas as pd
 import scipy.stats
 
-from savo_bench.results import provenance, reference
+from savo_bench.results import metrics, provenance, reference
 from savo_bench.results.attempts import may_be_unknown, values
 from savo_bench.results.files import LOSSLESS, replacing
 from savo_bench.results.format import spec_hash

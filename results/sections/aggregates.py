@@ -19,8 +19,7 @@ def section(found: Findings) -> Section:
     """Tables and figures of the score matrix, or a sentence if there is none."""
     matrix = found.matrix
     if matrix is None:
-        why = "None: no environment here has committed bounds, so returns of different tasks have no common scale. All "
-        return Section(TITLE, [Text(why + "numbers above are raw returns.")])
+        return Section(TITLE, [Text(_why_none(found))])
     data = {
         "aggregates": found.aggregates,
         "profiles": tables.profile_table(matrix),
@@ -30,6 +29,18 @@ def section(found: Findings) -> Section:
     aggregates, *others = _figures(found, matrix, data)
     blocks = [*_texts(found, matrix), _table(found, matrix), aggregates, Gallery(others), *_families(found)]
     return Section(TITLE, blocks, data)
+
+
+def _why_none(found: Findings) -> str:
+    """Why there is no score matrix."""
+    if found.bounds:
+        return "None: no seed that is done has a finite score on an environment with committed bounds."
+    if found.runs.runs["spec"].isna().all():
+        return "None: no seed has begun."
+    return (
+        "None: no environment here has committed bounds, so returns of different tasks have no common scale. All "
+        "numbers above are raw returns."
+    )
 
 
 def _texts(found: Findings, matrix: ScoreMatrix) -> Iterator[Text]:
