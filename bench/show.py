@@ -10,11 +10,13 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from savo_bench.results import spent
 from savo_bench.results.attempts import doubts_of
 from savo_bench.results.format import seed_ranges as seeds
 from savo_bench.results.state import STATES, CellState, SeedState, State
 
 WIDE = 200  # ours: columns where the output is a file or a pipe
+_TIMES = {"wall": "wall/seed", "cpu": "CPU/seed", "gpu": "GPU/seed"}  # kinds of `spent.Spent`
 STYLES: dict[State, str] = {
     "done": "green",
     "running": "cyan",
@@ -106,6 +108,14 @@ def cell_table(
     return Group(*tables.values())
 
 
+def cut(text: str, width: int) -> str:
+    """A text of at most so many columns; what is too long loses its middle."""
+    if len(text) <= width:
+        return text
+    end = (width - 1) // 2
+    return f"{text[: width - 1 - end]}…{text[len(text) - end :]}"
+
+
 def count(number: int, thing: str) -> str:
     """`1 seed`, `3 seeds`."""
     return f"{number:,} {thing}{'' if number == 1 else 's'}".replace(",", " ")
@@ -165,11 +175,14 @@ def states_table(cells: Sequence[CellState], width: int) -> RenderableType:
     there = {seed.state for cell in cells for seed in cell.seeds} | {"done", "failed", "missing"}
     states: list[State] = [state for state in STATES if state in there]
     rows = []
-    for cell in cells:
+    took = [spent.mean(seed.spent for seed in cell.seeds if seed.state == "done") for cell in cells]
+    kinds = [kind for kind in spent.Spent._fields if any(getattr(each, kind) > 0 for each in took)]
+    for cell, each in zip(cells, took, strict=True):
         counts = cell.count()
         numbers = [Text(str(counts[state]), style=STYLES[state] if counts[state] else "") for state in states]
-        rows.append((cell.environment, cell.variant, numbers))
-    return cell_table([words.get(state, state) for state in states], rows, width)
+        times = [Text(spent.duration(getattr(each, kind))) for kind in kinds]
+        rows.append((cell.environment, cell.variant, numbers + times))
+    return cell_table([*states, *(_TIMES[kind] for kind in kinds)], rows, width)
 
 
 def reasons(cells: Iterable[CellState]) -> list[tuple[str, str]]:

@@ -53,6 +53,7 @@ def names(runs: Runs) -> dict[str, str]:
     done = runs.runs["state"] == "done"
     return _NAMES | {"last10": f"{metrics.window_name(runs.runs.loc[done, 'evaluations'])} return"}
 
+
 _MOST_SEEDS = 200  # ours: nobody trains more; the search for a sufficient number ends there
 _DRAWS = 20_000  # ours: simulated tests from which δ is taken; its Monte-Carlo error is below 1 %
 

@@ -108,7 +108,9 @@ def write_report(
             raise CannotWrite(error.errno, error.strerror, error.filename or str(path)) from error
     shown = scores.text_table(found)
     paths = [out / name for name in files]
-    return Report(out, runs, found.names[summary], found.scores, shown, opening.notes(found), answer.sentences(found), paths)
+    return Report(
+        out, runs, found.names[summary], found.scores, shown, opening.notes(found), answer.sentences(found), paths
+    )
 
 
 def _files(section: Section) -> dict[str, bytes]:

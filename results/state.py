@@ -35,6 +35,7 @@ from savo_bench.results.format import (
     state_steps,
 )
 from savo_bench.results.lock import STALE_AFTER, held
+from savo_bench.results.spent import NOTHING, Spent, of_seed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,6 +97,14 @@ class SeedState:
     def pack(self) -> tuple[int, ...]:
         """The pack that it was trained in last."""
         return tuple(self.owner.get("pack") or ())
+
+    @property
+    def spent(self) -> Spent:
+        """What it has taken, as far as that was recorded."""
+        if self.status is None:
+            return NOTHING
+        device = self.run["provenance"].get("device") if self.run else None
+        return of_seed(self.status.get("seconds"), self.status.get("cpu_seconds"), len(self.pack) or 1, device)
 
     @property
     def who(self) -> str:

@@ -67,10 +67,7 @@ class Training:
         self.pack, self.step, self.stop = pack, step, stop
         self.config, self.budget = cell.config, cell.budget
         self.device = torch.device(pack.device)
-        self.runs = [
-            SeedRun(seed, SeedFolder(pack.folder(seed)), make_env(cell), Streams(seed), sharing=len(seeds))
-            for seed in seeds
-        ]
+        self.runs = [SeedRun(seed, SeedFolder(pack.folder(seed)), make_env(cell), Streams(seed)) for seed in seeds]
         self.spaces = spaces_of(self.runs[0].env, self.config, self.device)
         self.replay_ratio = getattr(self.config, "replay_ratio", 1)  # a plug-in's config need not have these
         self.reset_every = getattr(self.config, "reset_every", 0)

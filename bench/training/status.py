@@ -24,6 +24,8 @@ class StatusWriter:
 
     def __init__(self, pack: Pack, runs: Sequence[SeedRun], agent: Agent, step: int) -> None:
         self.pack, self.runs, self.agent = pack, runs, agent
+        for run in runs:
+            run.sharing = len(runs)
         self.resumed_from = step
         self.last_step, self.last_time = step, time.monotonic()  # of the last heartbeat
         self.speed: float | None = None  # steps per second between the last two heartbeats

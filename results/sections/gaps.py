@@ -44,7 +44,11 @@ def section(found: Findings) -> Section | None:
     frame["seeds"] = cells["n"].astype(str)
     caption = "Prominent maxima of Q and gaps below the highest, in per cent of its span, with 95 % intervals."
     table = Table("gaps", caption, frame, tuple(frame.columns[2:]))
-    return Section("What there is to win", [table, Text(_HOW_TO_READ.format(last10=found.names["last10"]))], {"gaps": cells, "gaps-of-seeds": found.gaps})
+    return Section(
+        "What there is to win",
+        [table, Text(_HOW_TO_READ.format(last10=found.names["last10"]))],
+        {"gaps": cells, "gaps-of-seeds": found.gaps},
+    )
 
 
 def policies(found: Findings) -> Section | None:

@@ -8,9 +8,9 @@ from savo_bench.results.page import Section, Table, Text
 
 _HOW_TO_READ = """\
 A seed's score at a step is the mean return of its evaluation episodes there. The **final** return is that of the last \
-evaluation, the **{name}** the mean over {window}. **IQM** is the interquartile mean: the lowest and the highest quarter of the seeds are left out. In \
-brackets: 95 % percentile bootstrap interval over seeds, 50 000 resamples. Scores count only seeds that are done; a \
-failed seed has no score, which can flatter a variant that fails."""
+evaluation, the **{name}** the mean over {window}. **IQM** is the interquartile mean: the lowest and the highest \
+quarter of the seeds are left out. In brackets: 95 % percentile bootstrap interval over seeds, 50 000 resamples. \
+Scores count only seeds that are done; a failed seed has no score, which can flatter a variant that fails."""
 
 
 def section(found: Findings) -> Section:
