@@ -88,29 +88,41 @@ class Progress:
         """A pack whose process began at a time and has not been heard of yet."""
         self.work, self.began = work, began
         self.first: tuple[float, int] | None = None  # when it was heard of first, and its step
-        self.arrived: tuple[float, int] = began, work.begin  # at its step
+        self.arrived: tuple[float, int] = began, work.begin  # when it was first seen at its step, and that
+        self.between: tuple[float, int] = began, work.begin  # the same of the last step without an evaluation
         self.ended = False
 
     def saw(self, now: float, step: int) -> None:
         """It stood at a step."""
         if self.first is None:
-            self.first = self.arrived = now, step
+            self.first = self.arrived = self.between = now, step
         elif step > self.arrived[1]:
             self.arrived = now, step
+            if not self.work.evaluates_at(step):
+                self.between = self.arrived
 
     def end(self, now: float) -> None:
         """It trains no more, and has done what it had to do up to its step."""
-        self.arrived, self.ended = (now, self.arrived[1]), True
+        self.ended = True
+        if self.arrived[1] == self.work.steps:
+            self.between = now, self.work.steps
 
-    @property
-    def evidence(self) -> tuple[float, float]:
-        """Seconds that passed up to its arrival at its step, and seconds of the model that were done in them."""
+    def evidence(self, now: float) -> tuple[float, float]:
+        """Seconds that have passed in its training, and seconds of the model that were done in them.
+
+        An evaluation counts once it is over, or as soon as it takes longer than the pack's own pace says.
+        """
         if self.first is None:
             return 0.0, 0.0
-        done = self.work.left(self.first[1]) - self.work.left(self.arrived[1])
-        if self.ended and self.arrived[1] == self.work.steps:
-            done += self.work.evaluation  # the last one
-        return self.arrived[0] - self.first[0], done
+        elapsed, done = self.between[0] - self.first[0], self.work.left(self.first[1]) - self.work.left(self.between[1])
+        if self.ended:
+            return elapsed, done + (self.work.evaluation if self.between[1] == self.work.steps else 0.0)
+        pace = elapsed / done if elapsed > 0 and done > 0 else 1.0
+        over = now - self.arrived[0] - pace * self.work.evaluation
+        if self.between == self.arrived or over <= 0:
+            return elapsed, done
+        done += self.work.left(self.between[1]) - self.work.left(self.arrived[1]) + self.work.evaluation
+        return now - self.first[0], done
 
     def left(self, now: float, slowness: float) -> float:
         """Seconds to go, where `slowness` seconds pass in a second of the model."""
@@ -131,13 +143,13 @@ class Pace:
     def end(self, cell: Hashable, progress: Progress) -> None:
         """Remember a pack that has ended."""
         before = self._ended.get(cell, (0.0, 0.0))
-        self._ended[cell] = _sum([before, progress.evidence])
+        self._ended[cell] = _sum([before, progress.evidence(progress.between[0])])
 
-    def slowness(self, running: Iterable[tuple[Hashable, Progress]]) -> "dict[Hashable, float]":
+    def slowness(self, running: Iterable[tuple[Hashable, Progress]], now: float) -> dict[Hashable, float]:
         """The slowness of each cell of which something is known, and under None that of all others."""
         known = {cell: [evidence] for cell, evidence in self._ended.items()}
         for cell, progress in running:
-            known.setdefault(cell, []).append(progress.evidence)
+            known.setdefault(cell, []).append(progress.evidence(now))
         summed = {cell: _sum(parts) for cell, parts in known.items()}
         of_all = _corrected(1.0, *_sum(list(summed.values())))
         return {None: of_all} | {cell: _corrected(of_all, *evidence) for cell, evidence in summed.items()}

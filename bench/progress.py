@@ -268,7 +268,9 @@ class Board:
         numbers = ("step", "steps/s", "return", "ETA")
         table = show.table(*numbers, "pack", numbers=numbers)
         widths = [max(map(len, (name, *(row[1][at] for row in rows)))) for at, name in enumerate(numbers)]
-        room = max(12, self.console.width - sum(widths) - 2 * len(numbers) - 2)  # two blanks a column, and the edges
+        for column, width in zip(table.columns, widths, strict=False):
+            column.min_width = width
+        room = max(12, self.console.width - sum(widths) - 3 * len(numbers) - 2)  # three blanks a column, two edges
         table.columns[-1].no_wrap = True
         for pack, texts in rows:
             seeds = f" · {show.cut(show.seeds(pack.seeds), room // 3)}"
@@ -297,19 +299,21 @@ class Board:
 
     def eta(self) -> float | None:
         """Seconds until the whole grid ends: of packs that run, and of those that wait for a worker."""
-        slowness = self._slowness()
+        now = self._clock()
+        slowness = self._slowness(now)
         waiting = [
             slowness.get(key[:2], slowness[None]) * (work.left(work.begin) + work.start)
             for key, work in self._queue.items()
         ]
-        return forecast.whole(self._left(self._clock()).values(), waiting, self.workers)
+        return forecast.whole(self._left(now).values(), waiting, self.workers)
 
-    def _slowness(self) -> dict[Hashable, float]:
-        return self._pace.slowness((running.pack.cell.key, running.progress) for running in self._running.values())
+    def _slowness(self, now: float) -> dict[Hashable, float]:
+        running = ((running.pack.cell.key, running.progress) for running in self._running.values())
+        return self._pace.slowness(running, now)
 
     def _left(self, now: float) -> dict[Key, float]:
         """Seconds to go of each running pack."""
-        slowness = self._slowness()
+        slowness = self._slowness(now)
         return {
             key: running.progress.left(now, slowness.get(running.pack.cell.key, slowness[None]))
             for key, running in self._running.items()

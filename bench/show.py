@@ -96,12 +96,13 @@ def cell_table(
         for environment, variant, numbers in rows:
             made.add_row(environment, variant, *numbers)
         return made
+    room = max(8, width - sum(widths) - 3 * len(columns) - 2)  # for the variant, so that no column is pushed out
     tables: dict[str, Table] = {}
     for environment, variant, numbers in rows:
         if environment not in tables:
             tables[environment] = table("variant", *columns, numbers=columns, title=environment)
             for column, size in zip(tables[environment].columns, (labels[1], *widths), strict=True):
-                column.min_width = None if wrap else min(size, 24)  # so that the tables' columns align
+                column.min_width = None if wrap else min(size, 24, room)  # so that the tables' columns align
             for column in tables[environment].columns[1:]:
                 column.no_wrap = not wrap
         tables[environment].add_row(variant, *numbers)
