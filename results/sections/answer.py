@@ -66,7 +66,7 @@ def _lead(found: Findings, cells: pd.DataFrame, scored: pd.DataFrame) -> str:
 
 
 def _verdicts(found: Findings, environment: str) -> str:
-    """A sentence on each kind of verdict on an environment, with its comparisons; nothing about those not run."""
+    """A sentence on each kind of verdict on an environment, with its comparisons; nothing about those without scores."""
     rows = found.comparisons[found.comparisons["environment"] == environment]
     said = ""
     for verdict in SAID:

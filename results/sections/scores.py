@@ -20,9 +20,11 @@ def section(found: Findings) -> Section:
     numbers = [name for name in text.columns if name not in ("environment", "variant", "seeds")]
     others = [name for name in numbers if not name.endswith((", mean", ", IQM"))]
     latex = ("environment", "variant", f"{summary}, mean", f"{summary}, IQM", *others, "seeds")
-    caption = "Score per environment, with 95 % bootstrap intervals over seeds."
+    window = metrics.window_words(found.evaluations)
+    caption = "Score per environment, with 95 % bootstrap intervals over seeds. "
+    caption += f"{found.names['last10'].capitalize()}: the mean over {window}."
     table = Table("scores", caption, text, numbers, found.faded, latex, group="environment")
-    how_to_read = _HOW_TO_READ.format(name=found.names["last10"], window=metrics.window_words(found.evaluations))
+    how_to_read = _HOW_TO_READ.format(name=found.names["last10"], window=window)
     data = {"scores": found.scores, "seeds": tables.seed_table(found.runs), "evaluations": found.runs.evals}
     return Section("Scores", [table, Text(how_to_read)], data)
 
