@@ -40,13 +40,13 @@ def test_few_seeds_say_nothing_about_differences(tmp_path):
     assert "significant" not in page
     assert "comparisons get a verdict from 5 on. That says nothing about whether the variants differ." in page
     assert "too narrow" not in page  # one seed has no interval
-    curve(tmp_path / "x", "savo", [9, 8])
+    curve(tmp_path / "x", "cem", [9, 8])
     assert "Intervals from so few are too narrow" in page_of(tmp_path / "x")[1]
 
 
 def test_scores_that_cannot_change_any_more_are_not_said_to(tmp_path):
     curve(tmp_path / "x", "td3", [1, math.nan])
-    report, page = page_of(tmp_path / "x")
+    _, page = page_of(tmp_path / "x")
     assert "**Not complete:** 1 of 1 cells lacks scores of seeds." in page
     fake_run(tmp_path / "x", [1], environment="env-a", seed=2, state="failed")
     assert "lacks scores of seeds; their scores may still change." in page_of(tmp_path / "x")[1]
@@ -75,7 +75,7 @@ def test_a_control_that_failed_is_not_called_not_run(tmp_path):
     assert "**Not run**: its control `ensemble`, so the lead cannot be put down to one cause; `bench run" in line
 
 
-def test_sizes_stand_in_the_order_of_the_variants(tmp_path):
+def test_sizes_stand_in_the_order_of_the_variants():
     row = {"variant": "a", "against": "b", "n_variant": 9, "n_against": 5, "difference": math.nan}
     assert answer._pair(row) == "`a` − `b` (n=9, 5: the spread is not known)"
 

@@ -183,7 +183,7 @@ def test_single_seeds_and_lone_variants_are_not_compared(tmp_path):
     curve(tmp_path / "x", "savo", [90, 91], "env-b")
     fake_run(tmp_path / "x", [], environment="env-c", state="failed", reason="boom")
     lines = answers(tmp_path)[1:]
-    assert lines[0].endswith("**cannot tell**: `savo` − `td3` (n=1, 2: the spread is not known).")
+    assert lines[0].endswith("**cannot tell**: `savo` − `td3` (n=2, 1: the spread is not known).")
     assert lines[1].startswith("`env-b`: `savo` alone has scores, 90.5")
     assert lines[2] == "`env-c`: no seed is done."
 

@@ -66,7 +66,7 @@ def _lead(found: Findings, cells: pd.DataFrame, scored: pd.DataFrame) -> str:
 
 
 def _verdicts(found: Findings, environment: str) -> str:
-    """A sentence on each kind of verdict on an environment, with its comparisons; nothing about those without scores."""
+    """A sentence on each kind of verdict on an environment, with its comparisons but those without scores."""
     rows = found.comparisons[found.comparisons["environment"] == environment]
     said = ""
     for verdict in SAID:
@@ -90,7 +90,10 @@ def _controls(found: Findings, cells: pd.DataFrame, scored: pd.DataFrame) -> str
     """A sentence on the controls of the leading variant that have no scores; empty if there are none of them."""
     variants = list(map(str, scored["variant"]))
     wanted = found.controls.get((str(cells["environment"].iloc[0]), variants[0]), ()) if variants else ()
-    began = {str(cell["variant"]): str(cell["coverage"]) for cell in cells.to_dict("records")}
+    runs = found.runs.runs
+    here = runs[(runs["environment"] == cells["environment"].iloc[0]) & (runs["state"] != "missing")]
+    stand = {str(cell["variant"]): str(cell["coverage"]) for cell in cells.to_dict("records")}
+    began = {variant: stand[variant] for variant in map(str, here["variant"].unique())}
     waiting = [f"{code(control)} ({began[control]})" for control in wanted if control in began.keys() - {*variants}]
     missing = [code(control) for control in wanted if control not in began]
     said, cause = "", "so the lead cannot be put down to one cause"
