@@ -39,6 +39,8 @@ What it costs, and where it comes from:
     disk             disk space, estimated
     memory           memory, estimated, measured and counted
     room             memory and disk that this machine has left
+    calibration      what the estimated time is off by on this machine
+    forecast         how long packs in training will still take
     estimate         all of that in lines for people, before a training
     provenance       code, packages, hardware and command of a run
     fingerprint      a hash of the source that can change a score

@@ -7,7 +7,7 @@ an environment takes beside its own (`envs.Environment.step_seconds`). Here is w
 import heapq
 import itertools
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import gymnasium as gym
 
@@ -121,6 +121,27 @@ def pack_seconds(pack: Pack, step: int = 0) -> float:
             update += len(pack.seeds) * _search_seconds(pack.cell)
         return updates(pack.cell, step) * update + len(pack.seeds) * _env_seconds(pack.cell, step)
     return len(pack.seeds) * seconds(pack.cell, step, len(pack.seeds))
+
+
+class Parts(NamedTuple):
+    """What a pack's training is made of, in seconds of one worker."""
+
+    step: float  # a step of every seed's environment
+    update: float  # the updates after a step
+    evaluation: float  # an evaluation of every seed
+
+
+def parts(pack: Pack) -> Parts:
+    """The parts of `pack_seconds`.
+
+    Raises:
+        UserError: the environment cannot be made.
+    """
+    cell, number = pack.cell, len(pack.seeds)
+    step = number * (envs.get(cell.environment).step_seconds + ACT)
+    updating = pack_seconds(pack) - number * _env_seconds(cell, 0)
+    evaluation = step * cell.budget.eval_episodes * episode(cell.environment)
+    return Parts(step, max(0.0, updating) / max(1, learning_steps(cell)), evaluation)
 
 
 def makespan(times: Iterable[float], workers: int) -> float:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from savo_bench.bench import cost, room, show
+from savo_bench.bench import cost, forecast, room, show
 from savo_bench.bench.cells import Pack, seed_folder
 from savo_bench.bench.errors import MACHINE, UserError
 from savo_bench.bench.packing import Todo
@@ -51,7 +51,8 @@ def lines(grid: "Grid", packs: Sequence[Pack], todo: Sequence[Todo]) -> list[tup
     """
     needs = _needs(grid, packs, todo)
     unit = "core-" if grid.device == "cpu" else "GPU-"
-    rough = " (rough: nothing was measured on a GPU yet)" if grid.device == "cuda" else ""
+    seeds = len(grid.calibration.samples)
+    rough = " (rough: nothing was measured on a GPU yet)" if grid.device == "cuda" and not seeds else ""
     workers = show.count(needs.workers, "worker")
     shares = grid.memory.packs
     memory = f"with {workers}" if shares is None else "of a task"
@@ -61,7 +62,19 @@ def lines(grid: "Grid", packs: Sequence[Pack], todo: Sequence[Todo]) -> list[tup
         f"disk {show.size(needs.peak)} at peak, {show.size(needs.kept)} kept"
     )
     warnings = [each for each in (_memory(grid, needs), _disk(grid, needs)) if each]
+    if seeds:
+        text += f"; time by {show.count(seeds, 'seed')} that finished on this machine"
     return [(text, ""), *((f"warning: {each}", "yellow") for each in warnings)]
+
+
+def core_time(grid: "Grid", packs: Sequence[Pack], saved: Mapping[int, int]) -> str:
+    """What packs take of a worker's processor time, in words; `saved` is the step of each seed's checkpoint."""
+    return show.span(sum(_seconds(grid, pack, saved[pack.seeds[0]], cpu=True) for pack in packs))
+
+
+def _seconds(grid: "Grid", pack: Pack, step: int, *, cpu: bool = False) -> float:
+    """Seconds of a worker for a pack from a step on, its start included: processor time or wall time."""
+    return forecast.START_UP + grid.calibration.seconds(pack, step, cpu=cpu and grid.device == "cpu")
 
 
 def _needs(grid: "Grid", packs: Sequence[Pack], todo: Sequence[Todo]) -> Needs:
@@ -77,12 +90,12 @@ def _needs(grid: "Grid", packs: Sequence[Pack], todo: Sequence[Todo]) -> Needs:
     held, shared = memory.held()
     step = {(item.cell.key, item.seed): item.step for item in todo}
     first = [step[pack.cell.key, pack.seeds[0]] for pack in packs]
-    times = [cost.pack_seconds(pack, start) for pack, start in zip(packs, first, strict=True)]
+    times = [_seconds(grid, pack, start) for pack, start in zip(packs, first, strict=True)]
     taken = [memory.estimate(pack, at, written[pack.cell.key], held) for pack, at in zip(packs, first, strict=True)]
     workers = min(grid.workers, len(packs))
     kept = sum(written[item.cell.key].kept for item in todo)
     return Needs(
-        seconds=sum(times),
+        seconds=sum(_seconds(grid, pack, start, cpu=True) for pack, start in zip(packs, first, strict=True)),
         wall=cost.makespan(times, workers),
         workers=workers,
         processes=tuple(taken),

@@ -24,7 +24,7 @@ EXAMPLES = {
     "status": Example("bench status grid", "0 no seed has failed, 1 one has, or is unreadable"),
     "report": Example("bench report grid --summary final"),
     "compare": Example(
-        "bench compare savo td3 grid --margin 0.1", "0 better, 1 worse, 3 cannot tell, 4 not run, 5 equivalent"
+        "bench compare savo td3 grid --margin 0.1", "0 better, 1 worse, 3 cannot tell, 4 no scores, 5 equivalent"
     ),
     "check": Example("bench check grid --against baseline.csv", "0 pass, 1 regression, 3 cannot tell, 4 not measured"),
     "play": Example("bench play grid --env restricted-hopper --algo savo --out film.gif", NOT_DONE),

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from rich.console import Console
 
-from savo_bench.bench import estimate, packing, run_directory, show
+from savo_bench.bench import calibration, estimate, packing, run_directory, show
+from savo_bench.bench.calibration import Calibration
 from savo_bench.bench.cells import Cell, Pack, seed_folder
 from savo_bench.bench.options import Options
 from savo_bench.bench.packing import Todo
@@ -50,6 +52,11 @@ class Grid:
     def root(self) -> Path:
         """The folder of the name."""
         return self.options.root
+
+    @cached_property
+    def calibration(self) -> Calibration:
+        """How long cells take on this machine, as far as seeds have finished here."""
+        return calibration.of_runs(self.root.parent, self.cells, self.device)
 
     @property
     def size(self) -> int:
@@ -194,7 +201,7 @@ def nothing_to_do(grid: Grid, states: Sequence[CellState], console: Console) -> 
 def conclude(grid: Grid, problems: Problems, console: Console) -> int:
     """Print how every cell stands at the end and what kept seeds from being done; returns the exit code."""
     states, problems = grid.look(), grid.unread | problems
-    console.print(show.states_table(states, {"done": "ok"}, console.width))
+    console.print(show.states_table(states, console.width))
     for text, style in show.reasons(states):
         show.line(console, text, style)
     for cell in states:

@@ -7,7 +7,7 @@ import functools
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -16,10 +16,11 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from savo_bench.bench import process, show
+from savo_bench.bench import forecast, process, show
 from savo_bench.bench.cells import Pack, seed_folder
+from savo_bench.bench.forecast import Pace, Progress, Work
 from savo_bench.results.files import CorruptFile
-from savo_bench.results.format import SeedFolder, Status
+from savo_bench.results.format import SeedFolder, Status, state_steps
 
 REFRESH = 0.5  # seconds between two looks at the status files
 PLAIN_INTERVAL = 30.0  # seconds between two lines about a pack, where there is no terminal
@@ -32,14 +33,13 @@ class Running:
     """A pack that is being trained, and what its seeds' files said last."""
 
     pack: Pack
-    expected: float  # seconds, by the cost model
+    progress: Progress
     began: float
     folders: dict[int, SeedFolder]
     statuses: dict[int, Status] = field(default_factory=dict)
-    first_step: int | None = None
     told: float = 0.0  # when the last plain line was printed
 
-    def look(self) -> None:
+    def look(self, now: float) -> None:
         """Read the status of every seed that has not ended."""
         for seed, folder in self.folders.items():
             if self.state(seed) == "running":
@@ -49,8 +49,8 @@ class Running:
                     continue  # `bench status` names it
                 if status is not None and status.get("heartbeat", 0.0) >= self.began - 1:  # not an older attempt's
                     self.statuses[seed] = status
-        if self.first_step is None and self.statuses:
-            self.first_step = self.step
+        if self.statuses:
+            self.progress.saw(now, self.step)
 
     def state(self, seed: int) -> str:
         """The state of a seed: running until its file says otherwise."""
@@ -76,19 +76,6 @@ class Running:
         """Latest return, mean over the seeds."""
         returns = [value for status in self._live() if (value := status.get("last_return")) is not None]
         return sum(returns) / len(returns) if returns else None
-
-    @property
-    def eta(self) -> float | None:
-        """Seconds to go."""
-        return (self.pack.cell.budget.steps - self.step) / self.rate if self.rate else None
-
-    @property
-    def slowness(self) -> float | None:
-        """Measured time of a step over the cost model's."""
-        if not self.rate or self.expected <= 0:
-            return None
-        steps = self.pack.cell.budget.steps - (self.first_step or 0)
-        return steps / self.rate / self.expected
 
     def _live(self) -> list[Status]:
         """The seeds that have not failed."""
@@ -133,7 +120,7 @@ class Board:
         done: int,
         failed: int,
         workers: int,
-        queue: Iterable[tuple[Pack, float]],
+        queue: Iterable[tuple[Pack, Work]],
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Begin with nothing running.
@@ -144,13 +131,13 @@ class Board:
             done: how many of them are done
             failed: how many of them nobody can train
             workers: how many packs run at a time
-            queue: packs, each with the seconds it is expected to take
+            queue: packs in order, each with what it has to do
             clock: gives the unix time
         """
         self.console, self.seeds, self.done, self.failed, self.workers = console, seeds, done, failed, workers
-        self._queue = {_key(pack): seconds for pack, seconds in queue}
+        self._queue = {_key(pack): work for pack, work in queue}
         self._running: dict[Key, Running] = {}
-        self._slowness = 1.0  # of this machine against the cost model's
+        self._pace = Pace()
         self._clock = clock
         self._lock = threading.Lock()
         self._quit = threading.Event()
@@ -196,10 +183,13 @@ class Board:
         now = self._clock()
         began = now if since is None else since
         with self._lock:
-            expected = self._queue.pop(_key(queued), 0.0)
-            self._running[_key(queued)] = Running(pack, expected, began=began, folders=folders, told=now)
+            work = self._queue.pop(_key(queued), None) or forecast.unknown(pack)
+            progress = Progress(work, now)
+            self._running[_key(queued)] = Running(pack, progress, began=began, folders=folders, told=now)
         if not self._live:
-            self._line(f"started {_name(pack)}")
+            saved = max(next(iter(state_steps(folder.checkpoint)), 0) for folder in folders.values())
+            resumed = f" from step {show.thousands(saved)}" if saved else ""
+            self._line(f"{'resumed' if saved else 'started'} {_name(pack)}{resumed}")
 
     @_harmless
     def dropped(self, queued: Pack) -> None:
@@ -212,17 +202,19 @@ class Board:
         """A worker ended its work on a queued pack; `problem` says why it ended too early."""
         with self._lock:
             running = self._running.pop(_key(queued))
-            running.look()
+            now = self._clock()
+            running.look(now)
             done, failed = running.count("done"), running.count("failed")
             self.done += done
             self.failed += failed
-            self._slowness = running.slowness or self._slowness
+            running.progress.end(now)
+            self._pace.end(running.pack.cell.key, running.progress)
         parts = [f"{done} done"] if done or not problem else []
         if failed:
             parts.append(f"{failed} failed")
         if problem:
             parts.append(problem)
-        took = show.clock(self._clock() - running.began)
+        took = show.clock(now - running.began)
         outcome = f", return {show.decimal(running.returned)}" if running.returned is not None else ""
         style = "red" if failed or problem else "green"
         self._line(f"ended {_name(running.pack)} after {took}: {', '.join(parts)}{outcome}", style)
@@ -243,49 +235,54 @@ class Board:
     def refresh(self) -> None:
         """Read the status files and show what they say."""
         with self._lock:
+            now = self._clock()
             for running in self._running.values():
-                running.look()
+                running.look(now)
             if self._live:
                 self._live.update(self.render(), refresh=True)
                 return
-            now = self._clock()
-            lines = []
-            for running in self._running.values():
+            lines, left = [], self._left(now)
+            for key, running in self._running.items():
                 if now - running.told >= PLAIN_INTERVAL:
                     running.told = now
-                    lines.append(f"{_name(running.pack)}: {_words(running)}")
+                    lines.append(f"{_name(running.pack)}: {_words(running, left[key])}")
+            if lines and (len(self._running) > 1 or self._queue):
+                lines.append(f"all packs: ETA {show.clock(self.eta())}")
         for text in lines:
             self._line(text)
 
     def render(self) -> Group:
         """The table of running packs, as many as fit, over the line about the whole grid."""
         narrow = self.console.width < NARROW
-        packs = list(self._running.values())
+        packs = list(self._running.items())
         room = max(1, (self.console.height - _FRAME) // (2 if narrow else 1))
-        shown = packs[:room]
-        parts: list[Table | Text] = [self._narrow(shown) if narrow else self._wide(shown)]
+        left = self._left(self._clock())
+        rows = [(running.pack, _numbers(running, left[key])) for key, running in packs[:room]]
+        parts: list[Table | Text] = [self._table(rows, 2 if narrow else 1)]
         if len(packs) > room:
             parts.append(Text(f"… and {show.count(len(packs) - room, 'more pack')}", style="dim"))
         return Group(*parts, self._footer())
 
-    def _wide(self, packs: list[Running]) -> Table:
-        numbers = ("seeds", "step", "steps/s", "return", "ETA")
-        table = show.table("environment", "variant", *numbers, numbers=numbers)
-        for running in packs:
-            cell = running.pack.cell
-            table.add_row(cell.env_label, cell.variant, show.seeds(running.pack.seeds), *_numbers(running))
-        return table
-
-    def _narrow(self, packs: list[Running]) -> Table:
+    def _table(self, rows: Sequence[tuple[Pack, tuple[str, ...]]], lines: int) -> Table:
+        """Numbers first and whole; then the names, cut in the middle to what is left of the width."""
         numbers = ("step", "steps/s", "return", "ETA")
-        table = show.table("pack", *numbers, numbers=numbers)
-        table.columns[0].no_wrap = True
-        table.columns[0].overflow = "ellipsis"
-        for running in packs:
-            cell = running.pack.cell
-            name = Text(f"{cell.env_label}\n")
-            name.append(f"{cell.variant} · {show.seeds(running.pack.seeds)}", style="dim")
-            table.add_row(name, *_numbers(running))
+        table = show.table(*numbers, "pack", numbers=numbers)
+        widths = [max(map(len, (name, *(row[1][at] for row in rows)))) for at, name in enumerate(numbers)]
+        for column, width in zip(table.columns, widths, strict=False):
+            column.min_width = width
+        room = max(12, self.console.width - sum(widths) - 3 * len(numbers) - 2)  # three blanks a column, two edges
+        table.columns[-1].no_wrap = True
+        for pack, texts in rows:
+            seeds = f" · {show.cut(show.seeds(pack.seeds), room // 3)}"
+            if lines == 2:
+                name = Text(f"{show.cut(pack.cell.env_label, room)}\n")
+                name.append(f"{show.cut(pack.cell.variant, room - len(seeds))}{seeds}", style="dim")
+            else:
+                half = (room - len(seeds) - 2) // 2
+                variant = show.cut(pack.cell.variant, max(half, room - len(seeds) - 2 - len(pack.cell.env_label)))
+                environment = show.cut(pack.cell.env_label, room - len(seeds) - 2 - len(variant))
+                name = Text(f"{environment}  {variant}{seeds}")
+            table.add_row(*texts, name)
         return table
 
     def _footer(self) -> Text:
@@ -294,22 +291,33 @@ class Board:
         failed = self.failed + sum(running.count("failed") for running in packs)
         text = Text(f"seeds: {done} done, ")
         text.append(f"{failed} failed", style="red" if failed else "")
-        text.append(f", {self.seeds - done - failed} left · ETA {show.clock(self.eta())}")
+        text.append(f", {self.seeds - done - failed} left · ")
+        if self._queue:
+            text.append(f"{show.count(len(self._queue), 'pack')} waiting · ")
+        text.append(f"ETA {show.clock(self.eta())}")
         return text
 
     def eta(self) -> float | None:
-        """Seconds until the whole grid ends: running packs as measured, queued ones by the corrected cost model."""
-        measured = [slowness for running in self._running.values() if (slowness := running.slowness)]
-        slowness = sum(measured) / len(measured) if measured else self._slowness
-        left = [self._left(running, slowness) for running in self._running.values()]
-        queued = sum(self._queue.values()) * slowness
-        return max([*left, (sum(left) + queued) / self.workers], default=None)
+        """Seconds until the whole grid ends: of packs that run, and of those that wait for a worker."""
+        now = self._clock()
+        slowness = self._slowness(now)
+        waiting = [
+            slowness.get(key[:2], slowness[None]) * (work.left(work.begin) + work.start)
+            for key, work in self._queue.items()
+        ]
+        return forecast.whole(self._left(now).values(), waiting, self.workers)
 
-    @staticmethod
-    def _left(running: Running, slowness: float) -> float:
-        if running.eta is not None:
-            return running.eta
-        return running.expected * slowness
+    def _slowness(self, now: float) -> dict[Hashable, float]:
+        running = ((running.pack.cell.key, running.progress) for running in self._running.values())
+        return self._pace.slowness(running, now)
+
+    def _left(self, now: float) -> dict[Key, float]:
+        """Seconds to go of each running pack."""
+        slowness = self._slowness(now)
+        return {
+            key: running.progress.left(now, slowness.get(running.pack.cell.key, slowness[None]))
+            for key, running in self._running.items()
+        }
 
 
 def _name(pack: Pack) -> str:
@@ -321,11 +329,11 @@ def _steps(running: Running) -> str:
     return f"{show.thousands(running.step)}/{show.thousands(running.pack.cell.budget.steps)}"
 
 
-def _numbers(running: Running) -> tuple[str, str, str, str]:
-    return _steps(running), show.decimal(running.rate), show.decimal(running.returned), show.clock(running.eta)
+def _numbers(running: Running, left: float) -> tuple[str, str, str, str]:
+    return _steps(running), show.decimal(running.rate), show.decimal(running.returned), show.clock(left)
 
 
-def _words(running: Running) -> str:
-    step, rate, returned, eta = _numbers(running)
+def _words(running: Running, left: float) -> str:
+    step, rate, returned, eta = _numbers(running, left)
     failed = running.count("failed")
     return f"step {step}, {rate} steps/s, return {returned}, ETA {eta}" + (f", {failed} failed" if failed else "")

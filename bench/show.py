@@ -10,11 +10,13 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from savo_bench.results import spent
 from savo_bench.results.attempts import doubts_of
 from savo_bench.results.format import seed_ranges as seeds
 from savo_bench.results.state import STATES, CellState, SeedState, State
 
 WIDE = 200  # ours: columns where the output is a file or a pipe
+_TIMES = {"wall": "wall/seed", "cpu": "CPU/seed", "gpu": "GPU/seed"}  # kinds of `spent.Spent`
 STYLES: dict[State, str] = {
     "done": "green",
     "running": "cyan",
@@ -94,16 +96,25 @@ def cell_table(
         for environment, variant, numbers in rows:
             made.add_row(environment, variant, *numbers)
         return made
+    room = max(8, width - sum(widths) - 3 * len(columns) - 2)  # for the variant, so that no column is pushed out
     tables: dict[str, Table] = {}
     for environment, variant, numbers in rows:
         if environment not in tables:
             tables[environment] = table("variant", *columns, numbers=columns, title=environment)
             for column, size in zip(tables[environment].columns, (labels[1], *widths), strict=True):
-                column.min_width = None if wrap else min(size, 24)  # so that the tables' columns align
+                column.min_width = None if wrap else min(size, 24, room)  # so that the tables' columns align
             for column in tables[environment].columns[1:]:
                 column.no_wrap = not wrap
         tables[environment].add_row(variant, *numbers)
     return Group(*tables.values())
+
+
+def cut(text: str, width: int) -> str:
+    """A text of at most so many columns; what is too long loses its middle."""
+    if len(text) <= width:
+        return text
+    end = (width - 1) // 2
+    return f"{text[: width - 1 - end]}…{text[len(text) - end :]}"
 
 
 def count(number: int, thing: str) -> str:
@@ -157,19 +168,22 @@ def decimal(number: float | None) -> str:
     return f"{number:.0f}" if magnitude >= 100 else f"{number:.1f}" if magnitude >= 10 else f"{number:.2f}"
 
 
-def states_table(cells: Sequence[CellState], words: dict[State, str], width: int) -> RenderableType:
-    """How many seeds of each cell are in each state. A state is printed under its name, or as `words` calls it.
+def states_table(cells: Sequence[CellState], width: int) -> RenderableType:
+    """How many seeds of each cell are in each state, and what a seed that is done took, where that was recorded.
 
     The columns done, failed and missing are always there, the others where a seed is in their state.
     """
     there = {seed.state for cell in cells for seed in cell.seeds} | {"done", "failed", "missing"}
     states: list[State] = [state for state in STATES if state in there]
     rows = []
-    for cell in cells:
+    took = [spent.mean(seed.spent for seed in cell.seeds if seed.state == "done") for cell in cells]
+    kinds = [kind for kind in spent.Spent._fields if any(getattr(each, kind) > 0 for each in took)]
+    for cell, each in zip(cells, took, strict=True):
         counts = cell.count()
         numbers = [Text(str(counts[state]), style=STYLES[state] if counts[state] else "") for state in states]
-        rows.append((cell.environment, cell.variant, numbers))
-    return cell_table([words.get(state, state) for state in states], rows, width)
+        times = [Text(spent.duration(getattr(each, kind))) for kind in kinds]
+        rows.append((cell.environment, cell.variant, numbers + times))
+    return cell_table([*states, *(_TIMES[kind] for kind in kinds)], rows, width)
 
 
 def reasons(cells: Iterable[CellState]) -> list[tuple[str, str]]:

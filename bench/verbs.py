@@ -89,7 +89,7 @@ def compare(
     ] = None,
     out: Annotated[Path | None, flags.option(Path, "The folder. Without it compare in that of the name.")] = None,
 ) -> int:
-    """Say if one variant beats another. Exit codes: 0 better, 1 worse, 3 cannot tell, 4 not run, 5 equivalent."""
+    """Say if one variant beats another. Exit codes: 0 better, 1 worse, 3 cannot tell, 4 no scores, 5 equivalent."""
     from savo_bench.bench.commands.compare import compare
 
     roots = {name: run_directory.find(runs, name) for name in names or ["default"]}

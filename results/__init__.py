@@ -7,6 +7,7 @@ be read anywhere.
     format       names of a run directory's files and folders; what run.json, status.json and asked.jsonl hold
     lock         who trains a seed
     state        how a seed stands, for every command
+    spent        what the training of a seed has taken, and lengths of time as text
     attempts     which attempts made a seed's result, and in what they differ
     frame        all runs of a name as pandas frames
     metrics      what a seed's score is, and aggregates over seeds and tasks

@@ -30,7 +30,7 @@ LEVEL = 0.95  # of all intervals of a report together
 POWER = 0.8  # ours, and the usual one: with so many seeds as are named, four of five experiments would show it
 MOST_SEEDS = 1_000  # ours: more are not named, as nobody trains them
 
-BETTER, WORSE, EQUIVALENT, UNCLEAR, NOT_RUN = "better", "worse", "equivalent", "cannot tell", "not run"
+BETTER, WORSE, EQUIVALENT, UNCLEAR, NO_SCORES = "better", "worse", "equivalent", "cannot tell", "no scores"
 JUDGED = ("difference", "low", "high", "p", "p_adjusted", "verdict", "seeds_needed")
 COLUMNS = [
     "environment", "variant", "against", "n_variant", "n_against", "difference", "low", "high", "p", "p_adjusted",
@@ -88,7 +88,7 @@ def table(
         delta = margin * (own.high - own.low) if margin is not None and own is not None else np.nan
         row = dict.fromkeys(COLUMNS, np.nan) | {
             "environment": environment, "variant": variant, "against": against, "margin": delta,
-            "n_variant": sizes[0], "n_against": sizes[1], "verdict": NOT_RUN if min(sizes) == 0 else UNCLEAR,
+            "n_variant": sizes[0], "n_against": sizes[1], "verdict": NO_SCORES if min(sizes) == 0 else UNCLEAR,
         }  # fmt: skip
         if min(sizes) > 1:
             variance = sum(float(group.var(ddof=1)) for group in groups)

@@ -7,7 +7,18 @@ from pathlib import Path
 
 import pandas as pd
 
-from savo_bench.results import comparisons, declared, diagnosis, foreign, gaps, landscapes, plots, provenance, tables
+from savo_bench.results import (
+    comparisons,
+    declared,
+    diagnosis,
+    foreign,
+    gaps,
+    landscapes,
+    metrics,
+    plots,
+    provenance,
+    tables,
+)
 from savo_bench.results.format import cells_asked
 from savo_bench.results.frame import Runs
 from savo_bench.results.plots import LineStyle
@@ -39,6 +50,16 @@ class Findings:
     root: Path
     runs: Runs
     options: Options
+
+    @cached_property
+    def evaluations(self) -> list[int]:
+        """How many evaluations the seeds that are done have, each."""
+        return [int(n) for n in self.runs.runs.loc[self.runs.runs["state"] == "done", "evaluations"]]
+
+    @cached_property
+    def names(self) -> dict[str, str]:
+        """What to call each summary and statistic; last10 by the evaluations that it is a mean of, here."""
+        return tables.NAMES | {"last10": f"{metrics.window_name(self.evaluations)} return"}
 
     @cached_property
     def bounds(self) -> Mapping[str, Bounds]:
@@ -146,6 +167,11 @@ class Findings:
     def warnings(self) -> pd.DataFrame:
         """See `diagnosis.warnings`."""
         return diagnosis.warnings(self.diagnoses)
+
+    @cached_property
+    def task_metrics(self) -> pd.DataFrame:
+        """See `tables.metric_table`."""
+        return tables.metric_table(self.runs)
 
     @cached_property
     def provenance(self) -> pd.DataFrame:

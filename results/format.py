@@ -52,7 +52,7 @@ ASKED = "asked.jsonl"
 COMPARISONS = "comparisons.jsonl"
 GAPS = "gaps.csv"
 _SLUG_LENGTH = 150  # file systems allow 255 bytes a name
-_WRITTEN_STATES = ("running", "done", "failed")
+_WRITTEN_STATES = ("running", "interrupted", "done", "failed")
 _SPEC_FIELDS: dict[str, type] = {  # what the readers of a spec rely on
     "environment.name": str,
     "environment.id": str,
@@ -77,6 +77,7 @@ _STATUS_FIELDS: dict[str, tuple[type, ...]] = {  # of Status, but for its state
     "steps_per_s": (*_NUMBER, _NONE),
     "last_return": (*_NUMBER, _NONE),
     "seconds": (*_NUMBER, _NONE),
+    "cpu_seconds": (*_NUMBER, _NONE),
     "owner": (dict,),
     "peak_memory": (*_NUMBER, _NONE),
     "action_seconds": (*_NUMBER, _NONE),
@@ -114,7 +115,7 @@ class Metric(TypedDict):
 
 
 class Status(TypedDict):
-    """What status.json holds. `seconds` is the training wall time over all attempts, `heartbeat` a unix time."""
+    """What status.json holds. `heartbeat` is a unix time; times of training are over all attempts."""
 
     state: str
     step: int
@@ -125,7 +126,8 @@ class Status(TypedDict):
     heartbeat: NotRequired[float]
     steps_per_s: NotRequired[float | None]
     last_return: NotRequired[float | None]
-    seconds: NotRequired[float]
+    seconds: NotRequired[float]  # wall time of the seed's packs
+    cpu_seconds: NotRequired[float | None]  # the seed's share of their processor time; older runs lack it
     owner: NotRequired[Owner]
     # what a report shows as cost: most bytes held, seconds that choosing an action for every seed of the pack takes,
     # number of weights that a seed acts with

@@ -29,6 +29,7 @@ from savo_bench.results.format import (
 from savo_bench.results.state import SeedState, gaps, read_evals, survey
 
 COSTS = ["peak_memory", "action_seconds", "parameters"]  # NaN where status.json does not have them
+_TIMES = ("seconds", "cpu_seconds", "steps_per_s")
 RUN_COLUMNS = [
     "environment",
     "variant",
@@ -44,7 +45,8 @@ RUN_COLUMNS = [
     "last10",
     "best",
     "area",
-    "seconds",  # of training, over all attempts
+    "seconds",  # wall time of training, over all attempts
+    "cpu_seconds",  # the seed's share of the processor time, over all attempts
     "steps_per_s",
     "pack",  # how many seeds shared that time
     *COSTS,
@@ -139,7 +141,7 @@ def load_train(root: Path) -> pd.DataFrame:
 def _row(root: Path, seed: SeedState, evaluations: pd.DataFrame) -> dict[str, Any]:
     """A seed's row, but for the names of its cell."""
     numbers = {"seed": seed.seed, "step": seed.step, "steps": seed.steps, "resumed_from": 0, "evaluations": 0}
-    unknown = dict.fromkeys(("final", "last10", "best", "area", "seconds", "steps_per_s", *COSTS), np.nan)
+    unknown = dict.fromkeys(("final", "last10", "best", "area", *_TIMES, *COSTS), np.nan)
     reason = seed.reason or _UNSAID.get(seed.state, "")
     row = dict.fromkeys(RUN_COLUMNS) | numbers | unknown | {"pack": len(seed.pack) or 1, "state": seed.state}
     row |= {"path": seed.folder.path.relative_to(root).as_posix(), "reason": reason.replace(f"{root}/", "")}
@@ -150,7 +152,7 @@ def _row(root: Path, seed: SeedState, evaluations: pd.DataFrame) -> dict[str, An
         row |= {key: provenance.get(key) for key in ("host", "device")}
     if seed.status is not None:
         row |= {"resumed_from": seed.status.get("resumed_from", 0)}
-        row |= {key: _number(seed.status.get(key)) for key in ("seconds", "steps_per_s", *COSTS)}
+        row |= {key: _number(seed.status.get(key)) for key in (*_TIMES, *COSTS)}
     if len(evaluations):
         returns = evaluations["return"].to_numpy()
         row |= {"evaluations": len(returns), "final": metrics.final(returns), "last10": metrics.last10(returns)}

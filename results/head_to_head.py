@@ -27,7 +27,7 @@ EXIT_CODES = {
     comparisons.BETTER: 0,
     comparisons.WORSE: 1,
     comparisons.UNCLEAR: 3,
-    comparisons.NOT_RUN: 4,
+    comparisons.NO_SCORES: 4,
     comparisons.EQUIVALENT: 5,
 }
 
@@ -170,5 +170,5 @@ def answer(found: pd.DataFrame) -> str:
     verdicts = found["verdict"].tolist()
     if found["environment"].iloc[-1] == OVER_TASKS or len(set(verdicts)) == 1:
         return str(verdicts[-1])
-    ran = {verdict for verdict in verdicts if verdict != comparisons.NOT_RUN}
+    ran = {verdict for verdict in verdicts if verdict != comparisons.NO_SCORES}
     return str(ran.pop()) if len(ran) == 1 else comparisons.UNCLEAR

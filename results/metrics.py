@@ -5,7 +5,7 @@ same number of runs on every task. Scores are given as one array of runs per tas
 since seeds fail. Aggregates work on the last axis, so resamples can be stacked before it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -45,6 +45,29 @@ def last10(returns: ArrayLike) -> float:
 def last10_length(evaluations: int) -> int:
     """How many of a run's evaluations `last10` averages."""
     return min(WINDOW, (evaluations + 1) // 2)
+
+
+def window_name(evaluations: Iterable[int]) -> str:
+    """What to call `last10` of runs with so many evaluations each: last-10, last-4, last-4 to last-10."""
+    names = [f"last-{length}" for length in _windows(evaluations)]
+    return names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
+
+
+def window_words(evaluations: Iterable[int]) -> str:
+    """Over what `last10` of runs with so many evaluations each is a mean: the last 4 of 8 evaluations."""
+    counts = sorted({number for number in evaluations if number > 0})
+    if len(counts) == 1:
+        return f"the last {last10_length(counts[0])} of {counts[0]} evaluation{'s' * (counts[0] != 1)}"
+    lengths = _windows(counts)
+    if len(lengths) == 1:
+        return f"the last {lengths[0]} evaluations"
+    few = f"where a run has fewer than {2 * WINDOW}, of the last half, rounded up"
+    return f"the last {lengths[0]} to {lengths[-1]} evaluations ({few})"
+
+
+def _windows(evaluations: Iterable[int]) -> list[int]:
+    """The different lengths of the window of `last10`, in order; WINDOW where there are no evaluations."""
+    return sorted({last10_length(number) for number in evaluations if number > 0}) or [WINDOW]
 
 
 def best(returns: ArrayLike) -> float:

@@ -20,6 +20,7 @@ spread of the baseline's scores. It is never below LEAST.
 
 import functools
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -29,7 +30,7 @@ import numpy as np
 import pandas as pd
 import scipy.stats
 
-from savo_bench.results import foreign, provenance, reference
+from savo_bench.results import foreign, metrics, provenance, reference
 from savo_bench.results.attempts import may_be_unknown, values
 from savo_bench.results.files import LOSSLESS, replacing
 from savo_bench.results.format import spec_hash
@@ -45,6 +46,14 @@ LEAST = 0.1  # of the range between the bounds. ours: no reader of a learning cu
 MOST = 0.5  # ours: a check that accepts a loss of half the range checks nothing
 MEASURES = ("last10", "area")
 _NAMES = {measure: NAMES[measure] for measure in MEASURES} | {"throughput": "steps per second"}
+
+
+def names(runs: Runs) -> dict[str, str]:
+    """What to call each measure of some runs: `last10` by the evaluations that it is a mean of."""
+    done = runs.runs["state"] == "done"
+    return _NAMES | {"last10": f"{metrics.window_name(runs.runs.loc[done, 'evaluations'])} return"}
+
+
 _MOST_SEEDS = 200  # ours: nobody trains more; the search for a sufficient number ends there
 _DRAWS = 20_000  # ours: simulated tests from which δ is taken; its Monte-Carlo error is below 1 %
 
@@ -70,11 +79,13 @@ class Check:
         rows: A row per cell and measure, ROW_COLUMNS.
         notes: What else to know, in words.
         mixed: For cells whose seeds were not made by one processor or code, a line that says so.
+        names: What to call each measure.
     """
 
     rows: pd.DataFrame
     notes: list[str]
     mixed: list[str] = field(default_factory=list)
+    names: dict[str, str] = field(default_factory=lambda: dict(_NAMES))
 
     @property
     def verdict(self) -> str:
@@ -216,11 +227,16 @@ def read_baseline(path: Path) -> pd.DataFrame:
     return table
 
 
-def ungateable(table: pd.DataFrame) -> list[str]:
-    """A sentence for each cell and measure of a baseline whose margin is too large: why, and how to fix it."""
+def ungateable(table: pd.DataFrame, names: Mapping[str, str] = _NAMES) -> list[str]:
+    """A sentence for each cell and measure of a baseline whose margin is too large: why, and how to fix it.
+
+    Args:
+        table: The baseline.
+        names: What to call each measure, see `names`.
+    """
     tests = len(MEASURES) * table.groupby(["environment", "variant"]).ngroups
     return [
-        f"{variant} on {environment}, {_NAMES[measure]}: {_ungateable_reason(cell, measure, tests)}"
+        f"{variant} on {environment}, {names[measure]}: {_ungateable_reason(cell, measure, tests)}"
         for (environment, variant), cell in table.groupby(["environment", "variant"], sort=True)
         for measure in MEASURES
         if not cell[f"delta_{measure}"].iloc[0] <= MOST
@@ -244,14 +260,14 @@ def check(runs: Runs, baseline: pd.DataFrame, throughput: float | None = None) -
     tests = len(MEASURES) * baseline.groupby(["environment", "variant"]).ngroups
     for key, old in baseline.groupby(["environment", "variant"], sort=True):
         new = cells.pop(key, None)
-        names = {"environment": key[0], "variant": key[1]}
+        cell = {"environment": key[0], "variant": key[1]}
         reason = _why_not_measured(new, old)
         if new is None or reason:
-            rows += [names | _row(old, measure, verdict="not measured", reason=reason) for measure in MEASURES]
+            rows += [cell | _row(old, measure, verdict="not measured", reason=reason) for measure in MEASURES]
             continue
-        rows += [names | _judged(new, old, measure, tests) for measure in MEASURES]
+        rows += [cell | _judged(new, old, measure, tests) for measure in MEASURES]
         if throughput is not None:
-            rows.append(names | _throughput_row(new, old, throughput))
+            rows.append(cell | _throughput_row(new, old, throughput))
         for note in _cell_notes(new, old):
             notes.setdefault(note, []).append(f"{key[1]} on {key[0]}")
     for environment, variant in cells:
@@ -263,7 +279,7 @@ def check(runs: Runs, baseline: pd.DataFrame, throughput: float | None = None) -
             row["verdict"], row["reason"] = "regress", "below the baseline by more than δ"
     sentences = [f"{listed(members)}: {note}" for note, members in notes.items()]
     sentences += [f"{listed(sorted(imported))}: foreign, so not checked"] if imported else []
-    return Check(pd.DataFrame(rows, columns=ROW_COLUMNS), [*sentences, *runs.problems], mixed)
+    return Check(pd.DataFrame(rows, columns=ROW_COLUMNS), [*sentences, *runs.problems], mixed, names(runs))
 
 
 def mixtures(runs: Runs) -> list[str]:
@@ -450,7 +466,7 @@ def text(check: Check) -> pd.DataFrame:
         rows.append({
             "environment": row["environment"],
             "variant": row["variant"],
-            "measure": _NAMES[row["measure"]],
+            "measure": check.names[row["measure"]],
             "verdict": row["verdict"],
             "baseline": f"{number(row['baseline'], decimals)} (n={row['n_baseline']})",
             "now": f"{number(row['now'], decimals)} (n={row['n']})" if row["n"] else "–",
@@ -465,7 +481,7 @@ def reasons(check: Check) -> list[str]:
     """A line for every row that did not pass, then what is mixed, then the notes."""
     bad = check.rows[~check.rows["verdict"].isin(["pass", "identical"])]
     lines = [
-        f"{row['variant']} on {row['environment']}, {_NAMES[row['measure']]}: {row['verdict']}: {row['reason']}"
+        f"{row['variant']} on {row['environment']}, {check.names[row['measure']]}: {row['verdict']}: {row['reason']}"
         for row in bad.to_dict("records")
     ]
     return [*lines, *check.mixed, *check.notes]

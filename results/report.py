@@ -41,6 +41,7 @@ class Report:
     Attributes:
         folder: Where it is.
         runs: The runs.
+        summary: What the number is called that counts as a seed's score.
         scores: The score table, see `tables.score_table`.
         score_text: The score table as text.
         notes: What readers must know before the numbers.
@@ -50,6 +51,7 @@ class Report:
 
     folder: Path
     runs: Runs
+    summary: str
     scores: pd.DataFrame
     score_text: pd.DataFrame
     notes: list[str]
@@ -106,7 +108,9 @@ def write_report(
             raise CannotWrite(error.errno, error.strerror, error.filename or str(path)) from error
     shown = scores.text_table(found)
     paths = [out / name for name in files]
-    return Report(out, runs, found.scores, shown, opening.notes(found), answer.sentences(found), paths)
+    return Report(
+        out, runs, found.names[summary], found.scores, shown, opening.notes(found), answer.sentences(found), paths
+    )
 
 
 def _files(section: Section) -> dict[str, bytes]:

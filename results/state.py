@@ -6,9 +6,10 @@ The evidence, in this order:
    unreadable: it is named, and nobody trains it, since that would begin again.
 2. evals.csv, where status.json says done: it must hold every evaluation up to the last step.
 3. The lock. Who trains a seed holds it, so on one host it decides.
-4. The heartbeat in status.json, where the lock cannot decide: for an owner on another host, and where there are no
+4. status.json, where it says interrupted: its owner has saved and left.
+5. The heartbeat in status.json, where the lock cannot decide: for an owner on another host, and where there are no
    locks. It may be a little ahead of this clock, or behind it.
-5. What a launcher's queue says of the task that has the seed, where the caller has asked a queue.
+6. What a launcher's queue says of the task that has the seed, where the caller has asked a queue.
 """
 
 import contextlib
@@ -34,6 +35,7 @@ from savo_bench.results.format import (
     state_steps,
 )
 from savo_bench.results.lock import STALE_AFTER, held
+from savo_bench.results.spent import NOTHING, Spent, of_seed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,6 +97,14 @@ class SeedState:
     def pack(self) -> tuple[int, ...]:
         """The pack that it was trained in last."""
         return tuple(self.owner.get("pack") or ())
+
+    @property
+    def spent(self) -> Spent:
+        """What it has taken, as far as that was recorded."""
+        if self.status is None:
+            return NOTHING
+        device = self.run["provenance"].get("device") if self.run else None
+        return of_seed(self.status.get("seconds"), self.status.get("cpu_seconds"), len(self.pack) or 1, device)
 
     @property
     def who(self) -> str:
@@ -209,16 +219,18 @@ def _by_files(
     if status["state"] == "done":
         return replace(seed, state="failed", reason=f"says done, but {unfinished}")
     here = status.get("owner", {}).get("host") == socket.gethostname()
-    heartbeat_decides = locked is None or not here
+    left = status["state"] == "interrupted"
+    heartbeat_decides = (locked is None or not here) and not left
     if heartbeat_decides and _beats(status, now, asking):
         return replace(seed, state="running")
     with contextlib.suppress(CorruptFile, OSError):
         again = folder.read_status()
-        if again is not None and again["state"] != "running":  # it ended while this was read
+        if again is not None and again["state"] != status["state"]:  # it ended while this was read
             return _by_files(folder, now, asking, evals)
     if seed.run is None:  # nothing says which spec the rest belongs to
         return replace(seed, reason="has no run.json")
-    return replace(seed, state="interrupted", reason=_ahead(status, now) if heartbeat_decides else None)
+    reason = status.get("reason") if left else _ahead(status, now) if heartbeat_decides else None
+    return replace(seed, state="interrupted", reason=reason)
 
 
 def _unfinished(seed: SeedState, evals: Callable[[SeedFolder], "pd.DataFrame"]) -> str | None:

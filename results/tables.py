@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from savo_bench.results import gaps, metrics, reference
+from savo_bench.results import gaps, metrics, reference, spent
 from savo_bench.results.format import text
 from savo_bench.results.frame import COSTS, EVAL_COLUMNS, Runs
 from savo_bench.results.reference import Bounds
@@ -98,18 +98,21 @@ def score_table(runs: Runs, summaries: Sequence[str] = ALWAYS_SHOWN) -> pd.DataF
     return pd.DataFrame(rows)
 
 
-def score_text(scores: pd.DataFrame, invalid: str = _UNLABELLED[VALID].label) -> pd.DataFrame:
+def score_text(
+    scores: pd.DataFrame, invalid: str = _UNLABELLED[VALID].label, names: Mapping[str, str] = NAMES
+) -> pd.DataFrame:
     """The score table as text: value [low, high], coverage, and the share of invalid actions if there is any.
 
     Args:
         scores: From `score_table`.
         invalid: What to call the column of invalid actions, from `metric_labels`.
+        names: What to call summaries and statistics, see `Findings.names`.
     """
     table = pd.DataFrame({"environment": scores["environment"], "variant": scores["variant"]})
     for column in scores.columns:
         summary, _, name = column.rpartition("_")
-        if name in STATISTICS and summary in NAMES:
-            table[f"{NAMES[summary]}, {NAMES[name]}"] = interval_column(scores, column)
+        if name in STATISTICS and summary in names:
+            table[f"{names[summary]}, {names[name]}"] = interval_column(scores, column)
     if "invalid" in scores and scores["invalid"].notna().any():
         table[invalid] = ["–" if np.isnan(share) else f"{100 * share:.1f} %" for share in scores["invalid"]]
     table["seeds"] = scores["coverage"]
@@ -389,18 +392,22 @@ def cost_table(runs: Runs) -> pd.DataFrame:
     """What a seed costs, over the seeds that are done and recorded their time: a row per cell and device.
 
     Columns: environment, variant, device, n; hours (of the device, per seed: the time of a pack, shared evenly among
-    its seeds), pack (how many seeds trained together, the median), steps_per_s (steps of a seed per second of the
-    device), and medians of COSTS, NaN if not recorded.
+    its seeds), cpu_seconds and gpu_seconds (per seed, see `spent`), pack (how many seeds trained together, the median),
+    steps_per_s (steps of a seed per second of the device), and medians of COSTS, NaN if not recorded.
     """
     done = runs.runs[(runs.runs["state"] == "done") & runs.runs["seconds"].notna()]
     rows = []
     for (environment, variant, device), cell in done.groupby(["environment", "variant", "device"], dropna=False):
         seconds = cell["seconds"] / cell["pack"]
         row = {"environment": environment, "variant": variant, "device": text(device), "n": len(cell)}
-        row |= {"hours": seconds.mean() / 3600, "pack": cell["pack"].median()}
+        each = zip(cell["seconds"], cell["cpu_seconds"], cell["pack"], strict=True)
+        took = spent.mean(spent.of_seed(*seed, device) for seed in each)
+        row |= {"hours": took.wall / 3600, "cpu_seconds": took.cpu, "gpu_seconds": took.gpu}
+        row |= {"pack": cell["pack"].median()}
         row |= {"steps_per_s": (cell["steps"] / seconds.where(seconds > 0)).mean()}
         rows.append(row | {name: cell[name].astype(float).median() for name in COSTS})
-    columns = ["environment", "variant", "device", "n", "hours", "pack", "steps_per_s", *COSTS]
+    columns = ["environment", "variant", "device", "n", "hours", "cpu_seconds", "gpu_seconds"]
+    columns += ["pack", "steps_per_s", *COSTS]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -420,12 +427,12 @@ def published_table(runs: Runs) -> pd.DataFrame:
         same &= published["steps"] == spec["budget"]["steps"]
         for other in published[same].to_dict("records") if len(scored) else ():
             summary = {"final": "final", "last-10": "last10", "best": "best"}.get(other["statistic"])
-            ours = scored[summary or "last10"]
+            ours, window = scored[summary or "last10"], metrics.window_name(scored["evaluations"])
             differs = [] if other["env_version"] == (own := reference.version(spec["environment"])) else [
                 f"version ({other['env_version']}, ours {own})"
             ]  # fmt: skip
-            if summary is None:
-                differs.append(f"statistic ({other['statistic']}, ours last-10)")
+            if summary is None or (summary == "last10" and window != "last-10"):
+                differs.append(f"statistic ({other['statistic']}, ours {window})")
             keywords = {key: value for key, value in spec["environment"]["keywords"].items() if key != "version"}
             if other["condition"] or keywords:
                 here = ", ".join(f"{key} {text(value)}" for key, value in keywords.items())

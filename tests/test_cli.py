@@ -223,7 +223,7 @@ def test_report_prints_scores_and_where_the_rest_is(bench):
     bench("run", *GRID, "--seeds", "2", "--steps", "3", "--on", "inline")
     code, out, _ = bench("report", "--out", "page")
     assert code == 0
-    assert "last-10 return" in out
+    assert "last-1 return" in out
     assert "written: page/index.html" in out
     assert Path("page/index.html").exists()
 

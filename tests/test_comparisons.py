@@ -60,10 +60,10 @@ def test_a_margin_is_a_share_of_the_range_between_the_bounds():
 
 def test_few_seeds_give_no_verdict_and_none_are_not_run():
     table = compared({"env": {"savo": np.arange(4.0) + 100, "td3": np.arange(10.0)}})
-    assert table["verdict"].tolist() == ["cannot tell", "not run"]
+    assert table["verdict"].tolist() == ["cannot tell", "no scores"]
     assert table["n_against"].tolist() == [10, 0]
     one = compared({"env": {"savo": np.ones(1), "td3": np.arange(10.0)}})
-    assert one["verdict"].tolist() == ["cannot tell", "not run"]
+    assert one["verdict"].tolist() == ["cannot tell", "no scores"]
     assert one["difference"].isna().all()
 
 

@@ -54,7 +54,7 @@ def test_tasks_without_bounds_and_of_one_variant_do_not_count_over_tasks():
     found = table(scores, "a", "b", known)
     assert found["difference"].iloc[-1] == pytest.approx(found["normalised"].iloc[:2].mean())
     assert np.isnan(found["normalised"].iloc[2])
-    assert found["verdict"].iloc[3] == "not run"
+    assert found["verdict"].iloc[3] == "no scores"
 
 
 def test_the_mean_of_equal_differences_has_an_error_smaller_by_the_root_of_their_number():
@@ -88,7 +88,7 @@ def test_the_answer_is_that_over_tasks_else_the_shared_one():
     mixed = drawn(rng, [9.0, -9.0])
     assert answer(table(mixed, "a", "b", {})) == "cannot tell"
     assert answer(table(drawn(rng, [0.0]), "a", "b", bounds(mixed), margin=0.9)) == "equivalent"
-    assert answer(table({"env-0": {"a": {0: 1.0}}}, "a", "b", {})) == "not run"
+    assert answer(table({"env-0": {"a": {0: 1.0}}}, "a", "b", {})) == "no scores"
 
 
 def test_equivalent_from_is_the_margin_from_which_the_verdict_is_equivalent():

@@ -254,7 +254,7 @@ def test_ungateable_cells_do_not_hide_behind_others_nor_block_them(tmp_path, bas
     fill(tmp_path / "new", [10 * x + 1 for x in range(10)], variant="savo")
     found = checked(tmp_path, both, [x + 1 for x in BEFORE])
     assert (found.code, len(regression.reasons(found)) >= 2) == (0, True)
-    assert "savo on restricted-hopper, last-10 return: ungateable" in regression.reasons(found)[0]
+    assert "savo on restricted-hopper, last-2 return: ungateable" in regression.reasons(found)[0]
     assert "2 pass, 2 ungateable" in regression.verdict_line(found)
     assert len(base) == 10
 
@@ -289,6 +289,7 @@ def made_up(scores, base=None):
             rows.append({
                 "environment": "e", "variant": f"cell-{cell}", "seed": seed + (100 if base is not None else 0),
                 "state": "done", "reason": "", "steps": 400, "pack": 1, "seconds": 1.0, "spec": described,
+                "evaluations": 4,
                 "attempts": [], "last10": value, "area": values[seed - 1],
             })  # fmt: skip
     return Runs(pd.DataFrame(rows), pd.DataFrame(), [])
@@ -397,7 +398,7 @@ def test_the_verdict_as_markdown_and_junit(tmp_path, base):
     found = checked(tmp_path, base, [x - 15 for x in BEFORE])
     page = regression.markdown(found, "ci")
     assert page.startswith("### `bench check ci`: regress: 2 regress\n")
-    assert "| restricted-hopper | td3 | last-10 return | regress | 100 (n=10) | 85 (n=10) | −0.15 |" in page
+    assert "| restricted-hopper | td3 | last-2 return | regress | 100 (n=10) | 85 (n=10) | −0.15 |" in page
     suite = ElementTree.fromstring(regression.junit(found, "ci"))
     assert suite.attrib["tests"] == "2"
     assert (suite.attrib["failures"], suite.attrib["errors"], suite.attrib["skipped"]) == ("2", "0", "0")

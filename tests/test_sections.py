@@ -34,7 +34,7 @@ def bounded(monkeypatch):
 def test_few_seeds_are_said(tmp_path):
     fill(tmp_path / "x", ["env-a"], ["td3"], seeds=4)
     page = write_report(tmp_path / "x", tmp_path / "out").folder.joinpath("report.md").read_text()
-    assert "**Few seeds:** 1 of 1 cells have fewer than 5 scored seeds" in page
+    assert "**Few seeds:** 1 of 1 cells has fewer than 5 scored seeds" in page
 
 
 def test_damaged_files_are_named_in_the_report(tmp_path):
@@ -123,7 +123,7 @@ def test_the_highest_mean_is_named_and_each_verdict_with_its_interval(tmp_path):
     assert re.search(r"\*\*cannot tell\*\*: `savo` − `cem` 2.0 \[−[0-9]+.*\] \(n=5, some [0-9]+ seeds would\)", line)
     assert "`savo` has the highest mean on 1 of 1 environment" in summary
     assert "declared before the first seed ended" in summary
-    assert "3 comparisons by the last-10 return" in summary
+    assert "3 comparisons by the last-2 return" in summary
 
 
 def test_what_is_declared_later_or_anew_is_said_to_be(tmp_path):
@@ -142,7 +142,7 @@ def test_a_declared_variant_that_was_never_run_is_in_the_table_as_not_run(tmp_pa
     curve(tmp_path / "x", "td3", [10, 11, 12, 13, 14])
     declare(tmp_path / "x", Declaration((("savo", "td3"),)))
     _, markdown = page_of(tmp_path / "x")
-    assert "| env-a | savo | td3 | – | – | – | not run | 0, 5 | – |" in markdown
+    assert "| env-a | savo | td3 | – | – | – | no scores | 0, 5 | – |" in markdown
 
 
 def test_no_verdict_is_given_with_fewer_than_five_seeds(tmp_path):
@@ -183,7 +183,7 @@ def test_single_seeds_and_lone_variants_are_not_compared(tmp_path):
     curve(tmp_path / "x", "savo", [90, 91], "env-b")
     fake_run(tmp_path / "x", [], environment="env-c", state="failed", reason="boom")
     lines = answers(tmp_path)[1:]
-    assert lines[0].endswith("**cannot tell**: `savo` − `td3` (n=1, 2: the spread is not known).")
+    assert lines[0].endswith("**cannot tell**: `savo` − `td3` (n=2, 1: the spread is not known).")
     assert lines[1].startswith("`env-b`: `savo` alone has scores, 90.5")
     assert lines[2] == "`env-c`: no seed is done."
 
@@ -201,11 +201,28 @@ def test_the_summary_and_the_curve_can_be_chosen(tmp_path):
 def test_the_time_of_a_pack_is_shared_among_its_seeds(tmp_path):
     for seed in range(2):
         folder = fake_run(tmp_path / "x", [1] * 4, seed=seed)
-        rewrite_status(folder, seconds=7200.0, owner={"pack": [0, 1]}, peak_memory=2e9, action_seconds=0.0012)
+        rewrite_status(
+            folder,
+            seconds=7200.0,
+            cpu_seconds=900.0 + seed,
+            owner={"pack": [0, 1]},
+            peak_memory=2e9,
+            action_seconds=0.0012,
+        )
     _, markdown = page_of(tmp_path / "x")
-    assert "| 1.00 [1.00, 1.00] | cpu | 1 | 2 | 2 | 0.111 | 2000 MB | 1.2 ms | – |" in markdown
-    assert "Together: 2 core-hours on `cpu`." in markdown
+    assert "| 1.00 [1.00, 1.00] | cpu | 60 min | 15 min | 2 | 2 | 0.111 | 2000 MB | 1.2 ms | – |" in markdown
+    assert "All seeds that are done: 2 h of a core on `cpu`, 30 min of them CPU time." in markdown
     assert "were not recorded" not in markdown
+
+
+def test_a_gpu_is_held_for_the_wall_time_of_its_packs_and_older_runs_have_no_cpu_time(tmp_path):
+    for seed, device in ((0, "cpu"), (1, "cuda")):
+        folder = fake_run(tmp_path / "x", [1] * 4, seed=seed, provenance={"device": device})
+        rewrite_status(folder, seconds=6.948)
+    _, markdown = page_of(tmp_path / "x")
+    assert "| cpu | 6.95 s | – | – | 1 | 1 |" in markdown
+    assert "| cuda | 6.95 s | – | 6.95 s | 1 | 1 |" in markdown
+    assert "6.9 s of a core on `cpu`; 6.9 s of a GPU on `cuda`. Times on different devices" in markdown
 
 
 def test_what_was_not_measured_is_no_cost(tmp_path):
@@ -220,7 +237,7 @@ def test_published_scores_stand_beside_ours_with_what_differs_and_no_verdict(tmp
         "| hopper | td3:preset=published | final return | 3050 ± 70.7 (n=2) | 3226 (n=10) | – | TD7 paper" in markdown
     )
     assert "| 3391 ± 378 (n=10) | version (v1, ours v4) | sfujim" in markdown
-    assert "statistic (training return, ours last-10)" in markdown
+    assert "statistic (training return, ours last-1)" in markdown
     table = pd.read_csv(report.folder / "tables" / "published.csv", keep_default_na=False)
     assert set(table["published"]) == {3391, 3305, 3135, 3472, 3226}  # td3 on Hopper at this budget, nothing else
     assert "no claim to match" in markdown
@@ -271,4 +288,7 @@ def test_unequal_budgets_are_noted(tmp_path):
 
 def test_a_single_evaluation_is_noted(tmp_path):
     fake_run(tmp_path / "x", [5], steps=100)
-    assert "> **One evaluation:** 1 of 1 cells has a single evaluation per seed" in page_of(tmp_path / "x")[1]
+    assert (
+        "> **One evaluation:** 1 of 1 cells has seeds with a single evaluation: their last-1 return is the final"
+        in page_of(tmp_path / "x")[1]
+    )

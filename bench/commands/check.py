@@ -40,7 +40,7 @@ def update(root: Path, path: Path, console: Console) -> int:
     for cell in table.drop_duplicates(["environment", "variant"]).to_dict("records"):
         margins = f"δ {cell['delta_last10']:.2f} of the score, {cell['delta_area']:.2f} of the curve"
         show.line(console, f"{cell['variant']} on {cell['environment']}: {margins} (bounds: {cell['bounds']})")
-    for text in regression.ungateable(table):
+    for text in regression.ungateable(table, regression.names(runs)):
         show.line(console, f"ungateable: {text}", "yellow")
     for text in regression.mixtures(runs):
         show.line(console, text, "yellow")

@@ -162,7 +162,7 @@ def _left_out(found: pd.DataFrame, bounds: Mapping[str, object]) -> Sequence[str
     if (found["environment"] != OVER_TASKS).sum() < 2:
         return []
     without = [name for name in found["environment"] if name not in bounds and name != OVER_TASKS]
-    unpaired = found.loc[found["verdict"] == comparisons.NOT_RUN, "environment"].tolist()
+    unpaired = found.loc[found["verdict"] == comparisons.NO_SCORES, "environment"].tolist()
     lines = [f"{', '.join(without)}: no committed bounds, so not counted over tasks"] if without else []
     return lines + ([f"{', '.join(unpaired)}: only one of the two has scores"] if unpaired else [])
 

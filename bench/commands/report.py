@@ -11,7 +11,6 @@ from savo_bench.results.files import said
 from savo_bench.results.frame import MixedRuns
 from savo_bench.results.page import plain
 from savo_bench.results.report import CURVES, SUMMARIES, CannotWrite, NoRuns, write_report
-from savo_bench.results.tables import NAMES
 
 
 def print_report(root: Path, out: Path, console: Console, *, summary: str, curves: str, per_seed: bool) -> None:
@@ -31,7 +30,7 @@ def print_report(root: Path, out: Path, console: Console, *, summary: str, curve
     except (NoRuns, MixedRuns) as error:
         raise UserError(str(error)) from None
     scores = report.score_text
-    scores = scores[[name for name in map(str, scores) if "return" not in name or name.startswith(NAMES[summary])]]
+    scores = scores[[name for name in map(str, scores) if "return" not in name or name.startswith(report.summary)]]
     rows = [(str(row[0]), str(row[1]), list(map(str, row[2:]))) for row in scores.itertuples(index=False)]
     console.print(show.cell_table(list(scores.columns[2:]), rows, console.width, wrap=True))
     for note in report.notes:

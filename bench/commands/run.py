@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from savo_bench.bench import cost, grammar, launch, run_directory, show
+from savo_bench.bench import estimate, grammar, launch, run_directory, show
 from savo_bench.bench.errors import MACHINE, UserError
 from savo_bench.bench.grid import Grid, announcement, nothing_to_do
 from savo_bench.bench.launch.launcher import Launcher
@@ -102,7 +102,7 @@ def dry_run(grid: Grid, console: Console) -> int:
                 if any(c.count()[word] for c in states)
             },
             "packs": _packs([len(pack.seeds) for pack in own]),
-            "core time": show.span(sum(cost.pack_seconds(pack, saved[pack.seeds[0]]) for pack in own)) if own else "–",
+            "core time": estimate.core_time(grid, own, saved) if own else "–",
         }
         rows.append((cell.env_label, cell.variant, numbers))
     columns = list(rows[0][2])

@@ -27,7 +27,7 @@ def print_status(root: Path, console: Console) -> int:
         cells = survey(root)
         for queue in queues:
             cells = queue.join(cells)
-    console.print(show.states_table(cells, {}, console.width))
+    console.print(show.states_table(cells, console.width))
     for queue in queues:
         for text in queue.notes():
             show.line(console, f"note: {text}", "yellow")

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from rich.console import Console
 
-from savo_bench.bench import cost, room
+from savo_bench.bench import forecast, room
 from savo_bench.bench.cells import Pack
 from savo_bench.bench.errors import MACHINE, UserError
 from savo_bench.bench.grid import Grid, Queue
@@ -97,13 +97,20 @@ class Launcher(ABC):
 def board(grid: Grid, states: Sequence[CellState], packs: Sequence[Pack], workers: int, console: Console) -> Board:
     """The display of the progress of packs."""
     every = [seed for cell in states for seed in cell.seeds]
+    saved = {seed.folder.path: seed.saved for seed in every}
     return Board(
         console,
         seeds=grid.size,
         done=sum(seed.state == "done" for seed in every),
         failed=sum(seed.state == "unreadable" for seed in every),
         workers=workers,
-        queue=[(pack, cost.pack_seconds(pack)) for pack in packs],
+        queue=[
+            (
+                pack,
+                forecast.work(pack, saved.get(pack.folder(pack.seeds[0]), 0)).times(grid.calibration.ratio(pack.cell)),
+            )
+            for pack in packs
+        ],
     )
 
 

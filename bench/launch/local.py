@@ -117,8 +117,9 @@ class _Pool:
             board.ended(ended.queued, "interrupted, saved" if code == worker.INTERRUPTED else None)
             return {}
         if code < 0 and stopping:
+            problems = record(ended.pack, "killed before it had saved", "interrupted")
             board.ended(ended.queued, "killed")
-            return {}
+            return problems
         problem = f"worker died (signal {-code})" if code < 0 else f"crashed: {_last_line(ended.log, ended.log_start)}"
         problems = record(ended.pack, problem)
         board.ended(ended.queued, f"{problem}; its output is in {ended.log}" if ended.log else problem)

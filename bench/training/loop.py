@@ -250,7 +250,7 @@ class Training:
         self.status.write_running(self.step)
 
     def stop_if_asked(self) -> None:
-        """Save and leave if a signal asked for a stop.
+        """Save, say "interrupted" and leave if a signal asked for a stop.
 
         Raises:
             Interrupted: one did.
@@ -258,6 +258,8 @@ class Training:
         if self.stop.is_set():
             if self.step > 0:
                 self.save_checkpoint()
+            for run in itertools.compress(self.runs, self.active):
+                self.status.write(run, "interrupted", self.step)
             raise Interrupted
 
     def finish(self) -> None:

@@ -88,7 +88,7 @@ class Saver:
         self.replay.load_rows(index, rows, log["added"])
         self.logged = log["added"]
         run.evals_bytes, run.train_bytes = state["evals_bytes"], state["train_bytes"]
-        run.earlier_seconds = state["seconds"]
+        run.earlier_seconds, run.earlier_cpu_seconds = state["seconds"], state.get("cpu_seconds")
         causes = self._unlike(_saved_by(run, state, step))
         if not run.load_state(state["environment"], elsewhere=bool(causes)):
             print(
@@ -137,6 +137,7 @@ class Saver:
                 "evals_bytes": run.evals_bytes,
                 "train_bytes": run.train_bytes,
                 "seconds": run.seconds,
+                "cpu_seconds": run.cpu_seconds,
             }
             checkpoint.stage(run.folder.checkpoint, step, state)
         for _, run in active:

@@ -39,6 +39,9 @@ class SeedRun:
     attempt: int = 1  # 1 for the first process that trains this seed
     began: float = field(default_factory=time.monotonic)  # this attempt
     earlier_seconds: float = 0.0  # training time of earlier attempts
+    began_cpu: float = field(default_factory=time.process_time)
+    earlier_cpu_seconds: float | None = 0.0  # of earlier attempts; None where one did not record it
+    sharing: int = 1  # seeds that share this process
     evals_bytes: int = 0  # lengths of the CSV files, which the next checkpoint names
     train_bytes: int = 0
 
@@ -46,6 +49,13 @@ class SeedRun:
     def seconds(self) -> float:
         """Training time over all attempts. The seeds of a pack share the clock."""
         return round(self.earlier_seconds + time.monotonic() - self.began, 3)
+
+    @property
+    def cpu_seconds(self) -> float | None:
+        """This seed's share of the processor time of its processes, over all attempts; None where one did not say."""
+        if self.earlier_cpu_seconds is None:
+            return None
+        return round(self.earlier_cpu_seconds + (time.process_time() - self.began_cpu) / self.sharing, 3)
 
     def reset(self) -> None:
         """Begin an episode. The random state before it is kept, since a checkpoint needs it."""

@@ -24,6 +24,8 @@ class StatusWriter:
 
     def __init__(self, pack: Pack, runs: Sequence[SeedRun], agent: Agent, step: int) -> None:
         self.pack, self.runs, self.agent = pack, runs, agent
+        for run in runs:
+            run.sharing = len(runs)
         self.resumed_from = step
         self.last_step, self.last_time = step, time.monotonic()  # of the last heartbeat
         self.speed: float | None = None  # steps per second between the last two heartbeats
@@ -43,7 +45,7 @@ class StatusWriter:
             if run.failure is None:
                 self.write(run, "running", step)
 
-    def write(self, run: SeedRun, state: Literal["running", "done", "failed"], step: int) -> None:
+    def write(self, run: SeedRun, state: Literal["running", "interrupted", "done", "failed"], step: int) -> None:
         """Write one seed's status.json.
 
         Raises:
@@ -63,6 +65,7 @@ class StatusWriter:
                 "steps_per_s": self.speed,
                 "last_return": run.last_return,
                 "seconds": run.seconds,
+                "cpu_seconds": run.cpu_seconds,
                 "peak_memory": memory.peak_memory(torch.device(self.pack.device)),
                 "action_seconds": self.acting_seconds / max(1, step - self.resumed_from),
                 "parameters": memory.policy_weights(self.agent),

@@ -19,8 +19,7 @@ def section(found: Findings) -> Section:
     """Tables and figures of the score matrix, or a sentence if there is none."""
     matrix = found.matrix
     if matrix is None:
-        why = "None: no environment here has committed bounds, so returns of different tasks have no common scale. All "
-        return Section(TITLE, [Text(why + "numbers above are raw returns.")])
+        return Section(TITLE, [Text(_why_none(found))])
     data = {
         "aggregates": found.aggregates,
         "profiles": tables.profile_table(matrix),
@@ -32,13 +31,25 @@ def section(found: Findings) -> Section:
     return Section(TITLE, blocks, data)
 
 
+def _why_none(found: Findings) -> str:
+    """Why there is no score matrix."""
+    if found.bounds:
+        return "None: no seed that is done has a finite score on an environment with committed bounds."
+    if found.runs.runs["spec"].isna().all():
+        return "None: no seed has begun."
+    return (
+        "None: no environment here has committed bounds, so returns of different tasks have no common scale. All "
+        "numbers above are raw returns."
+    )
+
+
 def _texts(found: Findings, matrix: ScoreMatrix) -> Iterator[Text]:
     """Which tasks count, between which bounds, and what is left out."""
     families = found.scores.groupby("environment")["family"].first()
     named = ", ".join(f"{code(environment)} ({families[environment]})" for environment in matrix.environments)
     sources = "; ".join(f"{code(name)}: {literal(bound.source)}" for name, bound in matrix.bounds.items())
     yield Text(
-        f"Normalised {tables.NAMES[found.options.summary]}s over {count(len(matrix.environments), 'task')}: {named}. "
+        f"Normalised {found.names[found.options.summary]}s over {count(len(matrix.environments), 'task')}: {named}. "
         f"Bounds are fixed beforehand, in `results/reference/normalisation.csv`: {sources}."
     )
     if matrix.left_out:
@@ -48,7 +59,7 @@ def _texts(found: Findings, matrix: ScoreMatrix) -> Iterator[Text]:
 def _table(found: Findings, matrix: ScoreMatrix) -> Table:
     frame = found.aggregates[["variant"]].copy()
     for name in ("iqm", "median", "mean", "gap"):
-        frame[tables.NAMES[name]] = tables.interval_column(found.aggregates, name)
+        frame[found.names[name]] = tables.interval_column(found.aggregates, name)
     runs = [_runs(found, matrix, variant) for variant in matrix.variants]
     frame["runs"] = [str(n) if n == seeds else f"{n}/{seeds}" for n, seeds in runs]
     faded = [n < seeds for n, seeds in runs]

@@ -12,6 +12,7 @@ from savo_bench.results.findings import Findings
 from savo_bench.results.format import COMPARISONS
 from savo_bench.results.page import Block, Bullets, Section, Table, Text, code
 from savo_bench.results.sections import gaps
+from savo_bench.results.sections.task_metrics import remarks_on
 from savo_bench.results.words import count
 
 SAID = (comparisons.BETTER, comparisons.WORSE, comparisons.EQUIVALENT, comparisons.UNCLEAR)  # in this order
@@ -36,26 +37,37 @@ def sentences(found: Findings) -> list[str]:
         cells = cells[~cells["variant"].isin(found.apart)]
         scored = cells[cells["n"] > 0].sort_values(f"{found.options.summary}_mean", ascending=False, kind="stable")
         ruggedness = gaps.headline(found, str(environment))
-        lead, controls = _lead(found, str(environment), scored), _controls(found, str(environment), scored)
-        lines.append(f"{code(environment)}: {lead}.{_verdicts(found, str(environment))}{controls}{ruggedness}")
+        lead, controls = _lead(found, cells, scored), _controls(found, cells, scored)
+        remarks = remarks_on(found, str(environment), leaders(found, scored))
+        verdicts = _verdicts(found, str(environment))
+        lines.append(f"{code(environment)}: {lead}.{remarks}{verdicts}{controls}{ruggedness}")
         if len(scored) > 1:
-            leads[str(scored["variant"].iloc[0])] += 1
+            leads.update(leaders(found, scored))
     return [_overall(found, leads), *lines]
 
 
-def _lead(found: Findings, environment: str, scored: pd.DataFrame) -> str:
-    """Which variant has the highest mean on an environment, from its cells with scores, the best first."""
+def leaders(found: Findings, scored: pd.DataFrame) -> list[str]:
+    """The variants with the highest mean, from an environment's cells with scores, the best first."""
+    means = scored[f"{found.options.summary}_mean"]
+    return [str(name) for name in scored.loc[means == means.max(), "variant"]]
+
+
+def _lead(found: Findings, cells: pd.DataFrame, scored: pd.DataFrame) -> str:
+    """Which variant has the highest mean on an environment, from its cells and those of them with scores."""
+    environment = str(cells["environment"].iloc[0])
     if len(scored) == 0:
-        return "no seed is done"
-    first, n = str(scored["variant"].iloc[0]), scored["n"].iloc[0]
-    value = found.score_interval(environment, first)
-    if len(scored) == 1:
-        return f"{code(first)} alone has scores, {value} (n={n})"
-    return f"{code(first)} has the highest mean, {value} (n={n})"
+        here = found.runs.runs[found.runs.runs["environment"] == environment]
+        done = (here["state"] == "done").any()
+        return "no seed that is done has a finite score" if done else "no seed is done"
+    first, *equal = leaders(found, scored)
+    value = f"{found.score_interval(environment, first)} (n={scored['n'].iloc[0]})"
+    if equal:
+        return f"{code(first)} and {', '.join(map(code, equal))} share the highest mean, {value}"
+    return f"{code(first)} {'alone has scores' if len(scored) == 1 else 'has the highest mean'}, {value}"
 
 
 def _verdicts(found: Findings, environment: str) -> str:
-    """A sentence on each kind of verdict on an environment, with its comparisons; nothing about those not run."""
+    """A sentence on each kind of verdict on an environment, with its comparisons but those without scores."""
     rows = found.comparisons[found.comparisons["environment"] == environment]
     said = ""
     for verdict in SAID:
@@ -66,8 +78,7 @@ def _verdicts(found: Findings, environment: str) -> str:
 
 def _pair(row: Mapping[Any, Any]) -> str:
     """A comparison in words: `savo` − `td3` 120 [20, 220] (n=10, 10)."""
-    sizes = {int(row["n_variant"]), int(row["n_against"])}
-    n = f"n={', '.join(str(size) for size in sorted(sizes))}"
+    n = f"n={', '.join(dict.fromkeys(f'{row[size]:.0f}' for size in ('n_variant', 'n_against')))}"
     if np.isnan(row["difference"]):
         return f"{code(row['variant'])} − {code(row['against'])} ({n}: the spread is not known)"
     interval = tables.interval_text(row["difference"], row["low"], row["high"])
@@ -76,18 +87,27 @@ def _pair(row: Mapping[Any, Any]) -> str:
     return f"{code(row['variant'])} − {code(row['against'])} {interval} ({n}{delta}{would})"
 
 
-def _controls(found: Findings, environment: str, scored: pd.DataFrame) -> str:
+def _controls(found: Findings, cells: pd.DataFrame, scored: pd.DataFrame) -> str:
     """A sentence on the controls of the leading variant that have no scores; empty if there are none of them."""
     variants = list(map(str, scored["variant"]))
-    wanted = found.controls.get((environment, variants[0]), ()) if variants else ()
-    missing = [code(control) for control in wanted if control not in variants]
-    if not missing:
-        return ""
-    one = len(missing) == 1
-    return (
-        f" **Not run**: its {'control' if one else 'controls'} {', '.join(missing)}, so the lead cannot be put down to "
-        f"one cause; `bench run --algos {variants[0]} --controls` trains {'it' if one else 'them'}."
-    )
+    wanted = found.controls.get((str(cells["environment"].iloc[0]), variants[0]), ()) if variants else ()
+    runs = found.runs.runs
+    here = runs[(runs["environment"] == cells["environment"].iloc[0]) & (runs["state"] != "missing")]
+    stand = {str(cell["variant"]): str(cell["coverage"]) for cell in cells.to_dict("records")}
+    began = {variant: stand[variant] for variant in map(str, here["variant"].unique())}
+    waiting = [f"{code(control)} ({began[control]})" for control in wanted if control in began.keys() - {*variants}]
+    missing = [code(control) for control in wanted if control not in began]
+    said, cause = "", "so the lead cannot be put down to one cause"
+    if waiting:
+        said += f" **Without scores**: its {_controls_word(waiting)} {', '.join(waiting)}, {cause}."
+    if missing:
+        trains = f"`bench run --algos {variants[0]} --controls` trains {'it' if len(missing) == 1 else 'them'}"
+        said += f" **Not run**: its {_controls_word(missing)} {', '.join(missing)}, {cause}; {trains}."
+    return said
+
+
+def _controls_word(controls: list[str]) -> str:
+    return "control" if len(controls) == 1 else "controls"
 
 
 def _overall(found: Findings, leads: Counter[str]) -> str:
@@ -103,7 +123,7 @@ def _overall(found: Findings, leads: Counter[str]) -> str:
     ordered_leads = sorted(leads.items(), key=lambda item: (-item[1], item[0]))
     listed = [f"{code(name)} has the highest mean on {number} of {of}" for name, number in ordered_leads]
     if listed:
-        sentences.append(f"By the {tables.NAMES[found.options.summary]}, {', '.join(listed)}.")
+        sentences.append(f"By the {found.names[found.options.summary]}, {', '.join(listed)}.")
     return " ".join([*sentences, _declared(found), _family(found)]).strip()
 
 
@@ -128,7 +148,7 @@ def _family(found: Findings) -> str:
     if size == 0:
         return ""
     return (
-        f"{count(size, 'comparison')} by the {tables.NAMES[found.measure]}: the intervals of the differences hold "
+        f"{count(size, 'comparison')} by the {found.names[found.measure]}: the intervals of the differences hold "
         f"together with {100 * comparisons.LEVEL:g} %, and each verdict is read off its interval, from "
         f"{tables.FEW_SEEDS} seeds on."
     )
@@ -137,7 +157,7 @@ def _family(found: Findings) -> str:
 def _caption(found: Findings) -> str:
     """What the table of comparisons shows."""
     return (
-        f"Differences of the {tables.NAMES[found.measure]}, with intervals that hold together with "
+        f"Differences of the {found.names[found.measure]}, with intervals that hold together with "
         f"{100 * comparisons.LEVEL:g} %. Better and worse: the interval leaves out 0. Equivalent: it lies within ± δ. "
         "p: Welch's test, times the number of comparisons. Seeds: with so many of each, four of five experiments would "
         "tell a difference like the one that is seen."

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from savo_bench.results import tables
+from savo_bench.results import spent, tables
 from savo_bench.results.findings import Findings
 from savo_bench.results.frame import COSTS
 from savo_bench.results.page import Section, Table, Text, code
@@ -12,7 +12,7 @@ TITLE = "Cost beside score"
 
 
 def section(found: Findings) -> Section:
-    """Hours, speed, memory, latency and parameters of a seed, and the hours of all seeds together."""
+    """Time, speed, memory, latency and parameters of a seed, and the time of all seeds together."""
     costs = tables.cost_table(found.runs)
     if len(costs) == 0:
         return Section(TITLE, [Text("No seed that is done recorded its time.")])
@@ -21,41 +21,43 @@ def section(found: Findings) -> Section:
 
 
 def _table(found: Findings, costs: pd.DataFrame, measured: bool) -> Table:
-    summary = tables.NAMES[found.options.summary]
-    rows = []
-    for cost in costs.to_dict("records"):
-        row = {"environment": cost["environment"], "variant": cost["variant"]}
-        row[summary] = found.score_interval(cost["environment"], cost["variant"])
-        row["device"] = cost["device"]
-        row |= {"hours per seed": f"{cost['hours']:.3g}", "seeds": str(cost["n"]), "pack": f"{cost['pack']:g}"}
-        row["steps/s"] = f"{cost['steps_per_s']:.3g}"
-        if measured:
-            row["peak memory"] = _measured(cost["peak_memory"], "{:.0f} MB", 1e-6)
-            row["action latency"] = _measured(cost["action_seconds"], "{:.2g} ms", 1e3)
-            row["parameters"] = _measured(cost["parameters"], "{:.0f}")
-        rows.append(row)
-    frame = pd.DataFrame(rows)
+    summary = found.names[found.options.summary]
+    frame = costs[["environment", "variant"]].copy()
+    frame[summary] = [found.score_interval(*cell) for cell in costs[["environment", "variant"]].to_numpy()]
+    frame["device"] = costs["device"]
+    frame["wall time"] = spent.durations(3_600 * costs["hours"])
+    frame["CPU time"] = spent.durations(costs["cpu_seconds"])
+    if costs["gpu_seconds"].notna().any():
+        frame["GPU time"] = spent.durations(costs["gpu_seconds"])
+    frame["seeds"] = costs["n"].astype(str)
+    frame["pack"] = [f"{pack:g}" for pack in costs["pack"]]
+    frame["steps/s"] = [f"{speed:.3g}" for speed in costs["steps_per_s"]]
+    if measured:
+        frame["peak memory"] = [_measured(value, "{:.0f} MB", 1e-6) for value in costs["peak_memory"]]
+        frame["action latency"] = [_measured(value, "{:.2g} ms", 1e3) for value in costs["action_seconds"]]
+        frame["parameters"] = [_measured(value, "{:.0f}") for value in costs["parameters"]]
     numbers = [name for name in frame.columns if name not in ("environment", "variant", "device")]
     caption = (
-        "Cost of a seed: hours of its device and steps in a second of it, over the seeds that are done. A pack's time "
-        "is shared evenly among the seeds that trained in it."
+        "Cost of a seed, mean over the seeds that are done: its share of the wall time and of the processor time of "
+        "its pack, which the pack's seeds share evenly, and its steps in a second of that wall time. Wall time grows "
+        "with what else the machine does; CPU time hardly does. A dash: not recorded."
     )
-    latex = ("environment", "variant", summary, "hours per seed", "steps/s", "device")
+    latex = ("environment", "variant", summary, "wall time", "CPU time", "steps/s", "device")
     return Table("cost", caption, frame, numbers, latex=latex, group="environment")
 
 
 def _together(costs: pd.DataFrame, measured: bool) -> Text:
-    hours = (costs["hours"] * costs["n"]).groupby(costs["device"]).sum()
-    totals = [f"{total:.3g} {_kind(str(device))}-hours on {code(device)}" for device, total in hours.items()]
+    totals = []
+    for device, rows in costs.groupby("device"):
+        wall, cpu = ((rows[name] * rows["n"]).sum(skipna=False) for name in ("hours", "cpu_seconds"))
+        of = "GPU" if "cuda" in str(device) else "core"
+        processor = "" if np.isnan(cpu) else f", {spent.duration(cpu)} of them CPU time" if of == "core" else ""
+        totals.append(f"{spent.duration(3_600 * wall)} of a {of} on {code(str(device))}{processor}")
     return Text(
-        f"Together: {', '.join(totals)}."
+        f"All seeds that are done: {'; '.join(totals)}."
         + (" Times on different devices do not compare." if len(totals) > 1 else "")
         + ("" if measured else " Peak memory, action latency and parameters were not recorded.")
     )
-
-
-def _kind(device: str) -> str:
-    return "GPU" if "cuda" in device else "core"
 
 
 def _measured(value: float, shown: str, unit: float = 1.0) -> str:

@@ -46,7 +46,7 @@ def _in_words(curves: pd.DataFrame, environment: str, statistic: str) -> str:
 
 def _efficiency_table(found: Findings, efficiency: pd.DataFrame) -> Table:
     frame = efficiency[["environment", "variant"]].copy()
-    frame[tables.NAMES["area"]] = tables.interval_column(efficiency, "area")
+    frame[found.names["area"]] = tables.interval_column(efficiency, "area")
     for goal in tables.GOALS if found.bounds else ():
         reached = zip(efficiency[f"to_{goal}"], efficiency[f"reached_{goal}"], efficiency["n"], strict=True)
         frame[f"steps to {goal:g}"] = [

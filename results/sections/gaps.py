@@ -11,7 +11,7 @@ from savo_bench.results.page import Block, Note, Section, Table, Text, literal
 _TITLE = "Gaps of the final policies"
 
 _HOW_TO_READ = """\
-In states from replay, over as many last evaluations as the last-10 return: how many **maxima** of Q₁(s, ·) are \
+In states from replay, over as many last evaluations as the {last10}: how many **maxima** of Q₁(s, ·) are \
 **prominent** (to reach a higher point from one, one must go down by at least 5 % of the span, which is the \
 highest less the lowest value); in how many states the first proposal is **stuck** (more than 5 % of the span below \
 the highest value found); and how far the first and the best proposal are below it on average (**gap**). The first \
@@ -44,7 +44,11 @@ def section(found: Findings) -> Section | None:
     frame["seeds"] = cells["n"].astype(str)
     caption = "Prominent maxima of Q and gaps below the highest, in per cent of its span, with 95 % intervals."
     table = Table("gaps", caption, frame, tuple(frame.columns[2:]))
-    return Section("What there is to win", [table, Text(_HOW_TO_READ)], {"gaps": cells, "gaps-of-seeds": found.gaps})
+    return Section(
+        "What there is to win",
+        [table, Text(_HOW_TO_READ.format(last10=found.names["last10"]))],
+        {"gaps": cells, "gaps-of-seeds": found.gaps},
+    )
 
 
 def policies(found: Findings) -> Section | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from savo_bench.results import foreign, tables
+from savo_bench.results import foreign, metrics, tables
 from savo_bench.results.findings import Findings
 from savo_bench.results.page import Note, Section, Text, code
 from savo_bench.results.words import count, listed, several
@@ -43,23 +43,33 @@ def _notes_on_mixtures(found: Findings) -> list[str]:
 
 def _notes_on_scores(found: Findings) -> list[str]:
     scores, notes = found.scores, []
+    runs = found.runs.runs
+    done = runs["state"] == "done"
     if incomplete := sum(found.faded):
-        notes.append(
-            f"**Not complete:** {incomplete} of {len(scores)} cells lack seeds; their scores may still change."
-        )
+        change = "" if done.all() else "; their scores may still change"
+        lack = "lacks" if incomplete == 1 else "lack"
+        notes.append(f"**Not complete:** {incomplete} of {len(scores)} cells {lack} scores of seeds{change}.")
     if few := int((scores["n"] < tables.FEW_SEEDS).sum()):
-        notes.append(
-            f"**Few seeds:** {few} of {len(scores)} cells have fewer than {tables.FEW_SEEDS} scored seeds. Their "
-            "intervals are too narrow (of normal scores, 95 % intervals hold the true value about 74 times in 100 with "
-            "3 seeds, 90 times with 5), so no comparison of theirs gets a verdict."
+        narrow = (
+            " Intervals from so few are too narrow: of normal scores, 95 % intervals hold the true value about 74 "
+            "times in 100 with 3 seeds, 90 times with 5."
         )
-    done = found.runs.runs[found.runs.runs["state"] == "done"]
-    if single := len(done.loc[done["evaluations"] == 1, ["environment", "variant"]].drop_duplicates()):
+        notes.append(
+            f"**Few seeds:** {few} of {len(scores)} cells {'has' if few == 1 else 'have'} fewer than "
+            f"{tables.FEW_SEEDS} scored seeds, and comparisons get a verdict from {tables.FEW_SEEDS} on. That says "
+            "nothing about whether the variants differ."
+            + (narrow if scores["n"].between(2, tables.FEW_SEEDS - 1).any() else "")
+        )
+    if single := len(runs.loc[done & (runs["evaluations"] == 1), ["environment", "variant"]].drop_duplicates()):
         notes.append(
             f"**One evaluation:** {single} of {len(scores)} cells {'has' if single == 1 else 'have'} "
-            "a single evaluation per seed, so last-10 and final are the same number and there is no curve."
+            f"seeds with a single evaluation: their {found.names['last10']} is the final one, and they have no curve."
         )
-    unbounded = [name for name in dict.fromkeys(scores["environment"]) if name not in found.bounds]
+    elif (windows := metrics.window_name(found.evaluations)) != "last-10" and done.any():
+        words = metrics.window_words(found.evaluations)
+        notes.append(f"**Few evaluations:** {windows} stands for the mean of {words}, where last-10 is usual.")
+    begun = set(runs.loc[runs["spec"].notna(), "environment"])  # nothing is known of the task of others
+    unbounded = [name for name in dict.fromkeys(scores["environment"]) if name in begun and name not in found.bounds]
     if unbounded:
         have, their = ("has", "its") if len(unbounded) == 1 else ("have", "their")
         notes.append(
