@@ -1,4 +1,4 @@
-"""Sections of a report, and how they become a web page, Markdown and LaTeX.
+"""Sections of a report, and how they become a web page and Markdown; LaTeX is in `latex`.
 
 A `Section` holds blocks in reading order: texts, tables and figures. Texts are written in a small part of Markdown:
 `code`, **bold** and [links](#anchor). A value from a run goes into a table's cell or through `code` or `literal`, so
@@ -9,7 +9,7 @@ The page is filled in from templates/page.html.jinja, with page.css and page.js 
 
 import itertools
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -56,6 +56,7 @@ class Table:
         faded: Per row, whether the row is incomplete; None if all rows are complete.
         latex: The columns of the LaTeX table, in order; empty for no LaTeX table.
         group: A column of the LaTeX table whose values become headings between the rows.
+        bold: The cells in bold, by the number of their row and their column.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Table:
     faded: Sequence[bool] | None = None
     latex: Sequence[str] = ()
     group: str | None = None
+    bold: Collection[tuple[int, str]] = ()
 
     @property
     def columns(self) -> list[str]:
@@ -76,9 +78,13 @@ class Table:
         return self.faded is not None and bool(self.faded[row])
 
     def rows(self) -> Iterator[tuple[list[str], bool]]:
-        """The cells of each row, each on one line, and whether the row is incomplete."""
+        """The cells of each row as a page shows them, each on one line, and whether the row is incomplete."""
         for index, row in enumerate(self.frame.to_numpy().tolist()):
-            yield [one_line(cell) for cell in row], self.is_faded(index)
+            cells = [
+                Markup("<strong>{}</strong>").format(one_line(cell)) if (index, name) in self.bold else one_line(cell)
+                for name, cell in zip(self.columns, row, strict=True)
+            ]
+            yield cells, self.is_faded(index)
 
 
 @dataclass(frozen=True)
@@ -160,7 +166,7 @@ def one_line(value: object) -> str:
 
 def plain(text: str) -> str:
     """A text without its markup, for a terminal."""
-    return _rendered(text, str, {})
+    return in_markup(text, str, {})
 
 
 def html_inline(text: str) -> Markup:
@@ -168,7 +174,7 @@ def html_inline(text: str) -> Markup:
     return Markup(_INLINE.renderInline(text))
 
 
-def _rendered(text: str, escaped: Callable[[str], str], marks: Mapping[str, str]) -> str:
+def in_markup(text: str, escaped: Callable[[str], str], marks: Mapping[str, str]) -> str:
     """A text in another markup: `marks` has what to write for a token's type, such as code_inline or strong_open."""
     parts = []
     for token in _INLINE.parseInline(text)[0].children or ():
@@ -231,18 +237,21 @@ def _markdown_block(block: Block) -> list[str]:
         case Bullets():
             return ["\n".join(f"- {line}" for line in block.lines)]
         case Table():
-            return [block.caption, markdown_table(block.frame, block.numbers)]
+            return [block.caption, markdown_table(block.frame, block.numbers, block.bold)]
         case Figure():
             return [_markdown_figure(block)]
         case Gallery():
             return [_markdown_figure(figure) for figure in block.figures]
 
 
-def markdown_table(frame: pd.DataFrame, numbers: Sequence[str] = ()) -> str:
-    """A frame of text as a table in Markdown."""
-    lines = [list(frame.columns), ["---:" if name in numbers else "---" for name in frame.columns]]
-    rows = [*lines, *frame.to_numpy().tolist()]
-    return "\n".join("| " + " | ".join(_markdown_cell(str(cell)) for cell in row) + " |" for row in rows)
+def markdown_table(frame: pd.DataFrame, numbers: Sequence[str] = (), bold: Collection[tuple[int, str]] = ()) -> str:
+    """A frame of text as a table in Markdown; `bold` has the cells in bold as `Table.bold` does."""
+    names = [str(name) for name in frame.columns]
+    rows = [list(map(_markdown_cell, names)), ["---:" if name in numbers else "---" for name in names]]
+    for index, row in enumerate(frame.to_numpy().tolist()):
+        cells = [_markdown_cell(str(cell)) for cell in row]
+        rows.append([f"**{c}**" if (index, name) in bold else c for name, c in zip(names, cells, strict=True)])
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
 def _markdown_cell(text: str) -> str:
@@ -254,68 +263,3 @@ def _markdown_cell(text: str) -> str:
 def _markdown_figure(figure: Figure) -> str:
     alt = re.sub(r"[\s\[\]]+", " ", figure.alt)
     return f"![{literal(alt)}](figures/{figure.name}.svg)"
-
-
-_LATEX = {
-    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": "$<$", ">": "$>$", "|": "$|$",
-    "−": "$-$", "–": "--", "±": r"$\pm$", "∞": r"$\infty$", "≥": r"$\geq$", "×": r"$\times$",
-    "Ψ̂": r"$\hat\Psi$", "Ψ": r"$\Psi$", "₁": "$_1$",
-}  # fmt: skip
-_LATEX_MARKS = {"code_inline": r"\texttt{{{}}}", "strong_open": r"\textbf{{", "strong_close": "}}"}
-_LATEX_HEAD = r"""% Tables of a report, for \input into a paper that has \usepackage{booktabs,tabularx}.
-% Compiled alone it is a document of its own.
-\makeatletter
-\ifx\@nodocument\relax\else
-\documentclass{article}
-\usepackage[a4paper,margin=2.5cm]{geometry}
-\usepackage{booktabs,tabularx}
-\begin{document}
-\def\endofreport{\end{document}}
-\fi
-\makeatother
-"""
-_LATEX_FOOT = r"""
-\ifdefined\endofreport\expandafter\endofreport\fi
-"""
-
-
-def latex(sections: Iterable[Section]) -> str:
-    """The tables that papers print, as LaTeX that can be compiled alone or read into a paper."""
-    tables = [
-        _latex_table(block)
-        for section in sections
-        for block in section.blocks
-        if isinstance(block, Table) and block.latex and len(block.frame)
-    ]
-    return _LATEX_HEAD + "\n".join(tables) + _LATEX_FOOT
-
-
-def _latex_table(table: Table) -> str:
-    columns = [name for name in table.latex if name in table.frame and name != table.group]
-    kinds = "".join("r" if name in table.numbers else r">{\raggedright\arraybackslash}X" for name in columns)
-    lines = []
-    heading = None
-    for index, row in enumerate(table.frame.to_dict("records")):
-        if table.group and row[table.group] != heading:
-            heading = row[table.group]
-            lines += [r"\addlinespace"] * bool(index)
-            lines.append(rf"\multicolumn{{{len(columns)}}}{{@{{}}l}}{{\textit{{{_latex_text(heading)}}}}} \\")
-        cells = [_latex_text(row[name]) for name in columns]
-        cells[0] += r"$^\dagger$" * table.is_faded(index)
-        lines.append(" & ".join(cells) + r" \\")
-    dagger = r" $^\dagger$~Not all seeds are done." if table.faded is not None and any(table.faded) else ""
-    caption = _rendered(table.caption, _latex_text, _LATEX_MARKS)
-    return "\n".join([
-        r"\begin{table*}[htbp]", r"\centering\footnotesize\setlength{\tabcolsep}{4pt}",
-        rf"\caption{{{caption}{dagger}}}", rf"\label{{tab:{table.name}}}",
-        rf"\begin{{tabularx}}{{\textwidth}}{{@{{}}{kinds}@{{}}}}", r"\toprule",
-        " & ".join(_latex_text(name) for name in columns) + r" \\", r"\midrule",
-        *lines, r"\bottomrule", r"\end{tabularx}", r"\end{table*}", "",
-    ])  # fmt: skip
-
-
-def _latex_text(text: object) -> str:
-    letters = re.findall("Ψ̂|.", re.sub(r"\s+", " ", str(text)))  # that one is two characters
-    known = [str(_LATEX.get(letter, letter)) for letter in letters]
-    return "".join(part if part.isascii() or "À" <= part <= "ÿ" else "?" for part in known)

@@ -23,7 +23,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
@@ -59,6 +59,19 @@ _STYLES = (
     LineStyle("#7F7F7F", (8, 1.5, 1, 1.5)),
 )
 _SALT = 455  # ours: the smallest that gives this project's nine algorithms nine different styles
+# Colour and dashes, by their numbers above, of variants that stand beside algorithms as controls (bench/controls.py, and
+# TD3's smoothing). ours: no algorithm has them, and beside its headline each has a colour and dashes of its own
+_CONTROLS = {
+    "td3:target_noise=0": (4, 8),
+    "savo:target_noise=0.2": (8, 5),
+    "savo:conditioning=none": (6, 3),
+    "savo:truncation=false": (3, 6),
+    "savo:extra_actors=0": (2, 4),
+    "ensemble:extra_actors=": (1, 2),  # with any number: that of equal compute depends on the task
+    "wolpertinger:dual=true": (8, 1),
+    "savo-sac:conditioning=none": (6, 2),
+    "savo-sac:truncation=false": (3, 8),
+}
 
 WIDTH = 3.4  # inches, one column of a two-column paper
 HEIGHT = 2.2  # inches of a panel, with its labels
@@ -106,21 +119,42 @@ def canvas(size: tuple[float, float]) -> Figure:
     return figure
 
 
-def styles(variants: Iterable[str]) -> dict[str, LineStyle]:
+def styles(variants: Iterable[str], colours: Mapping[str, str] | None = None) -> dict[str, LineStyle]:
     """A colour and dashes for each variant, no two alike.
 
-    The name of an algorithm decides its style, so that it looks the same in every report. Where the style is taken, a
-    variant gets the next free one; where none is free, the colour of its algorithm with other dashes. Algorithms with
-    their default fields choose first, then the others, in order of name.
+    The name of an algorithm decides its style, so that it looks the same in every report, and a committed control has
+    its own. Where the style is taken, a variant gets the next free one; where none is free, the colour of its algorithm
+    with other dashes. Algorithms with their default fields choose first, then the others, in order of name.
+
+    Args:
+        variants: Their names.
+        colours: Those that an author chose, by name; the dashes stay, unless two variants were alike.
     """
     found: dict[str, LineStyle] = {}
+    kept = {key: LineStyle(_STYLES[i].colour, _STYLES[j].dashes) for key, (i, j) in _CONTROLS.items()}
     for name in sorted(set(variants), key=lambda name: (":" in name, name)):
-        first = zlib.crc32(f"{name.partition(':')[0]}/{_SALT}".encode(errors="backslashreplace")) % len(_STYLES)
+        algorithm, _, fields = name.partition(":")
+        first = zlib.crc32(f"{algorithm}/{_SALT}".encode(errors="backslashreplace")) % len(_STYLES)
         ordered = _STYLES[first:] + _STYLES[:first]
         mixed = [LineStyle(own.colour, other.dashes) for own in ordered for other in ordered]
-        unused = (style for style in (*ordered, *mixed) if style not in found.values())
-        found[name] = next(unused, ordered[0])
+        free = [style for style in (*ordered, *mixed) if style not in kept.values()]
+        key = f"{algorithm}:{fields.partition('=')[0]}=" if "," not in fields else ""
+        own = [kept[each] for each in (name, key) if each in kept]
+        found[name] = next((style for style in (*own, *free) if style not in found.values()), ordered[0])
+    for name, chosen in (colours or {}).items():
+        others = [style for other, style in found.items() if other != name]
+        dashes = [found[name].dashes, *(style.dashes for style in _STYLES)]
+        found[name] = next((one for each in dashes if (one := LineStyle(chosen, each)) not in others), found[name])
     return found
+
+
+def colour(text: str) -> str:
+    """A colour as an author writes it, as #RRGGBB.
+
+    Raises:
+        ValueError: it is none.
+    """
+    return to_hex(text).upper()
 
 
 def rendered(name: str, alt: str, figure: Figure) -> page.Figure:
@@ -248,6 +282,7 @@ def curve_figure(
     scores: pd.DataFrame,
     evals: pd.DataFrame | None = None,
     statistic: str = "mean",
+    style: Mapping[str, LineStyle] | None = None,
 ) -> Figure:
     """Learning curves of some environments side by side, with one legend below; a single one fits a paper's column.
 
@@ -257,12 +292,15 @@ def curve_figure(
         scores: From `tables.score_table`, of the whole report, so that a variant has one style in all its figures.
         evals: `Runs.evals`, for a thin line per seed; None draws none.
         statistic: What the lines are, mean or iqm.
+        style: Of all variants of the report, in its order; None: from `styles`.
     """
-    style = styles(scores["variant"])
+    if style is None:
+        style = dict(sorted(styles(scores["variant"]).items()))
     shown = scores[scores["environment"].isin(list(environments))]
     columns = min(2, len(environments))
     rows = -(-len(environments) // columns)
-    names = {str(variant): _name_with_seeds(cells) for variant, cells in shown.groupby("variant", sort=True)}
+    cells_of = dict(list(shown.groupby("variant")))
+    names = {variant: _name_with_seeds(cells_of[variant]) for variant in style if variant in cells_of}
     labels, across, legend = _legend_size(WIDTH * columns, names)
     height = HEIGHT * rows + legend
     with matplotlib.style.context(STYLE):
@@ -379,7 +417,7 @@ def improvement_figure(improvements: pd.DataFrame) -> Figure:
     Args:
         improvements: From `tables.improvement_table`.
     """
-    variants = sorted({*improvements["x"], *improvements["y"]})
+    variants = list(dict.fromkeys(improvements["x"]))  # each once, as every pair is there both ways
     ends = [
         "" if np.isnan(low) else f"\n{low:.2f}–{high:.2f}" for low, high in improvements[["low", "high"]].to_numpy()
     ]

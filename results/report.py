@@ -10,16 +10,18 @@ The same runs give the same bytes: there are no dates and no absolute paths, and
 always start with the same seed. What the report says is in `sections`; this module writes it.
 """
 
-import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from savo_bench.results import page, sections
+from savo_bench.results.arrangement import Choices, arrange
 from savo_bench.results.files import LOSSLESS, make_folder, replacing
 from savo_bench.results.findings import CURVES, SUMMARIES, Findings, Options
-from savo_bench.results.frame import Runs, load
+from savo_bench.results.frame import Runs
+from savo_bench.results.latex import latex
 from savo_bench.results.page import Section
 from savo_bench.results.sections import answer, opening, scores
 
@@ -58,41 +60,43 @@ class Report:
 
 
 def write_report(
-    root: Path,
+    root: Path | Sequence[Path],
     out: Path,
     now: float | None = None,
     *,
     summary: str = "last10",
     statistic: str = "mean",
     per_seed: bool = False,
+    choices: Choices | None = None,
 ) -> Report:
     """Report runs/<name> into a folder. The folder is made; files of the same name in it are replaced.
 
     Args:
-        root: The folder of a name.
+        root: The folder of a name, or those of several names, whose runs are pooled.
         out: The folder to write.
         now: A unix time, which decides which seeds are still running; by default the current time.
         summary: What counts as a seed's score in comparisons and aggregates: last10, final or best.
         statistic: What a learning curve is over seeds: mean or iqm.
         per_seed: Whether learning curves have a thin line per seed.
+        choices: What an author wants shown, and how.
 
     Raises:
         NoRuns: There are no runs.
-        MixedRuns: There are runs that must not be pooled.
+        MixedRuns, OtherDeclaration: There are runs that must not be pooled.
+        WrongChoice: A choice does not fit the runs.
         CannotWrite: The folder cannot be written.
         OSError: The runs cannot be read.
     """
-    root, out = Path(root), Path(out)
-    runs = load(root, now)
-    if len(runs.runs) == 0:
-        raise NoRuns(f"{root}: holds no runs")
-    found = Findings(root, runs, Options(summary, statistic, per_seed))
-    made = [section for make in sections.SECTIONS if (section := make(found)) is not None]
-    title = Path(os.path.realpath(root)).name  # Path.resolve() raises where a folder cannot be looked at
+    roots, out = [root] if isinstance(root, str | Path) else list(root), Path(out)
+    arranged = arrange(roots, choices, now)
+    if len(arranged.runs.runs) == 0:
+        raise NoRuns(f"{' and '.join(map(str, roots))}: holds no runs")
+    found = Findings(arranged.root, arranged.runs, Options(summary, statistic, per_seed), arranged)
+    made = [arranged.section(section) for make in sections.SECTIONS if (section := make(found)) is not None]
     files = {
-        "index.html": page.web_page(title, made).encode(errors=LOSSLESS),
-        "report.md": page.markdown(title, made).encode(errors=LOSSLESS),
-        "tables.tex": page.latex(made).encode(errors=LOSSLESS),
+        "index.html": page.web_page(arranged.title, made).encode(errors=LOSSLESS),
+        "report.md": page.markdown(arranged.title, made).encode(errors=LOSSLESS),
+        "tables.tex": latex(made).encode(errors=LOSSLESS),
     }
     for section in made:
         files |= _files(section)
@@ -106,7 +110,7 @@ def write_report(
             raise CannotWrite(error.errno, error.strerror, error.filename or str(path)) from error
     shown = scores.text_table(found)
     paths = [out / name for name in files]
-    return Report(out, runs, found.scores, shown, opening.notes(found), answer.sentences(found), paths)
+    return Report(out, found.runs, found.scores, shown, opening.notes(found), answer.sentences(found), paths)
 
 
 def _files(section: Section) -> dict[str, bytes]:

@@ -32,7 +32,7 @@ def section(found: Findings) -> Section:
 def sentences(found: Findings) -> list[str]:
     """The paragraph over all environments, then the line of each environment."""
     lines, leads = [], Counter[str]()
-    for environment, cells in found.scores.groupby("environment", sort=True):
+    for environment, cells in found.scores.groupby("environment", sort=False):
         scored = cells[cells["n"] > 0].sort_values(f"{found.options.summary}_mean", ascending=False, kind="stable")
         ruggedness = gaps.headline(found, str(environment))
         lead, controls = _lead(found, str(environment), scored), _controls(found, str(environment), scored)
@@ -85,7 +85,7 @@ def _controls(found: Findings, environment: str, scored: pd.DataFrame) -> str:
     one = len(missing) == 1
     return (
         f" **Not run**: its {'control' if one else 'controls'} {', '.join(missing)}, so the lead cannot be put down to "
-        f"one cause; `bench run --algos {variants[0]} --controls` trains {'it' if one else 'them'}."
+        f"one cause; `bench run --algos {found.stored(variants[0])} --controls` trains {'it' if one else 'them'}."
     )
 
 

@@ -31,7 +31,7 @@ def _figure(found: Findings, curves: pd.DataFrame, name: str, environments: list
     statistic = found.options.statistic
     evals = found.runs.evals if found.options.per_seed else None
     alt = "Learning curves on " + " ".join(_in_words(curves, environment, statistic) for environment in environments)
-    return plots.rendered(name, alt, plots.curve_figure(environments, curves, found.scores, evals, statistic))
+    return plots.rendered(name, alt, plots.curve_figure(environments, curves, found.scores, evals, statistic, found.styles))
 
 
 def _in_words(curves: pd.DataFrame, environment: str, statistic: str) -> str:

@@ -11,7 +11,7 @@ TITLE = "Probability of improvement"
 
 def section(found: Findings) -> Section:
     """The matrix of all pairs of variants, as a figure and as a table."""
-    improvements = tables.improvement_table(found.runs, found.options.summary)
+    improvements = found.in_order(tables.improvement_table(found.runs, found.options.summary))
     if len(improvements) == 0:
         return Section(TITLE, [Text("None: no two variants have scores on the same task.")])
     alt = "Probability that a run of the row's variant beats one of the column's on the same task."
