@@ -24,5 +24,6 @@ def section(found: Findings) -> Section:
         "Probability that a run of one variant beats a run of another on the same task, a tie counting half, mean over "
         "the tasks that both have; 95 % bootstrap intervals. One half means no difference."
     )
-    table = Table("improvement", caption, frame, ("probability", "tasks"), latex=tuple(frame.columns))
+    folded = f"The numbers of all {len(frame)} pairs"
+    table = Table("improvement", caption, frame, ("probability", "tasks"), latex=tuple(frame.columns), folded=folded)
     return Section(TITLE, [figure, table], {"improvement": improvements})
