@@ -25,11 +25,15 @@ class Options:
         summary: What counts as a seed's score in comparisons and aggregates, one of SUMMARIES.
         statistic: What a learning curve is over seeds, one of CURVES.
         per_seed: Whether learning curves have a thin line per seed.
+        width: How wide every figure is, in inches; None: a column or a page, as it needs.
+        highlight: The variants in colour, the others being grey; none: all, or where they are many a few.
     """
 
     summary: str = "last10"
     statistic: str = "mean"
     per_seed: bool = False
+    width: float | None = None
+    highlight: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,22 @@ class Findings:
     def styles(self) -> dict[str, LineStyle]:
         """The colour and dashes of each variant, the same in all figures."""
         return plots.styles(self.scores["variant"])
+
+    @property
+    def column(self) -> float:
+        """The width in inches of a figure of one panel."""
+        return self.options.width or plots.WIDTH
+
+    @property
+    def page(self) -> float:
+        """The width in inches of a figure of several panels."""
+        return self.options.width or 2 * plots.WIDTH
+
+    @cached_property
+    def chosen(self) -> tuple[str, ...]:
+        """The variants in colour where others are grey, in figures of several tasks; none: all."""
+        many = self.scores["variant"].nunique() > plots.MANY and not self.options.highlight
+        return plots.leading(self.scores, f"{self.options.summary}_mean") if many else self.options.highlight
 
     @cached_property
     def controls(self) -> dict[tuple[str, str], tuple[str, ...]]:

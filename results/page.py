@@ -18,6 +18,8 @@ import pandas as pd
 from markdown_it import MarkdownIt
 from markupsafe import Markup, escape
 
+from savo_bench.results import palette
+
 TEMPLATES = Path(__file__).parent / "templates"
 _ENLARGED = 1.4  # ours: figures are this much larger on a screen than in a paper
 _INLINE = MarkdownIt("zero").enable(["backticks", "emphasis", "escape", "link"])
@@ -97,19 +99,21 @@ class Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure, drawn: `plots.rendered` makes one. It becomes figures/NAME.svg and figures/NAME.png.
+    """A figure, drawn: `plots.rendered` makes one. It becomes figures/NAME.svg, NAME.png and NAME.pdf.
 
     Attributes:
         name: The name of its files.
         alt: What it shows, in words.
         svg: The SVG file.
         png: The PNG file.
+        pdf: The PDF file; empty for none.
     """
 
     name: str
     alt: str
     svg: str
     png: bytes
+    pdf: bytes = b""
 
     @property
     def caption(self) -> str:
@@ -225,8 +229,9 @@ def web_page(title: str, sections: Iterable[Section], reload: int | None = None)
     environment.filters |= {"inline": html_inline, "number": _html_text, "name": _html_name}
     environment.filters["inline_svg"] = lambda figure: _inline_svg(figure.svg, f"f{next(count)}-", figure.caption)
     css, js = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
-    page = environment.get_template("page.html.jinja")
-    return page.render(title=title, sections=list(sections), css=css, js=js, reload=reload) + "\n"
+    page, shown = environment.get_template("page.html.jinja"), list(sections)
+    css += palette.css(palette.in_page(figure.svg) for section in shown for figure in section.figures)
+    return page.render(title=title, sections=shown, css=css, js=js, reload=reload) + "\n"
 
 
 def _inline_svg(svg: str, prefix: str, alt: str) -> Markup:
@@ -234,8 +239,7 @@ def _inline_svg(svg: str, prefix: str, alt: str) -> Markup:
     svg = re.sub(r"<metadata>.*?</metadata>|<style[^>]*>.*?</style>|<!--.*?-->|<\?.*?\?>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'\bid="', f'id="{prefix}', svg)
     svg = re.sub(r'(url\(|href=")#', rf"\1#{prefix}", svg)
-    for colour, role in {"#ffffff": "var(--paper)", "#000000": "currentColor", "#e5e5e5": "var(--grid)"}.items():
-        svg = svg.replace(colour, role)
+    svg = palette.in_page(svg)
     opening, _, drawing = svg[svg.index("<svg") :].partition(">")
     size = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', opening)
     assert size is not None, "matplotlib writes a viewBox"

@@ -4,13 +4,14 @@
     report.md       the same in Markdown
     tables.tex      the tables that papers print
     tables/*.csv    every number
-    figures/*       every figure, SVG and PNG
+    figures/*       every figure: SVG, PNG and PDF
 
 The same runs give the same bytes: there are no dates and no absolute paths, and the random generators of the bootstrap
 always start with the same seed. What the report says is in `sections`; this module writes it.
 """
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,11 +24,15 @@ from savo_bench.results.frame import Runs, load
 from savo_bench.results.page import Section
 from savo_bench.results.sections import answer, opening, scores
 
-__all__ = ["CURVES", "SUMMARIES", "CannotWrite", "NoRuns", "Report", "write_report"]
+__all__ = ["CURVES", "SUMMARIES", "CannotWrite", "NoRuns", "NoVariant", "Report", "write_report"]
 
 
 class NoRuns(ValueError):
     """There is nothing to report."""
+
+
+class NoVariant(ValueError):
+    """There is no variant of a name."""
 
 
 class CannotWrite(OSError):
@@ -65,6 +70,8 @@ def write_report(
     summary: str = "last10",
     statistic: str = "mean",
     per_seed: bool = False,
+    width: float | None = None,
+    highlight: Sequence[str] = (),
 ) -> Report:
     """Report runs/<name> into a folder. The folder is made; files of the same name in it are replaced.
 
@@ -75,9 +82,12 @@ def write_report(
         summary: What counts as a seed's score in comparisons and aggregates: last10, final or best.
         statistic: What a learning curve is over seeds: mean or iqm.
         per_seed: Whether learning curves have a thin line per seed.
+        width: How wide every figure is, in inches; None: a column or a page, as it needs.
+        highlight: The variants in colour, the others being grey; none: all, or where they are many a few.
 
     Raises:
         NoRuns: There are no runs.
+        NoVariant: A variant to highlight is not there.
         MixedRuns: There are runs that must not be pooled.
         CannotWrite: The folder cannot be written.
         OSError: The runs cannot be read.
@@ -86,7 +96,11 @@ def write_report(
     runs = load(root, now)
     if len(runs.runs) == 0:
         raise NoRuns(f"{root}: holds no runs")
-    found = Findings(root, runs, Options(summary, statistic, per_seed))
+    for name in highlight:
+        if name not in set(runs.runs["variant"]):
+            there = ", ".join(sorted(map(str, set(runs.runs["variant"]))))
+            raise NoVariant(f"no variant is called {name}; there are {there}")
+    found = Findings(root, runs, Options(summary, statistic, per_seed, width, tuple(highlight)))
     made = [section for make in sections.SECTIONS if (section := make(found)) is not None]
     title = Path(os.path.realpath(root)).name  # Path.resolve() raises where a folder cannot be looked at
     files = {
@@ -118,4 +132,6 @@ def _files(section: Section) -> dict[str, bytes]:
     for figure in section.figures:
         found[f"figures/{figure.name}.svg"] = figure.svg.encode(errors=LOSSLESS)
         found[f"figures/{figure.name}.png"] = figure.png
+        if figure.pdf:
+            found[f"figures/{figure.name}.pdf"] = figure.pdf
     return found
