@@ -57,13 +57,22 @@ def report(
     summary: Annotated[str, flags.option(str, "What a seed's score is: last10, final or best.")] = "last10",
     curves: Annotated[str, flags.option(str, "What a learning curve is over seeds: mean or iqm.")] = "mean",
     per_seed: Annotated[bool, typer.Option("--per-seed", help="Draw a thin line per seed, too.")] = False,
+    width: Annotated[
+        str | None,
+        flags.option(
+            str, "How wide every figure is: neurips, icml, icml-column, rlc, column, page, or a number of inches."
+        ),
+    ] = None,
+    highlight: Annotated[
+        str | None, flags.option(str, "Variants with colour in the figures, as savo,td3; the others are grey.")
+    ] = None,
 ) -> None:
     """Write a web page, Markdown, LaTeX, tables and figures, and print the scores."""
     from savo_bench.bench.commands.report import print_report
 
     root = run_directory.find(runs, name)
-    options = {"summary": summary, "curves": curves, "per_seed": per_seed}
-    print_report(root, out or root / "report", show.console(), **options)
+    figures = {"per_seed": per_seed, "width": width, "highlight": highlight}
+    print_report(root, out or root / "report", show.console(), summary=summary, curves=curves, **figures)
 
 
 def check(

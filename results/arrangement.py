@@ -255,11 +255,12 @@ def _pooled(folders: Sequence[str], parts: Sequence[Runs]) -> Runs:
     Raises:
         MixedRuns: a cell has two specs, or a seed is there twice with different evaluations.
     """
+    named = list(zip(folders, parts, strict=True))
     rows = pd.concat(
-        [part.runs.assign(name=folder, path=folder + "/" + part.runs["path"]) for folder, part in zip(folders, parts)],
+        [part.runs.assign(name=folder, path=folder + "/" + part.runs["path"]) for folder, part in named],
         ignore_index=True,
     )
-    evals = pd.concat([part.evals.assign(name=folder) for folder, part in zip(folders, parts)], ignore_index=True)
+    evals = pd.concat([part.evals.assign(name=folder) for folder, part in named], ignore_index=True)
     frame.refuse_mixtures(rows.to_dict("records"))
     dropped: list[int] = []
     clashes: dict[tuple[str, str], tuple[list[int], list[str]]] = {}
@@ -278,7 +279,7 @@ def _pooled(folders: Sequence[str], parts: Sequence[Runs]) -> Runs:
     lost = rows.loc[dropped, [*_SEED, "name"]].drop_duplicates()
     marked = evals.merge(lost, on=[*_SEED, "name"], how="left", indicator="lost")
     evals = evals[(marked["lost"] == "left_only").to_numpy()].drop(columns="name")
-    problems = [f"{folder}/{line}" for folder, part in zip(folders, parts) for line in part.problems]
+    problems = [f"{folder}/{line}" for folder, part in named for line in part.problems]
     shown = {name: metric for part in reversed(parts) for name, metric in part.metrics.items()}
     return Runs(rows.drop(index=dropped).drop(columns="name"), evals, problems, shown)
 

@@ -26,11 +26,15 @@ class Options:
         summary: What counts as a seed's score in comparisons and aggregates, one of SUMMARIES.
         statistic: What a learning curve is over seeds, one of CURVES.
         per_seed: Whether learning curves have a thin line per seed.
+        width: How wide every figure is, in inches; None: a column or a page, as it needs.
+        highlight: The variants in colour, the others being grey; none: all, or where they are many a few.
     """
 
     summary: str = "last10"
     statistic: str = "mean"
     per_seed: bool = False
+    width: float | None = None
+    highlight: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,9 @@ class Findings:
     @property
     def names(self) -> Mapping[str, str]:
         """What the report calls each variant, by what run.json calls it; those that it shows."""
-        return self.arranged.variants if self.arranged else {str(name): str(name) for name in set(self.runs.runs["variant"])}
+        if self.arranged:
+            return self.arranged.variants
+        return {str(name): str(name) for name in sorted(set(self.runs.runs["variant"]))}
 
     @property
     def folders(self) -> list[tuple[Path, Runs]]:
@@ -78,6 +84,22 @@ class Findings:
         if self.arranged:
             return dict(self.arranged.styles)
         return dict(sorted(plots.styles(self.scores["variant"]).items()))
+
+    @property
+    def column(self) -> float:
+        """The width in inches of a figure of one panel."""
+        return self.options.width or plots.WIDTH
+
+    @property
+    def page(self) -> float:
+        """The width in inches of a figure of several panels."""
+        return self.options.width or 2 * plots.WIDTH
+
+    @cached_property
+    def chosen(self) -> tuple[str, ...]:
+        """The variants in colour where others are grey, in figures of several tasks; none: all."""
+        many = self.scores["variant"].nunique() > plots.MANY and not self.options.highlight
+        return plots.leading(self.scores, f"{self.options.summary}_mean") if many else self.options.highlight
 
     @cached_property
     def controls(self) -> dict[tuple[str, str], tuple[str, ...]]:

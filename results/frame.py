@@ -233,10 +233,9 @@ def refuse_mixtures(rows: list[dict[str, Any]]) -> None:
                 paths = [Path(one["path"]) for one in (other, row)]
                 one_cell = paths[0].parent == paths[1].parent
                 here, there = (path.name if one_cell else path.as_posix() for path in paths)
-                raise MixedRuns(
-                    f"{row['variant']} on {row['environment']}: {name} is {text(a)} in {here} and {text(b)} in {there}; "
-                    + ("keep different specs under different names" if one_cell else "they are no seeds of one cell")
-                )
+                remedy = "keep different specs under different names" if one_cell else "they are no seeds of one cell"
+                values = f"{name} is {text(a)} in {here} and {text(b)} in {there}"
+                raise MixedRuns(f"{row['variant']} on {row['environment']}: {values}; {remedy}")
         other = tasks.setdefault(row["environment"], row)
         here, there = (_task(one["spec"]["environment"]) for one in (row, other))
         if here != there:

@@ -65,9 +65,7 @@ def _values(runs: pd.DataFrame) -> dict[str, dict[str, set[str]]]:
     return found
 
 
-def _shared(
-    written: Mapping[str, Mapping[str, str]], values: Mapping[str, Mapping[str, set[str]]]
-) -> dict[str, str]:
+def _shared(written: Mapping[str, Mapping[str, str]], values: Mapping[str, Mapping[str, set[str]]]) -> dict[str, str]:
     """The fields in names that have one value in all variants. A single variant shares with none."""
     found: dict[str, str] = {}
     for field in dict.fromkeys(field for fields in written.values() for field in fields):

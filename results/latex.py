@@ -34,7 +34,7 @@ _HEAD = r"""% Tables of a report, for \input into a paper that has \usepackage{b
 _FOOT = r"""
 \ifdefined\endofreport\expandafter\endofreport\fi
 """
-_BETWEEN = "\\ifdefined\\endofreport\\clearpage\\fi\n"  # alone there is no text between tables, and room for few of them
+_BETWEEN = "\\ifdefined\\endofreport\\clearpage\\fi\n"  # alone no text is between tables, and they wait for room
 
 _PAGE = 397.0  # points, the width of a page of NeurIPS, ICLR and RLC; ICML's and this document's are wider
 _LINES = 46  # of a part of a table, with its headings: what fits on such a page below a caption of some lines
@@ -87,9 +87,8 @@ def _table(table: Table) -> str:
         again = "\\addtocounter{table}{-1}\n\\caption{(continued)}"
         body = "\n\\par\\medskip\n".join(latex for latex, _ in part)
         setting = r"\centering\footnotesize\setlength{\tabcolsep}{4pt}"
-        parts.append(
-            f"\\begin{{table*}}[htbp]\n{setting}\n{again if number else first}\n\\par\\smallskip\n{body}\n\\end{{table*}}\n"
-        )
+        lines = [r"\begin{table*}[htbp]", setting, again if number else first, r"\par\smallskip", body, r"\end{table*}"]
+        parts.append("\n".join(lines) + "\n")
     return "\n".join(parts)
 
 

@@ -9,7 +9,7 @@ The page is filled in from templates/page.html.jinja, with page.css and page.js 
 
 import itertools
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,9 +18,13 @@ import pandas as pd
 from markdown_it import MarkdownIt
 from markupsafe import Markup, escape
 
+from savo_bench.results import palette
+
 TEMPLATES = Path(__file__).parent / "templates"
 _ENLARGED = 1.4  # ours: figures are this much larger on a screen than in a paper
 _INLINE = MarkdownIt("zero").enable(["backticks", "emphasis", "escape", "link"])
+_BRACKET = re.compile(r"\[[−\d.,∞ ]+\](?: %)?")  # an interval, which no line may break
+_AFTER = re.compile(r"(?<=[:,=])(?=[^\s\d])")  # where a variant's long name may be broken
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,9 @@ class Table:
         numbers: Columns that are right-aligned, and sorted by the number at the start of each cell.
         faded: Per row, whether the row is incomplete; None if all rows are complete.
         latex: The columns of the LaTeX table, in order; empty for no LaTeX table.
-        group: A column of the LaTeX table whose values become headings between the rows.
+        group: A column whose values become headings between the rows, on the page and in LaTeX. On the page a column
+            `environment` does so without being named.
+        folded: What a reader clicks to see the table on the page; None if it is open. In print every table is open.
         bold: The cells in bold, by the number of their row and their column.
     """
 
@@ -66,42 +72,55 @@ class Table:
     faded: Sequence[bool] | None = None
     latex: Sequence[str] = ()
     group: str | None = None
+    folded: str | None = None
     bold: Collection[tuple[int, str]] = ()
 
     @property
     def columns(self) -> list[str]:
-        """The names of its columns."""
-        return [str(name) for name in self.frame.columns]
+        """The names of its columns on the page, without the one whose values are headings."""
+        return [str(name) for name in self.frame.columns if name != self._headings]
+
+    @property
+    def _headings(self) -> str | None:
+        """The column whose values are headings on the page."""
+        return self.group or next((name for name in ("environment",) if name in self.frame), None)
 
     def is_faded(self, row: int) -> bool:
         """Whether a row is incomplete."""
         return self.faded is not None and bool(self.faded[row])
 
-    def rows(self) -> Iterator[tuple[list[str], bool]]:
-        """The cells of each row as a page shows them, each on one line, and whether the row is incomplete."""
-        for index, row in enumerate(self.frame.to_numpy().tolist()):
-            cells = [
-                Markup("<strong>{}</strong>").format(one_line(cell)) if (index, name) in self.bold else one_line(cell)
-                for name, cell in zip(self.columns, row, strict=True)
-            ]
-            yield cells, self.is_faded(index)
+    def _cell(self, row: int, column: str, value: object) -> str:
+        """A cell on one line, as the page shows it."""
+        shown = one_line(value)
+        return Markup("<strong>{}</strong>").format(shown) if (row, column) in self.bold else shown
+
+    def groups(self) -> list[tuple[str | None, list[tuple[list[str], bool]]]]:
+        """Its rows by heading, in the order in which headings first appear: the cells, and whether it is incomplete."""
+        found: dict[str | None, list[tuple[list[str], bool]]] = {}
+        for index, row in enumerate(self.frame.to_dict("records")):
+            heading = None if self._headings is None else one_line(row[self._headings])
+            cells = [self._cell(index, str(name), row[name]) for name in row if name != self._headings]
+            found.setdefault(heading, []).append((cells, self.is_faded(index)))
+        return list(found.items())
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure, drawn: `plots.rendered` makes one. It becomes figures/NAME.svg and figures/NAME.png.
+    """A figure, drawn: `plots.rendered` makes one. It becomes figures/NAME.svg, NAME.png and NAME.pdf.
 
     Attributes:
         name: The name of its files.
         alt: What it shows, in words.
         svg: The SVG file.
         png: The PNG file.
+        pdf: The PDF file; empty for none.
     """
 
     name: str
     alt: str
     svg: str
     png: bytes
+    pdf: bytes = b""
 
     @property
     def caption(self) -> str:
@@ -170,8 +189,21 @@ def plain(text: str) -> str:
 
 
 def html_inline(text: str) -> Markup:
-    """A text as HTML."""
+    """A text as HTML, in which no line breaks an interval."""
     return Markup(_INLINE.renderInline(text))
+
+
+def _html_text(text: str) -> Markup:
+    """Text without markup as HTML, in which no line breaks an interval."""
+    return Markup(_BRACKET.sub(r"<span class=i>\g<0></span>", str(escape(text))))
+
+
+def _html_name(text: str) -> Markup:
+    """A cell of text as HTML, in which a line may break long names of variants between their fields."""
+    return Markup("<wbr>").join(_html_text(part) for part in _AFTER.split(text))
+
+
+_INLINE.add_render_rule("text", lambda _, tokens, index, *__: _html_text(tokens[index].content))
 
 
 def in_markup(text: str, escaped: Callable[[str], str], marks: Mapping[str, str]) -> str:
@@ -183,8 +215,14 @@ def in_markup(text: str, escaped: Callable[[str], str], marks: Mapping[str, str]
     return "".join(parts)
 
 
-def web_page(title: str, sections: Iterable[Section]) -> str:
-    """The report as one HTML file that loads nothing from outside itself."""
+def web_page(title: str, sections: Iterable[Section], reload: int | None = None) -> str:
+    """The report as one HTML file that loads nothing from outside itself.
+
+    Args:
+        title: Its heading, any text.
+        sections: What it shows.
+        reload: After how many seconds an open page reads its file again; None for never.
+    """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -195,11 +233,12 @@ def web_page(title: str, sections: Iterable[Section]) -> str:
     for kind in (Text, Note, Bullets, Table, Figure, Gallery):
         environment.tests[kind.__name__.lower()] = lambda block, kind=kind: isinstance(block, kind)
     count = itertools.count()
-    environment.filters["inline"] = html_inline
+    environment.filters |= {"inline": html_inline, "number": _html_text, "name": _html_name}
     environment.filters["inline_svg"] = lambda figure: _inline_svg(figure.svg, f"f{next(count)}-", figure.caption)
     css, js = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
-    page = environment.get_template("page.html.jinja")
-    return page.render(title=title, sections=list(sections), css=css, js=js) + "\n"
+    page, shown = environment.get_template("page.html.jinja"), list(sections)
+    css += palette.css(palette.in_page(figure.svg) for section in shown for figure in section.figures)
+    return page.render(title=title, sections=shown, css=css, js=js, reload=reload) + "\n"
 
 
 def _inline_svg(svg: str, prefix: str, alt: str) -> Markup:
@@ -207,8 +246,7 @@ def _inline_svg(svg: str, prefix: str, alt: str) -> Markup:
     svg = re.sub(r"<metadata>.*?</metadata>|<style[^>]*>.*?</style>|<!--.*?-->|<\?.*?\?>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'\bid="', f'id="{prefix}', svg)
     svg = re.sub(r'(url\(|href=")#', rf"\1#{prefix}", svg)
-    for colour, role in {"#ffffff": "var(--paper)", "#000000": "currentColor", "#e5e5e5": "var(--grid)"}.items():
-        svg = svg.replace(colour, role)
+    svg = palette.in_page(svg)
     opening, _, drawing = svg[svg.index("<svg") :].partition(">")
     size = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', opening)
     assert size is not None, "matplotlib writes a viewBox"

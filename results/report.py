@@ -4,7 +4,7 @@
     report.md       the same in Markdown
     tables.tex      the tables that papers print
     tables/*.csv    every number
-    figures/*       every figure, SVG and PNG
+    figures/*       every figure: SVG, PNG and PDF
 
 The same runs give the same bytes: there are no dates and no absolute paths, and the random generators of the bootstrap
 always start with the same seed. What the report says is in `sections`; this module writes it.
@@ -25,11 +25,15 @@ from savo_bench.results.latex import latex
 from savo_bench.results.page import Section
 from savo_bench.results.sections import answer, opening, scores
 
-__all__ = ["CURVES", "SUMMARIES", "CannotWrite", "NoRuns", "Report", "write_report"]
+__all__ = ["CURVES", "SUMMARIES", "CannotWrite", "NoRuns", "NoVariant", "Report", "write_report"]
 
 
 class NoRuns(ValueError):
     """There is nothing to report."""
+
+
+class NoVariant(ValueError):
+    """There is no variant of a name."""
 
 
 class CannotWrite(OSError):
@@ -67,6 +71,8 @@ def write_report(
     summary: str = "last10",
     statistic: str = "mean",
     per_seed: bool = False,
+    width: float | None = None,
+    highlight: Sequence[str] = (),
     choices: Choices | None = None,
 ) -> Report:
     """Report runs/<name> into a folder. The folder is made; files of the same name in it are replaced.
@@ -78,10 +84,13 @@ def write_report(
         summary: What counts as a seed's score in comparisons and aggregates: last10, final or best.
         statistic: What a learning curve is over seeds: mean or iqm.
         per_seed: Whether learning curves have a thin line per seed.
+        width: How wide every figure is, in inches; None: a column or a page, as it needs.
+        highlight: The variants in colour, the others being grey; none: all, or where they are many a few.
         choices: What an author wants shown, and how.
 
     Raises:
         NoRuns: There are no runs.
+        NoVariant: A variant to highlight is not there.
         MixedRuns, OtherDeclaration: There are runs that must not be pooled.
         WrongChoice: A choice does not fit the runs.
         CannotWrite: The folder cannot be written.
@@ -91,7 +100,12 @@ def write_report(
     arranged = arrange(roots, choices, now)
     if len(arranged.runs.runs) == 0:
         raise NoRuns(f"{' and '.join(map(str, roots))}: holds no runs")
-    found = Findings(arranged.root, arranged.runs, Options(summary, statistic, per_seed), arranged)
+    highlight = [arranged.variants.get(name, name) for name in highlight]
+    for name in highlight:
+        if name not in arranged.variants.values():
+            raise NoVariant(f"no variant is called {name}; there are {', '.join(arranged.variants.values())}")
+    options = Options(summary, statistic, per_seed, width, tuple(highlight))
+    found = Findings(arranged.root, arranged.runs, options, arranged)
     made = [arranged.section(section) for make in sections.SECTIONS if (section := make(found)) is not None]
     files = {
         "index.html": page.web_page(arranged.title, made).encode(errors=LOSSLESS),
@@ -122,4 +136,6 @@ def _files(section: Section) -> dict[str, bytes]:
     for figure in section.figures:
         found[f"figures/{figure.name}.svg"] = figure.svg.encode(errors=LOSSLESS)
         found[f"figures/{figure.name}.png"] = figure.png
+        if figure.pdf:
+            found[f"figures/{figure.name}.pdf"] = figure.pdf
     return found

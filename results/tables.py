@@ -475,7 +475,8 @@ def hyperparameter_table(runs: Runs) -> pd.DataFrame:
         values = {key: own.get(field, "–") for key, own in flat.items()}
         on_each = [{values[key] for key in flat if key[0] == environment} for environment in environments]
         row: dict[str, Any] = {"field": field, "shared": all(len(distinct) == 1 for distinct in on_each)}
-        rows.append(row | {variant: values_text({e: values[e, v] for e, v in flat if v == variant}) for variant in variants})
+        of_each = {variant: {e: values[e, v] for e, v in flat if v == variant} for variant in variants}
+        rows.append(row | {variant: values_text(own) for variant, own in of_each.items()})
     return pd.DataFrame(rows, columns=["field", "shared", *variants])
 
 

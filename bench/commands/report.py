@@ -1,6 +1,7 @@
 """`bench report`: writes the report of a set of cells and prints its scores."""
 
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -10,11 +11,48 @@ from savo_bench.bench.grammar import choose
 from savo_bench.results.files import said
 from savo_bench.results.frame import MixedRuns
 from savo_bench.results.page import plain
-from savo_bench.results.report import CURVES, SUMMARIES, CannotWrite, NoRuns, write_report
+from savo_bench.results.report import CURVES, SUMMARIES, CannotWrite, NoRuns, NoVariant, write_report
 from savo_bench.results.tables import NAMES
+from savo_bench.results.widths import LEAST, MOST, WIDTHS
 
 
-def print_report(root: Path, out: Path, console: Console, *, summary: str, curves: str, per_seed: bool) -> None:
+def inches(text: str) -> float:
+    """What `--width` says: a name of WIDTHS, or a number.
+
+    Raises:
+        UserError: it is neither, or a width at which no figure can be drawn.
+    """
+    try:
+        found = float(text)
+    except ValueError:
+        return WIDTHS[choose(text, WIDTHS, "--width:")]
+    if not LEAST <= found <= MOST:
+        raise UserError(f"--width {text}: must be from {LEAST:g} to {MOST:g} inches, or one of {', '.join(WIDTHS)}")
+    return found
+
+
+def labels(text: str) -> tuple[str, ...]:
+    """The variants that `savo,td3:tau=0.01,lr=0.001` names: savo, and td3 with two fields."""
+    found: list[str] = []
+    for part in filter(None, text.split(",")):
+        if found and "=" in part and ":" not in part.partition("=")[0]:
+            found[-1] += f",{part}"
+        else:
+            found.append(part)
+    return tuple(dict.fromkeys(found))
+
+
+def print_report(
+    root: Path,
+    out: Path,
+    console: Console,
+    *,
+    summary: str,
+    curves: str,
+    per_seed: bool,
+    width: str | None,
+    highlight: str | None,
+) -> None:
     """Write the report of the runs in a folder; print its scores, its notes, and where it is.
 
     Raises:
@@ -22,12 +60,15 @@ def print_report(root: Path, out: Path, console: Console, *, summary: str, curve
             cannot be written.
     """
     summary, curves = choose(summary, SUMMARIES, "--summary:"), choose(curves, CURVES, "--curves:")
+    figures: dict[str, Any] = {"width": None if width is None else inches(width), "highlight": labels(highlight or "")}
     try:
-        report = write_report(root, out, summary=summary, statistic=curves, per_seed=per_seed)
+        report = write_report(root, out, summary=summary, statistic=curves, per_seed=per_seed, **figures)
     except CannotWrite as error:
         raise UserError(f"--out: cannot write to {said(error)}", exit_code=MACHINE) from None
     except OSError as error:
         raise UserError(f"cannot read {said(error)}", exit_code=MACHINE) from None
+    except NoVariant as error:
+        raise UserError(f"--highlight: {error}") from None
     except (NoRuns, MixedRuns) as error:
         raise UserError(str(error)) from None
     scores = report.score_text

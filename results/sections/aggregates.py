@@ -65,12 +65,14 @@ def _figures(found: Findings, matrix: ScoreMatrix, data: dict[str, pd.DataFrame]
     of = f"of normalised scores over {count(len(matrix.environments), 'task')}"
     intervals = tables.interval_column(found.aggregates, "iqm")
     values = "; ".join(f"{name} {interval}" for name, interval in zip(matrix.variants, intervals, strict=True))
-    figure = plots.aggregate_figure(found.aggregates, style, names)
+    figure = plots.aggregate_figure(found.aggregates, style, names, found.page)
     yield plots.rendered("aggregates", f"Aggregates {of}; IQM: {values}.", figure)
-    figure = plots.profile_figure(data["profiles"], style, names)
+    figure = plots.profile_figure(data["profiles"], style, names, found.column, found.options.highlight)
     yield plots.rendered("profiles", f"Performance profiles {of}.", figure)
     if "aggregate-curves" in data:
-        figure = plots.aggregate_curve_figure(data["aggregate-curves"], style, names)
+        figure = plots.aggregate_curve_figure(
+            data["aggregate-curves"], style, names, found.column, found.options.highlight
+        )
         yield plots.rendered("efficiency", f"IQM by environment step, {of}.", figure)
 
 

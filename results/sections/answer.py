@@ -15,6 +15,7 @@ from savo_bench.results.sections import gaps
 from savo_bench.results.words import count
 
 SAID = (comparisons.BETTER, comparisons.WORSE, comparisons.EQUIVALENT, comparisons.UNCLEAR)  # in this order
+MOST_ROWS = 20  # ours: of comparisons that stand open on the page, about a screen; the lines above have them all
 NUMBERS = ("difference", "p", "δ", "n", "seeds")
 
 
@@ -25,7 +26,8 @@ def section(found: Findings) -> Section:
     if len(found.comparisons) == 0:
         return Section("Answer", blocks)
     table = _table(found.comparisons)
-    blocks.append(Table("comparisons", _caption(found), table, NUMBERS, latex=tuple(table.columns)))
+    folded = f"The table of all {len(table)} comparisons" if len(table) > MOST_ROWS else None
+    blocks.append(Table("comparisons", _caption(found), table, NUMBERS, latex=tuple(table.columns), folded=folded))
     return Section("Answer", blocks, {"comparisons": found.comparisons})
 
 

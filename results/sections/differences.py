@@ -26,13 +26,13 @@ def fields(found: Findings) -> Section:
 
 def _shared(every: pd.DataFrame) -> Table:
     """The fields that all variants share."""
-    own = every[every["shared"]].drop(columns="shared").to_dict("records")
-    rows = [(row.pop("field"), next(iter(row.values()))) for row in own]
-    frame = pd.DataFrame(rows, columns=["field", "value"])
-    longest = {field: max(map(str, values), key=len) for field, values in zip(frame["field"], map(dict.values, own))}
-    frame["value"] = [longest[field] for field in frame["field"]]  # the one of a variant that is on most environments
+    own = every[every["shared"]].drop(columns="shared")
+    # of values that depend on the environment, those of a variant that is on most of them
+    values = [max(map(str, row), key=len) for row in own.drop(columns="field").to_numpy().tolist()]
+    frame = pd.DataFrame({"field": own["field"].tolist(), "value": values})
     caption = "The fields of algorithm and budget that have the same value in every variant."
-    return Table("shared-fields", caption, frame, latex=("field", "value"), folded=True)
+    folded = f"{len(frame)} fields with the same value in every variant"
+    return Table("shared-fields", caption, frame, latex=("field", "value"), folded=folded)
 
 
 def origins(found: Findings) -> Section:

@@ -82,9 +82,7 @@ def _caption(found: Findings, scores: dict[str, dict[str, np.ndarray]]) -> str:
     )
 
 
-def _data(
-    found: Findings, environments: list[str], variants: list[str], best: dict[str, set[str]]
-) -> pd.DataFrame:
+def _data(found: Findings, environments: list[str], variants: list[str], best: dict[str, set[str]]) -> pd.DataFrame:
     """A row per cell with scores: environment, variant, mean with its ends, and whether it is in bold."""
     name = f"{found.options.summary}_mean"
     cells = found.scores[found.scores["n"] > 0]

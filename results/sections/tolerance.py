@@ -13,10 +13,10 @@ CONFIDENCE = 0.95
 NEEDED = int(np.ceil(np.log(1 - CONFIDENCE) / np.log(SHARE)))  # seeds, for a bound of SHARE of the agents
 
 _HOW_TO_READ = f"""\
-A mean says nothing of a single agent. With a confidence of {100 * CONFIDENCE:g} % at least the share P of all agents \
-that could be trained so score above x, whatever the distribution of their scores is (Wilks 1941): above the lowest of n \
-seeds score at least P = {1 - CONFIDENCE:.2g}^(1/n), and from {NEEDED} seeds on there is an x above which 9 of 10 do. \
-Only seeds that are done count."""
+A mean says nothing of a single agent. These bounds do, whatever the distribution of scores is (Wilks 1941): with a \
+confidence of {100 * CONFIDENCE:g} %, at least the share {1 - CONFIDENCE:.2g}^(1/n) of all agents that could be trained \
+so scores above the lowest of n seeds. From {NEEDED} seeds on that is 9 of 10, and with more the bound moves up to the \
+second lowest, and so on. Only seeds that are done count."""
 
 
 def section(found: Findings) -> Section | None:
