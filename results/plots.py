@@ -52,7 +52,7 @@ class LineStyle(NamedTuple):
         return (0, self.dashes) if self.dashes else "-"
 
 
-# the colours of `palette`, which says where they come from; each with dashes of its own, so that lines can be told apart
+# the colours of `palette`, which says where they come from; each with dashes of its own, to be told apart
 # when printed in grey
 _STYLES = (
     LineStyle("#D55E00", (5, 1.5)),
