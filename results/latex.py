@@ -40,6 +40,8 @@ _PAGE = 397.0  # points, the width of a page of NeurIPS, ICLR and RLC; ICML's an
 _LINES = 46  # of a part of a table, with its headings: what fits on such a page below a caption of some lines
 _GAP = 8.0  # points between columns: twice \tabcolsep
 _NARROW = 56.0  # points: a column of text is no narrower, unless nothing in it is wider. ours: a dozen letters
+_HEADING = 70.0  # points that a heading of numbers may have beyond them
+_WAITING = 8  # parts of tables. ours: LaTeX has room for 18 of them to wait for a page
 _LONG = 14  # letters of a word that may be broken anywhere
 # Widths of letters in points, of Computer Modern at 8 points, rounded up; others are as wide as the last
 _WIDTHS = (("ijl.,:;'|![]()/", 2.6), (" ", 2.9), ("ftrsI-", 3.6), ("acekvxzy0123456789", 4.3), ("bdghnopqu_–*", 4.8))
@@ -67,15 +69,17 @@ class _Row(NamedTuple):
 def latex(sections: Iterable[Section]) -> str:
     """The tables with columns for papers."""
     tables = [
-        _table(block)
+        part
         for section in sections
         for block in section.blocks
         if isinstance(block, Table) and block.latex and len(block.frame)
+        for part in _table(block)
     ]
-    return _HEAD + _BETWEEN.join(tables) + _FOOT
+    waiting = [tables[first : first + _WAITING] for first in range(0, len(tables), _WAITING)]
+    return _HEAD + _BETWEEN.join("\n".join(parts) for parts in waiting) + _FOOT
 
 
-def _table(table: Table) -> str:
+def _table(table: Table) -> list[str]:
     """A table as one float or several."""
     columns = [name for name in table.latex if name in table.frame and name != table.group]
     pieces = [piece for block in _blocks(table, columns) for piece in _pieces(table, block)]
@@ -89,7 +93,7 @@ def _table(table: Table) -> str:
         setting = r"\centering\footnotesize\setlength{\tabcolsep}{4pt}"
         lines = [r"\begin{table*}[htbp]", setting, again if number else first, r"\par\smallskip", body, r"\end{table*}"]
         parts.append("\n".join(lines) + "\n")
-    return "\n".join(parts)
+    return parts
 
 
 def _packed(pieces: Iterable[tuple[str, int]]) -> list[list[tuple[str, int]]]:
@@ -123,7 +127,7 @@ def _column(table: Table, name: str) -> _Column:
     cells = [_width(one_line(cell)) * (_BOLD if row in bold else 1) for row, cell in enumerate(table.frame[name])]
     head = max(map(_width, _words(name)))
     if number:
-        return _Column(name, True, max(*cells, head), max(*cells, head))
+        return _Column(name, True, max(*cells, head), max(*cells, min(_width(name), _HEADING), head))
     words = [_width(word) for cell in table.frame[name] for word in _words(one_line(cell))]
     full = max(*cells, head) + (5 if table.faded is not None else 0)  # of a dagger
     return _Column(name, False, min(full, max(*words, head, _NARROW)), full)

@@ -66,7 +66,7 @@ _STYLES = (
     LineStyle("#6A3D9A", (8, 1.5, 1, 1.5)),
 )
 _SALT = 455  # ours: the smallest that gives this project's nine algorithms nine different styles
-# Colour and dashes, by their numbers above, of variants that stand beside algorithms as controls: bench/controls.py, and
+# Colour and dashes, by their numbers above, of the controls that stand beside algorithms: bench/controls.py, and
 # TD3's smoothing. ours: no algorithm has them, and beside its headline each has a colour and dashes of its own
 _CONTROLS = {
     "td3:target_noise=0": (4, 8),
