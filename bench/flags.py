@@ -7,6 +7,8 @@ is `--mem 4G` on the command line and `mem = "4G"` in a file. A field without a 
 
 import dataclasses
 import inspect
+import re
+import tomllib
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
@@ -17,7 +19,7 @@ from typing import Annotated, Any
 import typer
 
 from savo_bench.bench import completion, grammar
-from savo_bench.bench.errors import UserError
+from savo_bench.bench.errors import MACHINE, UserError, reason
 
 Completion = Callable[..., list[str]]  # what may stand for a word that is begun, see bench.completion
 
@@ -176,6 +178,34 @@ def from_table(
         except ValueError as error:
             raise UserError(f"{where}{prefix}{key} = {value!r}: {error}") from None
     return found
+
+
+def document(path: Path) -> dict[str, Any]:
+    """What a TOML file holds, as --config names it.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    content = ""
+    try:
+        content = path.read_text(encoding="utf-8-sig")  # Windows' editors begin a file with a byte order mark
+        return tomllib.loads(content)
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+        raise UserError(f"--config {path}: cannot be read: {reason(error)}") from None
+    except OSError as error:
+        raise UserError(f"--config {path}: cannot be read: {reason(error)}", exit_code=MACHINE) from None
+    except UnicodeDecodeError:
+        raise UserError(f"--config {path}: not a TOML file: save it as UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"--config {path}: not a TOML file: {error}{_in_quotes(content, str(error))}") from None
+
+
+def _in_quotes(content: str, error: str) -> str:
+    """How to fix a line of a TOML file that has a text without quotes, as time = 24:00:00; empty for another fault."""
+    number = re.search(r"at line (\d+)", error)
+    line = content.splitlines()[int(number[1]) - 1] if number else ""
+    match = re.fullmatch(r"\s*([\w.-]+)\s*=\s*([^\s\"'\[\]{}#=]+)\s*(?:#.*)?", line)
+    return f'; write {match[1]} = "{match[2]}", with quotes' if match else ""
 
 
 def _convert(value: Any, annotation: Any) -> Any:

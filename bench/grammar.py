@@ -86,6 +86,17 @@ def pairs(text: str, option: str) -> list[tuple[str, str]]:
     return found
 
 
+def variants(text: str) -> tuple[str, ...]:
+    """`savo,td3:tau=0.01,lr=0.001,ens*` → savo, td3 with two fields, and what begins with ens; each once."""
+    found: list[str] = []
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        if found and "=" in part and ":" not in part.partition("=")[0]:  # a field of the variant before it
+            found[-1] += f",{part}"
+        else:
+            found.append(part)
+    return tuple(dict.fromkeys(found))
+
+
 def _add_field(item: Item, text: str, option: str, part: str) -> None:
     field, equals, value = (piece.strip() for piece in text.partition("="))
     if not (field and equals and value):

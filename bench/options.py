@@ -1,14 +1,12 @@
 """What a `bench run` was asked for: the command line over a TOML file over the defaults."""
 
-import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 from savo_bench.bench import flags, grammar, profiles
-from savo_bench.bench.errors import MACHINE, UserError, reason
+from savo_bench.bench.errors import UserError
 from savo_bench.bench.flags import Flag
 from savo_bench.bench.grammar import choose
 from savo_bench.results.declared import MEASURES
@@ -169,18 +167,7 @@ def _read(
     path: Path, launchers: Mapping[str, type]
 ) -> tuple[dict[str, Any], dict[str, Any], dict[str, dict[str, Any]], tuple[Setting, ...]]:
     """A TOML file: the general options, what is compared, the options of every launcher, and the settings."""
-    content = ""
-    try:
-        content = path.read_text(encoding="utf-8-sig")  # Windows' editors begin a file with a byte order mark
-        document = tomllib.loads(content)
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-        raise UserError(f"--config {path}: cannot be read: {reason(error)}") from None
-    except OSError as error:
-        raise UserError(f"--config {path}: cannot be read: {reason(error)}", exit_code=MACHINE) from None
-    except UnicodeDecodeError:
-        raise UserError(f"--config {path}: not a TOML file: save it as UTF-8") from None
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"--config {path}: not a TOML file: {error}{_in_quotes(content, str(error))}") from None
+    document = flags.document(path)
     where = f"--config {path}: "
     settings = _table(document, "set", where)
     compared = flags.from_table(Compared, _table(document, "comparisons", where), where, "comparisons.")
@@ -191,14 +178,6 @@ def _read(
     tables = ("set", "comparisons", *(name for name, options in launchers.items() if flags.flags(options)))
     general = flags.from_table(Options, document, where, tables=tables)
     return general, compared, own, tuple(_flatten(settings, where))
-
-
-def _in_quotes(content: str, error: str) -> str:
-    """How to fix a line of a TOML file that has a text without quotes, as time = 24:00:00; empty for another fault."""
-    number = re.search(r"at line (\d+)", error)
-    line = content.splitlines()[int(number[1]) - 1] if number else ""
-    match = re.fullmatch(r"\s*([\w.-]+)\s*=\s*([^\s\"'\[\]{}#=]+)\s*(?:#.*)?", line)
-    return f'; write {match[1]} = "{match[2]}", with quotes' if match else ""
 
 
 def _table(document: dict[str, Any], name: str, where: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from savo_bench.bench import completion, examples, flags, grammar, launch, options, run_directory, show
+from savo_bench.bench import completion, examples, flags, grammar, launch, options, report_options, run_directory, show
 from savo_bench.bench.errors import USAGE, UserError
 from savo_bench.results.declared import MEASURES
 
@@ -45,12 +45,7 @@ def run(context: typer.Context, **_: Any) -> int:
     """Train what is asked for and not done yet. The same command again resumes where it was stopped."""
     from savo_bench.bench.commands import run as verb
 
-    given = {
-        name: value
-        for name, value in context.params.items()
-        if (source := context.get_parameter_source(name)) and source.name == "COMMANDLINE"
-    }
-    return verb.execute(options.make(given, launch.options_types(), command_line()), show.console())
+    return verb.execute(options.make(_given(context), launch.options_types(), command_line()), show.console())
 
 
 def status(name: Name = "default", runs: Runs = Path("runs")) -> int:
@@ -61,19 +56,28 @@ def status(name: Name = "default", runs: Runs = Path("runs")) -> int:
 
 
 def report(
-    name: Name = "default",
+    context: typer.Context,
+    names: Annotated[
+        list[str] | None, flags.argument("Sets of cells: folders under --runs. Several are pooled into one report.")
+    ] = None,
     runs: Runs = Path("runs"),
-    out: Annotated[Path | None, flags.option(Path, "Where to. Without it the folder report of the name.")] = None,
-    summary: Annotated[str, flags.option(str, "What a seed's score is: last10, final or best.")] = "last10",
-    curves: Annotated[str, flags.option(str, "What a learning curve is over seeds: mean or iqm.")] = "mean",
-    per_seed: Annotated[bool, typer.Option("--per-seed", help="Draw a thin line per seed, too.")] = False,
+    out: Annotated[
+        Path | None, flags.option(Path, "Where to. Without it the folder report of the name; needed for several.")
+    ] = None,
+    config: Annotated[
+        Path | None,
+        flags.option(Path, "A TOML file with the options below and tables labels, colours. The command line wins."),
+    ] = None,
+    **_: Any,
 ) -> None:
     """Write a web page, Markdown, LaTeX, tables and figures, and print the scores."""
     from savo_bench.bench.commands.report import print_report
 
-    root = run_directory.find(runs, name)
-    options = {"summary": summary, "curves": curves, "per_seed": per_seed}
-    print_report(root, out or root / "report", show.console(), **options)
+    roots = [run_directory.find(runs, name) for name in dict.fromkeys(names or ["default"])]
+    if len(roots) > 1 and out is None:
+        raise UserError("bench report: say with --out where a report of several names goes")
+    asked = report_options.make(_given(context), config)
+    print_report(roots, out or roots[0] / "report", show.console(), asked)
 
 
 def compare(
@@ -280,7 +284,7 @@ def app() -> typer.Typer:
         ("list", list_),
         ("run", _with_options(run)),
         ("status", status),
-        ("report", report),
+        ("report", _with_report_options(report)),
         ("compare", compare),
         ("check", check),
         ("play", play),
@@ -334,6 +338,23 @@ def execute(arguments: Sequence[str]) -> int:
     except UsageError as error:
         raise UserError(error.format_message()) from None
     return code if isinstance(code, int) else 0
+
+
+def _given(context: typer.Context) -> dict[str, Any]:
+    """What the command line gives, without defaults."""
+    return {
+        name: value
+        for name, value in context.params.items()
+        if (source := context.get_parameter_source(name)) and source.name == "COMMANDLINE"
+    }
+
+
+def _with_report_options(verb: Callable[..., None]) -> Callable[..., None]:
+    """`report` with a signature that names its options, as Typer reads it."""
+    *own, _ = inspect.signature(verb).parameters.values()
+    named = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own]
+    verb.__signature__ = inspect.Signature([*named, *flags.parameters(report_options.ReportOptions)])  # type: ignore[attr-defined]
+    return verb
 
 
 def _with_options(verb: Callable[..., int]) -> Callable[..., int]:

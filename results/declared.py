@@ -6,6 +6,7 @@ it for one that was made before.
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +16,10 @@ from savo_bench.results.format import COMPARISONS
 MEASURES = ("last10", "final", "best", "area")  # what can count as a seed's score
 
 Pair = tuple[str, str]  # a variant, and the one that it is compared with
+
+
+class OtherDeclaration(ValueError):
+    """What was declared under one name does not go with what was declared under another."""
 
 
 class Declaration(NamedTuple):
@@ -60,6 +65,25 @@ def read(root: Path) -> list[Declaration]:
         OSError: the file cannot be read.
     """
     return [found for line in read_json_lines(Path(root) / COMPARISONS) if (found := _declaration(line)) is not None]
+
+
+def pooled(names: Sequence[Sequence[Declaration]]) -> list[Declaration]:
+    """The declarations of several names as those of one: what holds in each of them, together.
+
+    Raises:
+        OtherDeclaration: they declare different measures or margins, which one family cannot have.
+    """
+    holding = [declarations[-1] for declarations in names if declarations]
+    if len({one.hash for one in holding}) < 2:
+        return list(max(names, key=len)) if holding else []
+    for one in holding:
+        for field in ("measure", "margin"):
+            if getattr(one, field) != getattr(holding[0], field):
+                values = f"{getattr(holding[0], field)} and {getattr(one, field)}"
+                raise OtherDeclaration(f"the names declare different {field}s, {values}: report them apart")
+    pairs = tuple(dict.fromkeys(pair for one in holding for pair in one.pairs))
+    earlier = [one for declarations in names for one in declarations[:-1]]
+    return [*earlier, holding[0]._replace(pairs=pairs, done=max(one.done for one in holding))]
 
 
 def _declaration(value: Any) -> Declaration | None:

@@ -1,7 +1,7 @@
 """What a report is made from: the runs, its options, and the tables that more than one section needs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from savo_bench.results import (
     provenance,
     tables,
 )
+from savo_bench.results.arrangement import Arranged
 from savo_bench.results.format import cells_asked
 from savo_bench.results.frame import Runs
 from savo_bench.results.plots import LineStyle
@@ -36,11 +37,15 @@ class Options:
         summary: What counts as a seed's score in comparisons and aggregates, one of SUMMARIES.
         statistic: What a learning curve is over seeds, one of CURVES.
         per_seed: Whether learning curves have a thin line per seed.
+        width: How wide every figure is, in inches; None: a column or a page, as it needs.
+        highlight: The variants in colour, the others being grey; none: all, or where they are many a few.
     """
 
     summary: str = "last10"
     statistic: str = "mean"
     per_seed: bool = False
+    width: float | None = None
+    highlight: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,23 @@ class Findings:
     root: Path
     runs: Runs
     options: Options
+    arranged: Arranged | None = None  # None: the runs as they are loaded, under the names of run.json
+
+    @property
+    def names(self) -> Mapping[str, str]:
+        """What the report calls each variant, by what run.json calls it; those that it shows."""
+        if self.arranged:
+            return self.arranged.variants
+        return {str(name): str(name) for name in sorted(set(self.runs.runs["variant"]))}
+
+    @property
+    def folders(self) -> list[tuple[Path, Runs]]:
+        """The folders of the names that are pooled, each with all its runs under the names of run.json."""
+        return list(self.arranged.loaded) if self.arranged else [(self.root, self.runs)]
+
+    def in_order(self, table: pd.DataFrame) -> pd.DataFrame:
+        """See `Arranged.in_order`."""
+        return self.arranged.in_order(table) if self.arranged else table
 
     @cached_property
     def evaluations(self) -> list[int]:
@@ -57,7 +79,7 @@ class Findings:
         return [int(n) for n in self.runs.runs.loc[self.runs.runs["state"] == "done", "evaluations"]]
 
     @cached_property
-    def names(self) -> dict[str, str]:
+    def headings(self) -> dict[str, str]:
         """What to call each summary and statistic; last10 by the evaluations that it is a mean of, here."""
         return tables.NAMES | {"last10": f"{metrics.window_name(self.evaluations)} return"}
 
@@ -70,7 +92,7 @@ class Findings:
     def scores(self) -> pd.DataFrame:
         """See `tables.score_table`."""
         summary = self.options.summary
-        return tables.score_table(self.runs, tuple(dict.fromkeys([*tables.ALWAYS_SHOWN, summary])))
+        return self.in_order(tables.score_table(self.runs, tuple(dict.fromkeys([*tables.ALWAYS_SHOWN, summary]))))
 
     @cached_property
     def faded(self) -> list[bool]:
@@ -79,18 +101,51 @@ class Findings:
 
     @cached_property
     def styles(self) -> dict[str, LineStyle]:
-        """The colour and dashes of each variant, the same in all figures."""
-        return plots.styles(self.scores["variant"])
+        """The colour and dashes of each variant, the same in all figures, in the report's order."""
+        if self.arranged:
+            return dict(self.arranged.styles)
+        return dict(sorted(plots.styles(self.scores["variant"]).items()))
+
+    @property
+    def column(self) -> float:
+        """The width in inches of a figure of one panel."""
+        return self.options.width or plots.WIDTH
+
+    @property
+    def page(self) -> float:
+        """The width in inches of a figure of several panels."""
+        return self.options.width or 2 * plots.WIDTH
+
+    @cached_property
+    def chosen(self) -> tuple[str, ...]:
+        """The variants in colour where others are grey, in figures of several tasks; none: all."""
+        many = self.scores["variant"].nunique() > plots.MANY and not self.options.highlight
+        return plots.leading(self.scores, f"{self.options.summary}_mean") if many else self.options.highlight
 
     @cached_property
     def controls(self) -> dict[tuple[str, str], tuple[str, ...]]:
         """The controls of each cell, by environment and variant, as they were written down at its first start."""
-        return {(cell.environment, cell.variant): cell.controls for cell in cells_asked(self.root)}
+        asked = [cell for folder, _ in self.folders for cell in cells_asked(folder)]
+        tasks = self.arranged.environments if self.arranged else {}
+        return {
+            (tasks.get(cell.environment, cell.environment), self.called(cell.variant)): tuple(
+                map(self.called, cell.controls)
+            )
+            for cell in asked
+        }
+
+    def called(self, variant: str) -> str:
+        """What the report calls a variant of run.json."""
+        return self.names.get(variant, variant)
+
+    def stored(self, variant: str) -> str:
+        """What run.json calls a variant of the report."""
+        return self.arranged.stored(variant) if self.arranged else variant
 
     @cached_property
     def declarations(self) -> list[declared.Declaration]:
-        """What was declared, the one that holds last; see `declared.read`."""
-        return declared.read(self.root)
+        """What was declared, the one that holds last; see `declared.read` and `declared.pooled`."""
+        return declared.pooled([declared.read(folder) for folder, _ in self.folders])
 
     @property
     def measure(self) -> str:
@@ -101,7 +156,7 @@ class Findings:
     def apart(self) -> frozenset[str]:
         """The foreign variants that no declaration names: they are shown, and neither compared nor pooled."""
         pairs = self.declarations[-1].pairs if self.declarations else ()
-        return foreign.variants(self.runs).difference(*pairs)
+        return foreign.variants(self.runs).difference(*(map(self.called, pair) for pair in pairs))
 
     @cached_property
     def pooled(self) -> Runs:
@@ -117,14 +172,31 @@ class Findings:
     def comparisons(self) -> pd.DataFrame:
         """See `comparisons.table`."""
         last = self.declarations[-1] if self.declarations else None
-        pairs = comparisons.of_runs(self.pooled.runs, last, self.controls)
+        runs, left_out = self.runs.runs, set()
+        if last and self.arranged:  # what was declared is one family, whatever is shown of it
+            runs = pd.concat([loaded.runs for _, loaded in self.arranged.loaded], ignore_index=True)
+            tasks, names = self.arranged.environments, self.arranged.variants
+            left_out = {*runs["environment"], *runs["variant"]} - {*tasks, *names}
+            runs = runs.replace({"environment": dict(tasks), "variant": dict(names)})
+            pairs = tuple((self.called(variant), self.called(against)) for variant, against in last.pairs)
+            last = last._replace(pairs=pairs)
+        family = comparisons.of_runs(runs[~runs["variant"].isin(self.apart)], last, self.controls)
         scores = tables.scores_of(self.pooled, self.measure)
-        return comparisons.table(pairs, scores, self.bounds, last.margin if last else None)
+        found = comparisons.table(family, scores, self.bounds, last.margin if last else None)
+        shown = ~found[["environment", "variant", "against"]].isin(list(left_out)).any(axis=1)
+        return found[shown].reset_index(drop=True)
 
     @cached_property
     def matrix(self) -> tables.ScoreMatrix | None:
         """The normalised scores that are aggregated; None if no environment has bounds and scores."""
-        return tables.score_matrix(self.pooled, self.bounds, self.options.summary)
+        found = tables.score_matrix(self.pooled, self.bounds, self.options.summary)
+        if found is None or self.arranged is None:
+            return found
+        variants = [name for name in self.arranged.variants.values() if name in found.variants]
+        environments = [name for name in self.arranged.environments.values() if name in found.environments]
+        at = [found.environments.index(name) for name in environments]
+        scores = {variant: [found.scores[variant][index] for index in at] for variant in variants}
+        return replace(found, variants=variants, environments=environments, scores=scores)
 
     @cached_property
     def aggregates(self) -> pd.DataFrame:
@@ -134,7 +206,8 @@ class Findings:
     @cached_property
     def fields(self) -> tuple[pd.DataFrame, int]:
         """See `tables.field_table`."""
-        return tables.field_table(self.ours)
+        differing, equal = tables.field_table(self.ours)
+        return self.in_order(differing), equal
 
     @cached_property
     def diagnoses(self) -> pd.DataFrame:
@@ -149,7 +222,13 @@ class Findings:
     @cached_property
     def policy_gaps(self) -> pd.DataFrame:
         """See `gaps.of_policies`."""
-        return gaps.of_policies(self.root, self.runs)
+        each = [gaps.of_policies(folder, runs) for folder, runs in self.folders]
+        if self.arranged is None:
+            return each[0]
+        found = self.arranged.renamed(pd.concat(each, ignore_index=True))
+        found = found.drop_duplicates(["environment", "variant", "seed"], ignore_index=True)
+        found.attrs = {name: [line for one in each for line in one.attrs[name]] for name in ("problems", "notes")}
+        return found
 
     @cached_property
     def landscapes(self) -> tuple[list[landscapes.OfSeed], list[str]]:

@@ -105,7 +105,7 @@ def load(root: Path, now: float | None = None) -> Runs:
             shown |= seed.run.get("metrics", {}) if seed.run else {}
             if len(evaluations):
                 evals.append(evaluations.assign(**names, seed=seed.seed))
-    _refuse_mixtures(rows)
+    refuse_mixtures(rows)
     runs = pd.DataFrame(rows, columns=RUN_COLUMNS)
     frame = pd.concat(evals, ignore_index=True) if evals else pd.DataFrame(columns=EVAL_COLUMNS)
     order = ["environment", "variant", "seed"]
@@ -220,18 +220,24 @@ def _out_of_place(root: Path) -> list[str]:
     ]
 
 
-def _refuse_mixtures(rows: list[dict[str, Any]]) -> None:
-    """Refuse seeds of one cell with different specs, and variants that met different versions of one task."""
+def refuse_mixtures(rows: list[dict[str, Any]]) -> None:
+    """Refuse seeds of one cell with different specs, and variants that met different versions of one task.
+
+    Raises:
+        MixedRuns: the first that was found.
+    """
     first: dict[tuple[str, str], dict[str, Any]] = {}
     tasks: dict[str, dict[str, Any]] = {}
     for row in (row for row in rows if row["spec"]):
         other = first.setdefault((row["environment"], row["variant"]), row)
         for name, a, b in [] if other["hash"] == row["hash"] else spec_differences(other["spec"], row["spec"]):
             if name != "seed":
-                raise MixedRuns(
-                    f"{row['variant']} on {row['environment']}: {name} is {text(a)} in {Path(other['path']).name} and "
-                    f"{text(b)} in {Path(row['path']).name}; keep different specs under different names"
-                )
+                paths = [Path(one["path"]) for one in (other, row)]
+                one_cell = paths[0].parent == paths[1].parent
+                here, there = (path.name if one_cell else path.as_posix() for path in paths)
+                remedy = "keep different specs under different names" if one_cell else "they are no seeds of one cell"
+                values = f"{name} is {text(a)} in {here} and {text(b)} in {there}"
+                raise MixedRuns(f"{row['variant']} on {row['environment']}: {values}; {remedy}")
         other = tasks.setdefault(row["environment"], row)
         here, there = (_task(one["spec"]["environment"]) for one in (row, other))
         if here != there:

@@ -23,6 +23,8 @@ from savo_bench.results.landscapes import Landscape, Point, Surrogate, in_shares
 from savo_bench.results.plots import STYLE, WIDTH, canvas
 
 _PANEL = 1.55  # inches, the height of a panel with curves. ours: a page then holds five states
+_NARROW = 1.3  # inches, the least width of a panel. ours: five and their numbers stand on a page
+_ENTRY = 1.7  # inches of an entry of the legend
 _MOST, _PLANES = 5, 4  # panels in a row. ours: as many as SAVO with three extra actors has on a catalogue, and in a box
 _Q, _EXACT, _LEARNT, _FLOOR = "#0072B2", "#0072B2", "#D55E00", "#7F7F7F"
 _INVALID: dict[str, Any] = {"facecolor": "#7F7F7F", "alpha": 0.22, "linewidth": 0}  # seen on white and on black
@@ -66,7 +68,9 @@ def landscape_pictures(landscapes: Mapping[int, Sequence[Landscape]]) -> list[np
     return pictures
 
 
-def landscape_figure(landscapes: Sequence[Landscape], title: str = "", heights: Ends = None) -> Figure:
+def landscape_figure(
+    landscapes: Sequence[Landscape], title: str = "", heights: Ends = None, width: float | None = None
+) -> Figure:
     """The landscapes of a seed, all of one kind.
 
     A state without surrogates is one panel. With surrogates it begins a row: Q₁ in the first panel, then for each
@@ -76,15 +80,16 @@ def landscape_figure(landscapes: Sequence[Landscape], title: str = "", heights: 
         landscapes: One of each state.
         title: Above all of them.
         heights: The ends of the scale of every panel; None: each has its own.
+        width: Of the figure, in inches; None: a column for two panels in a row, a page for more.
     """
     plane = landscapes[0].kind == "plane"
     states = [_panels(each, heights) for each in landscapes]
     if all(len(panels) == 1 for panels in states):
         states = [[panel for panels in states for panel in panels]]
-    most = _PLANES if plane else _MOST
+    most = min(_PLANES if plane else _MOST, max(1, int((width or 2 * WIDTH) / _NARROW)))
     blocks = [panels[first : first + most] for panels in states for first in range(0, len(panels), most)]
     columns, deep = max(map(len, blocks)), 2 if any(len(panel) == 2 for block in blocks for panel in block) else 1
-    width = 2 * WIDTH if columns > 2 else WIDTH
+    width = width or (2 * WIDTH if columns > 2 else WIDTH)
     with matplotlib.style.context([*STYLE, _LINES]):
         figure = canvas((width, (_FLAT * width / columns if plane else _PANEL) * deep * len(blocks) + 0.5))
         grid = figure.subplots(deep * len(blocks), columns, squeeze=False)
@@ -98,7 +103,7 @@ def landscape_figure(landscapes: Sequence[Landscape], title: str = "", heights: 
                     draw(axes)
         if title:
             figure.suptitle(title)
-        figure.legend(handles=_legend(landscapes), loc="outside lower center", ncols=2 if width == WIDTH else 4)
+        figure.legend(handles=_legend(landscapes), loc="outside lower center", ncols=max(1, int(width / _ENTRY)))
     return figure
 
 

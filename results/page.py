@@ -1,4 +1,4 @@
-"""Sections of a report, and how they become a web page, Markdown and LaTeX.
+"""Sections of a report, and how they become a web page and Markdown; LaTeX is in `latex`.
 
 A `Section` holds blocks in reading order: texts, tables and figures. Texts are written in a small part of Markdown:
 `code`, **bold** and [links](#anchor). A value from a run goes into a table's cell or through `code` or `literal`, so
@@ -9,7 +9,7 @@ The page is filled in from templates/page.html.jinja, with page.css and page.js 
 
 import itertools
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,9 +18,13 @@ import pandas as pd
 from markdown_it import MarkdownIt
 from markupsafe import Markup, escape
 
+from savo_bench.results import palette
+
 TEMPLATES = Path(__file__).parent / "templates"
 _ENLARGED = 1.4  # ours: figures are this much larger on a screen than in a paper
 _INLINE = MarkdownIt("zero").enable(["backticks", "emphasis", "escape", "link"])
+_BRACKET = re.compile(r"\[[−\d.,∞ ]+\](?: %)?")  # an interval, which no line may break
+_AFTER = re.compile(r"(?<=[:,=])(?=[^\s\d])")  # where a variant's long name may be broken
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,10 @@ class Table:
         numbers: Columns that are right-aligned, and sorted by the number at the start of each cell.
         faded: Per row, whether the row is incomplete; None if all rows are complete.
         latex: The columns of the LaTeX table, in order; empty for no LaTeX table.
-        group: A column of the LaTeX table whose values become headings between the rows.
+        group: A column whose values become headings between the rows, on the page and in LaTeX. On the page a column
+            `environment` does so without being named.
+        folded: What a reader clicks to see the table on the page; None if it is open. In print every table is open.
+        bold: The cells in bold, by the number of their row and their column.
     """
 
     name: str
@@ -65,37 +72,55 @@ class Table:
     faded: Sequence[bool] | None = None
     latex: Sequence[str] = ()
     group: str | None = None
+    folded: str | None = None
+    bold: Collection[tuple[int, str]] = ()
 
     @property
     def columns(self) -> list[str]:
-        """The names of its columns."""
-        return [str(name) for name in self.frame.columns]
+        """The names of its columns on the page, without the one whose values are headings."""
+        return [str(name) for name in self.frame.columns if name != self._headings]
+
+    @property
+    def _headings(self) -> str | None:
+        """The column whose values are headings on the page."""
+        return self.group or next((name for name in ("environment",) if name in self.frame), None)
 
     def is_faded(self, row: int) -> bool:
         """Whether a row is incomplete."""
         return self.faded is not None and bool(self.faded[row])
 
-    def rows(self) -> Iterator[tuple[list[str], bool]]:
-        """The cells of each row, each on one line, and whether the row is incomplete."""
-        for index, row in enumerate(self.frame.to_numpy().tolist()):
-            yield [one_line(cell) for cell in row], self.is_faded(index)
+    def _cell(self, row: int, column: str, value: object) -> str:
+        """A cell on one line, as the page shows it."""
+        shown = one_line(value)
+        return Markup("<strong>{}</strong>").format(shown) if (row, column) in self.bold else shown
+
+    def groups(self) -> list[tuple[str | None, list[tuple[list[str], bool]]]]:
+        """Its rows by heading, in the order in which headings first appear: the cells, and whether it is incomplete."""
+        found: dict[str | None, list[tuple[list[str], bool]]] = {}
+        for index, row in enumerate(self.frame.to_dict("records")):
+            heading = None if self._headings is None else one_line(row[self._headings])
+            cells = [self._cell(index, str(name), row[name]) for name in row if name != self._headings]
+            found.setdefault(heading, []).append((cells, self.is_faded(index)))
+        return list(found.items())
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure, drawn: `plots.rendered` makes one. It becomes figures/NAME.svg and figures/NAME.png.
+    """A figure, drawn: `plots.rendered` makes one. It becomes figures/NAME.svg, NAME.png and NAME.pdf.
 
     Attributes:
         name: The name of its files.
         alt: What it shows, in words.
         svg: The SVG file.
         png: The PNG file.
+        pdf: The PDF file; empty for none.
     """
 
     name: str
     alt: str
     svg: str
     png: bytes
+    pdf: bytes = b""
 
     @property
     def caption(self) -> str:
@@ -160,15 +185,28 @@ def one_line(value: object) -> str:
 
 def plain(text: str) -> str:
     """A text without its markup, for a terminal."""
-    return _rendered(text, str, {})
+    return in_markup(text, str, {})
 
 
 def html_inline(text: str) -> Markup:
-    """A text as HTML."""
+    """A text as HTML, in which no line breaks an interval."""
     return Markup(_INLINE.renderInline(text))
 
 
-def _rendered(text: str, escaped: Callable[[str], str], marks: Mapping[str, str]) -> str:
+def _html_text(text: str) -> Markup:
+    """Text without markup as HTML, in which no line breaks an interval."""
+    return Markup(_BRACKET.sub(r"<span class=i>\g<0></span>", str(escape(text))))
+
+
+def _html_name(text: str) -> Markup:
+    """A cell of text as HTML, in which a line may break long names of variants between their fields."""
+    return Markup("<wbr>").join(_html_text(part) for part in _AFTER.split(text))
+
+
+_INLINE.add_render_rule("text", lambda _, tokens, index, *__: _html_text(tokens[index].content))
+
+
+def in_markup(text: str, escaped: Callable[[str], str], marks: Mapping[str, str]) -> str:
     """A text in another markup: `marks` has what to write for a token's type, such as code_inline or strong_open."""
     parts = []
     for token in _INLINE.parseInline(text)[0].children or ():
@@ -177,8 +215,14 @@ def _rendered(text: str, escaped: Callable[[str], str], marks: Mapping[str, str]
     return "".join(parts)
 
 
-def web_page(title: str, sections: Iterable[Section]) -> str:
-    """The report as one HTML file that loads nothing from outside itself."""
+def web_page(title: str, sections: Iterable[Section], reload: int | None = None) -> str:
+    """The report as one HTML file that loads nothing from outside itself.
+
+    Args:
+        title: Its heading, any text.
+        sections: What it shows.
+        reload: After how many seconds an open page reads its file again; None for never.
+    """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -189,11 +233,12 @@ def web_page(title: str, sections: Iterable[Section]) -> str:
     for kind in (Text, Note, Bullets, Table, Figure, Gallery):
         environment.tests[kind.__name__.lower()] = lambda block, kind=kind: isinstance(block, kind)
     count = itertools.count()
-    environment.filters["inline"] = html_inline
+    environment.filters |= {"inline": html_inline, "number": _html_text, "name": _html_name}
     environment.filters["inline_svg"] = lambda figure: _inline_svg(figure.svg, f"f{next(count)}-", figure.caption)
     css, js = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
-    page = environment.get_template("page.html.jinja")
-    return page.render(title=title, sections=list(sections), css=css, js=js) + "\n"
+    page, shown = environment.get_template("page.html.jinja"), list(sections)
+    css += palette.css(palette.in_page(figure.svg) for section in shown for figure in section.figures)
+    return page.render(title=title, sections=shown, css=css, js=js, reload=reload) + "\n"
 
 
 def _inline_svg(svg: str, prefix: str, alt: str) -> Markup:
@@ -201,8 +246,7 @@ def _inline_svg(svg: str, prefix: str, alt: str) -> Markup:
     svg = re.sub(r"<metadata>.*?</metadata>|<style[^>]*>.*?</style>|<!--.*?-->|<\?.*?\?>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'\bid="', f'id="{prefix}', svg)
     svg = re.sub(r'(url\(|href=")#', rf"\1#{prefix}", svg)
-    for colour, role in {"#ffffff": "var(--paper)", "#000000": "currentColor", "#e5e5e5": "var(--grid)"}.items():
-        svg = svg.replace(colour, role)
+    svg = palette.in_page(svg)
     opening, _, drawing = svg[svg.index("<svg") :].partition(">")
     size = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', opening)
     assert size is not None, "matplotlib writes a viewBox"
@@ -231,18 +275,21 @@ def _markdown_block(block: Block) -> list[str]:
         case Bullets():
             return ["\n".join(f"- {line}" for line in block.lines)]
         case Table():
-            return [block.caption, markdown_table(block.frame, block.numbers)]
+            return [block.caption, markdown_table(block.frame, block.numbers, block.bold)]
         case Figure():
             return [_markdown_figure(block)]
         case Gallery():
             return [_markdown_figure(figure) for figure in block.figures]
 
 
-def markdown_table(frame: pd.DataFrame, numbers: Sequence[str] = ()) -> str:
-    """A frame of text as a table in Markdown."""
-    lines = [list(frame.columns), ["---:" if name in numbers else "---" for name in frame.columns]]
-    rows = [*lines, *frame.to_numpy().tolist()]
-    return "\n".join("| " + " | ".join(_markdown_cell(str(cell)) for cell in row) + " |" for row in rows)
+def markdown_table(frame: pd.DataFrame, numbers: Sequence[str] = (), bold: Collection[tuple[int, str]] = ()) -> str:
+    """A frame of text as a table in Markdown; `bold` has the cells in bold as `Table.bold` does."""
+    names = [str(name) for name in frame.columns]
+    rows = [list(map(_markdown_cell, names)), ["---:" if name in numbers else "---" for name in names]]
+    for index, row in enumerate(frame.to_numpy().tolist()):
+        cells = [_markdown_cell(str(cell)) for cell in row]
+        rows.append([f"**{c}**" if (index, name) in bold else c for name, c in zip(names, cells, strict=True)])
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
 def _markdown_cell(text: str) -> str:
@@ -254,68 +301,3 @@ def _markdown_cell(text: str) -> str:
 def _markdown_figure(figure: Figure) -> str:
     alt = re.sub(r"[\s\[\]]+", " ", figure.alt)
     return f"![{literal(alt)}](figures/{figure.name}.svg)"
-
-
-_LATEX = {
-    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": "$<$", ">": "$>$", "|": "$|$",
-    "−": "$-$", "–": "--", "±": r"$\pm$", "∞": r"$\infty$", "≥": r"$\geq$", "×": r"$\times$",
-    "Ψ̂": r"$\hat\Psi$", "Ψ": r"$\Psi$", "₁": "$_1$",
-}  # fmt: skip
-_LATEX_MARKS = {"code_inline": r"\texttt{{{}}}", "strong_open": r"\textbf{{", "strong_close": "}}"}
-_LATEX_HEAD = r"""% Tables of a report, for \input into a paper that has \usepackage{booktabs,tabularx}.
-% Compiled alone it is a document of its own.
-\makeatletter
-\ifx\@nodocument\relax\else
-\documentclass{article}
-\usepackage[a4paper,margin=2.5cm]{geometry}
-\usepackage{booktabs,tabularx}
-\begin{document}
-\def\endofreport{\end{document}}
-\fi
-\makeatother
-"""
-_LATEX_FOOT = r"""
-\ifdefined\endofreport\expandafter\endofreport\fi
-"""
-
-
-def latex(sections: Iterable[Section]) -> str:
-    """The tables that papers print, as LaTeX that can be compiled alone or read into a paper."""
-    tables = [
-        _latex_table(block)
-        for section in sections
-        for block in section.blocks
-        if isinstance(block, Table) and block.latex and len(block.frame)
-    ]
-    return _LATEX_HEAD + "\n".join(tables) + _LATEX_FOOT
-
-
-def _latex_table(table: Table) -> str:
-    columns = [name for name in table.latex if name in table.frame and name != table.group]
-    kinds = "".join("r" if name in table.numbers else r">{\raggedright\arraybackslash}X" for name in columns)
-    lines = []
-    heading = None
-    for index, row in enumerate(table.frame.to_dict("records")):
-        if table.group and row[table.group] != heading:
-            heading = row[table.group]
-            lines += [r"\addlinespace"] * bool(index)
-            lines.append(rf"\multicolumn{{{len(columns)}}}{{@{{}}l}}{{\textit{{{_latex_text(heading)}}}}} \\")
-        cells = [_latex_text(row[name]) for name in columns]
-        cells[0] += r"$^\dagger$" * table.is_faded(index)
-        lines.append(" & ".join(cells) + r" \\")
-    dagger = r" $^\dagger$~Not all seeds are done." if table.faded is not None and any(table.faded) else ""
-    caption = _rendered(table.caption, _latex_text, _LATEX_MARKS)
-    return "\n".join([
-        r"\begin{table*}[htbp]", r"\centering\footnotesize\setlength{\tabcolsep}{4pt}",
-        rf"\caption{{{caption}{dagger}}}", rf"\label{{tab:{table.name}}}",
-        rf"\begin{{tabularx}}{{\textwidth}}{{@{{}}{kinds}@{{}}}}", r"\toprule",
-        " & ".join(_latex_text(name) for name in columns) + r" \\", r"\midrule",
-        *lines, r"\bottomrule", r"\end{tabularx}", r"\end{table*}", "",
-    ])  # fmt: skip
-
-
-def _latex_text(text: object) -> str:
-    letters = re.findall("Ψ̂|.", re.sub(r"\s+", " ", str(text)))  # that one is two characters
-    known = [str(_LATEX.get(letter, letter)) for letter in letters]
-    return "".join(part if part.isascii() or "À" <= part <= "ÿ" else "?" for part in known)

@@ -106,7 +106,7 @@ def score_text(
     Args:
         scores: From `score_table`.
         invalid: What to call the column of invalid actions, from `metric_labels`.
-        names: What to call summaries and statistics, see `Findings.names`.
+        names: What to call summaries and statistics, see `Findings.headings`.
     """
     table = pd.DataFrame({"environment": scores["environment"], "variant": scores["variant"]})
     for column in scores.columns:
@@ -465,33 +465,37 @@ def field_table(runs: Runs) -> tuple[pd.DataFrame, int]:
     Variants are compared on each environment separately. A dash stands for a field that an algorithm does not have.
     Where a variant's value depends on the environment, the cell lists all its values.
     """
+    every = hyperparameter_table(runs)
+    differing = every[~every["shared"]].drop(columns="shared").reset_index(drop=True)
+    return differing, len(every) - len(differing)
+
+
+def hyperparameter_table(runs: Runs) -> pd.DataFrame:
+    """Every field of algorithm and budget, a column per variant; `shared` says whether no two variants differ in it.
+
+    Cells as in `field_table`.
+    """
     specs = runs.runs[runs.runs["spec"].notna()].drop_duplicates(["environment", "variant"])
     flat = {
         (row["environment"], row["variant"]): fields_of(row["spec"])
         for row in specs[["environment", "variant", "spec"]].to_dict("records")
     }
     variants = sorted({variant for _, variant in flat})
-    groups: list[Sequence[tuple[str, str]]] = [
-        [key for key in flat if key[0] == environment]
-        for environment in sorted({environment for environment, _ in flat})
-    ]
-    fields = list(dict.fromkeys(field for values in flat.values() for field in values))
-    differing = [
-        field for field in fields if any(len({flat[key].get(field, "–") for key in group}) > 1 for group in groups)
-    ]
+    environments = sorted({environment for environment, _ in flat})
     rows = []
-    for field in differing:
-        row = {"field": field}
-        for variant in variants:
-            values = {
-                environment: flat[environment, variant].get(field, "–") for environment, v in flat if v == variant
-            }
-            distinct = dict.fromkeys(values.values())
-            row[variant] = (
-                next(iter(distinct)) if len(distinct) == 1 else "; ".join(f"{v} ({e})" for e, v in values.items())
-            )
-        rows.append(row)
-    return pd.DataFrame(rows, columns=["field", *variants]), len(fields) - len(differing)
+    for field in dict.fromkeys(field for values in flat.values() for field in values):
+        values = {key: own.get(field, "–") for key, own in flat.items()}
+        on_each = [{values[key] for key in flat if key[0] == environment} for environment in environments]
+        row: dict[str, Any] = {"field": field, "shared": all(len(distinct) == 1 for distinct in on_each)}
+        of_each = {variant: {e: values[e, v] for e, v in flat if v == variant} for variant in variants}
+        rows.append(row | {variant: values_text(own) for variant, own in of_each.items()})
+    return pd.DataFrame(rows, columns=["field", "shared", *variants])
+
+
+def values_text(values: Mapping[str, str]) -> str:
+    """A variant's values of a field by environment: one where all are the same, else each with its environment."""
+    distinct = dict.fromkeys(values.values())
+    return next(iter(distinct)) if len(distinct) == 1 else "; ".join(f"{v} ({e})" for e, v in values.items())
 
 
 def seed_table(runs: Runs) -> pd.DataFrame:

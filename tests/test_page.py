@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from markdown_it import MarkdownIt
 
-from savo_bench.results import page
+from savo_bench.results import latex, page
 from savo_bench.results.page import Bullets, Figure, Gallery, Note, Section, Table, Text
 
 NASTY = "<script>alert(1)</script> `a` **b** | [x](y) \\ & % $ # _ { } ~ ^ \u2212 \u00e4 \u03b4\n!"
@@ -147,7 +147,7 @@ def test_a_page_asks_for_nothing_outside_itself_and_balances_its_tags():
 
 
 def test_a_table_without_rows_or_columns_for_papers_is_not_in_latex():
-    assert "begin{table*}" not in page.latex(
+    assert "begin{table*}" not in latex.latex(
         sections(Table("t", "c", FRAME), Table("t", "c", FRAME[:0], latex=("name",)))
     )
 
@@ -155,7 +155,7 @@ def test_a_table_without_rows_or_columns_for_papers_is_not_in_latex():
 def test_latex_groups_rows_marks_incomplete_ones_and_escapes():
     frame = pd.DataFrame({"env": ["a_b", "a_b", "c"], "variant": ["x", NASTY, "z"], "score": ["1", "2", "−3"]})
     table = Table("t", "Of `a_b`.", frame, ("score",), [True, False, False], tuple(frame.columns), "env")
-    text = page.latex(sections(table))
+    text = latex.latex(sections(table))
     assert text.count("multicolumn") == 2
     assert r"x$^\dagger$ & 1 \\" in text
     assert r"z & $-$3 \\" in text
@@ -181,7 +181,7 @@ def test_the_latex_compiles_alone_and_in_papers_of_one_and_two_columns(tmp_path)
     )
     for name in ("last-2 return, mean", "last-2 return, IQM"):
         wide[name] = "7042 [6319, 7676]"
-    tables = page.latex(sections(TABLE, Table("wide", "C.", wide, list(wide.columns[2:]), None, tuple(wide.columns))))
+    tables = latex.latex(sections(TABLE, Table("wide", "C.", wide, list(wide.columns[2:]), None, tuple(wide.columns))))
     assert "(1 page" in compiled(tables, tmp_path)
     assert "Overfull" not in compiled(tables, tmp_path)
     (tmp_path / "tables.tex").write_text(tables)

@@ -8,6 +8,8 @@ and PNG, and its data as CSV.
     opening        what was compared, and how complete it is
     answer         who leads where
     scores         scores per cell
+    paper          the table of a paper: methods by tasks, the best in bold
+    tolerance      what a single agent scores
     gaps           how rugged Q is, and how far proposals are below its maxima, in training and of final policies
     landscapes     Q over actions, where it has been drawn
     curves         learning curves and sample efficiency
@@ -37,10 +39,12 @@ from savo_bench.results.sections import (
     improvement,
     landscapes,
     opening,
+    paper,
     published,
     scores,
     seeds,
     task_metrics,
+    tolerance,
     warnings,
 )
 
@@ -48,6 +52,8 @@ SECTIONS: list[Callable[[Findings], Section | None]] = [
     opening.section,
     answer.section,
     scores.section,
+    paper.section,
+    tolerance.section,
     gaps.section,
     gaps.policies,
     landscapes.section,

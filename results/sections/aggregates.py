@@ -49,7 +49,7 @@ def _texts(found: Findings, matrix: ScoreMatrix) -> Iterator[Text]:
     named = ", ".join(f"{code(environment)} ({families[environment]})" for environment in matrix.environments)
     sources = "; ".join(f"{code(name)}: {literal(bound.source)}" for name, bound in matrix.bounds.items())
     yield Text(
-        f"Normalised {found.names[found.options.summary]}s over {count(len(matrix.environments), 'task')}: {named}. "
+        f"Normalised {found.headings[found.options.summary]}s over {count(len(matrix.environments), 'task')}: {named}. "
         f"Bounds are fixed beforehand, in `results/reference/normalisation.csv`: {sources}."
     )
     if matrix.left_out:
@@ -59,7 +59,7 @@ def _texts(found: Findings, matrix: ScoreMatrix) -> Iterator[Text]:
 def _table(found: Findings, matrix: ScoreMatrix) -> Table:
     frame = found.aggregates[["variant"]].copy()
     for name in ("iqm", "median", "mean", "gap"):
-        frame[found.names[name]] = tables.interval_column(found.aggregates, name)
+        frame[found.headings[name]] = tables.interval_column(found.aggregates, name)
     runs = [_runs(found, matrix, variant) for variant in matrix.variants]
     frame["runs"] = [str(n) if n == seeds else f"{n}/{seeds}" for n, seeds in runs]
     faded = [n < seeds for n, seeds in runs]
@@ -76,12 +76,14 @@ def _figures(found: Findings, matrix: ScoreMatrix, data: dict[str, pd.DataFrame]
     of = f"of normalised scores over {count(len(matrix.environments), 'task')}"
     intervals = tables.interval_column(found.aggregates, "iqm")
     values = "; ".join(f"{name} {interval}" for name, interval in zip(matrix.variants, intervals, strict=True))
-    figure = plots.aggregate_figure(found.aggregates, style, names)
+    figure = plots.aggregate_figure(found.aggregates, style, names, found.page)
     yield plots.rendered("aggregates", f"Aggregates {of}; IQM: {values}.", figure)
-    figure = plots.profile_figure(data["profiles"], style, names)
+    figure = plots.profile_figure(data["profiles"], style, names, found.column, found.options.highlight)
     yield plots.rendered("profiles", f"Performance profiles {of}.", figure)
     if "aggregate-curves" in data:
-        figure = plots.aggregate_curve_figure(data["aggregate-curves"], style, names)
+        figure = plots.aggregate_curve_figure(
+            data["aggregate-curves"], style, names, found.column, found.options.highlight
+        )
         yield plots.rendered("efficiency", f"IQM by environment step, {of}.", figure)
 
 

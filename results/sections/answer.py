@@ -16,6 +16,7 @@ from savo_bench.results.sections.task_metrics import remarks_on
 from savo_bench.results.words import count
 
 SAID = (comparisons.BETTER, comparisons.WORSE, comparisons.EQUIVALENT, comparisons.UNCLEAR)  # in this order
+MOST_ROWS = 20  # ours: of comparisons that stand open on the page, about a screen; the lines above have them all
 NUMBERS = ("difference", "p", "δ", "n", "seeds")
 
 
@@ -26,14 +27,15 @@ def section(found: Findings) -> Section:
     if len(found.comparisons) == 0:
         return Section("Answer", blocks)
     table = _table(found.comparisons)
-    blocks.append(Table("comparisons", _caption(found), table, NUMBERS, latex=tuple(table.columns)))
+    folded = f"The table of all {len(table)} comparisons" if len(table) > MOST_ROWS else None
+    blocks.append(Table("comparisons", _caption(found), table, NUMBERS, latex=tuple(table.columns), folded=folded))
     return Section("Answer", blocks, {"comparisons": found.comparisons})
 
 
 def sentences(found: Findings) -> list[str]:
     """The paragraph over all environments, then the line of each environment."""
     lines, leads = [], Counter[str]()
-    for environment, cells in found.scores.groupby("environment", sort=True):
+    for environment, cells in found.scores.groupby("environment", sort=False):
         cells = cells[~cells["variant"].isin(found.apart)]
         scored = cells[cells["n"] > 0].sort_values(f"{found.options.summary}_mean", ascending=False, kind="stable")
         ruggedness = gaps.headline(found, str(environment))
@@ -101,7 +103,8 @@ def _controls(found: Findings, cells: pd.DataFrame, scored: pd.DataFrame) -> str
     if waiting:
         said += f" **Without scores**: its {_controls_word(waiting)} {', '.join(waiting)}, {cause}."
     if missing:
-        trains = f"`bench run --algos {variants[0]} --controls` trains {'it' if len(missing) == 1 else 'them'}"
+        command = f"`bench run --algos {found.stored(variants[0])} --controls`"
+        trains = f"{command} trains {'it' if len(missing) == 1 else 'them'}"
         said += f" **Not run**: its {_controls_word(missing)} {', '.join(missing)}, {cause}; {trains}."
     return said
 
@@ -123,7 +126,7 @@ def _overall(found: Findings, leads: Counter[str]) -> str:
     ordered_leads = sorted(leads.items(), key=lambda item: (-item[1], item[0]))
     listed = [f"{code(name)} has the highest mean on {number} of {of}" for name, number in ordered_leads]
     if listed:
-        sentences.append(f"By the {found.names[found.options.summary]}, {', '.join(listed)}.")
+        sentences.append(f"By the {found.headings[found.options.summary]}, {', '.join(listed)}.")
     return " ".join([*sentences, _declared(found), _family(found)]).strip()
 
 
@@ -148,7 +151,7 @@ def _family(found: Findings) -> str:
     if size == 0:
         return ""
     return (
-        f"{count(size, 'comparison')} by the {found.names[found.measure]}: the intervals of the differences hold "
+        f"{count(size, 'comparison')} by the {found.headings[found.measure]}: the intervals of the differences hold "
         f"together with {100 * comparisons.LEVEL:g} %, and each verdict is read off its interval, from "
         f"{tables.FEW_SEEDS} seeds on."
     )
@@ -157,7 +160,7 @@ def _family(found: Findings) -> str:
 def _caption(found: Findings) -> str:
     """What the table of comparisons shows."""
     return (
-        f"Differences of the {found.names[found.measure]}, with intervals that hold together with "
+        f"Differences of the {found.headings[found.measure]}, with intervals that hold together with "
         f"{100 * comparisons.LEVEL:g} %. Better and worse: the interval leaves out 0. Equivalent: it lies within ± δ. "
         "p: Welch's test, times the number of comparisons. Seeds: with so many of each, four of five experiments would "
         "tell a difference like the one that is seen."

@@ -21,7 +21,7 @@ def section(found: Findings) -> Section:
 
 
 def _table(found: Findings, costs: pd.DataFrame, measured: bool) -> Table:
-    summary = found.names[found.options.summary]
+    summary = found.headings[found.options.summary]
     frame = costs[["environment", "variant"]].copy()
     frame[summary] = [found.score_interval(*cell) for cell in costs[["environment", "variant"]].to_numpy()]
     frame["device"] = costs["device"]

@@ -1,12 +1,14 @@
 """Learning curves, and how fast variants learn."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
 from savo_bench.results import plots, tables
 from savo_bench.results.findings import Findings
 from savo_bench.results.format import slug
-from savo_bench.results.page import Figure, Gallery, Section, Table, Text
+from savo_bench.results.page import Figure, Gallery, Section, Table, Text, code
 
 
 def section(found: Findings) -> Section:
@@ -23,15 +25,31 @@ def section(found: Findings) -> Section:
         "evaluated there count. A tick marks where a curve loses seeds and how many are left; incomplete cells are "
         "faded."
     )
-    blocks = [Gallery(figures), text, _efficiency_table(found, efficiency)]
+    blocks = [Gallery(figures), text, *coloured(found), _efficiency_table(found, efficiency)]
     return Section("Learning curves", blocks, {"curves": curves, "efficiency": efficiency}, together)
 
 
 def _figure(found: Findings, curves: pd.DataFrame, name: str, environments: list[str]) -> Figure:
     statistic = found.options.statistic
     evals = found.runs.evals if found.options.per_seed else None
+    if len(environments) == 1:
+        look: dict[str, Any] = {"width": found.column, "chosen": found.options.highlight}
+    else:
+        look = {"width": found.page, "chosen": found.chosen}
     alt = "Learning curves on " + " ".join(_in_words(curves, environment, statistic) for environment in environments)
-    return plots.rendered(name, alt, plots.curve_figure(environments, curves, found.scores, evals, statistic))
+    look["style"] = found.styles
+    return plots.rendered(name, alt, plots.curve_figure(environments, curves, found.scores, evals, statistic, **look))
+
+
+def coloured(found: Findings) -> list[Text]:
+    """A paragraph on which variants have colour in figures of several tasks, if not all have."""
+    if not found.chosen:
+        return []
+    why = (
+        "" if found.options.highlight else ", which have the best mean rank over the tasks (`--highlight` names others)"
+    )
+    names = ", ".join(map(code, found.chosen))
+    return [Text(f"In figures of several tasks these have colour{why}: {names}. All others are thin and grey.")]
 
 
 def _in_words(curves: pd.DataFrame, environment: str, statistic: str) -> str:
@@ -46,7 +64,7 @@ def _in_words(curves: pd.DataFrame, environment: str, statistic: str) -> str:
 
 def _efficiency_table(found: Findings, efficiency: pd.DataFrame) -> Table:
     frame = efficiency[["environment", "variant"]].copy()
-    frame[found.names["area"]] = tables.interval_column(efficiency, "area")
+    frame[found.headings["area"]] = tables.interval_column(efficiency, "area")
     for goal in tables.GOALS if found.bounds else ():
         reached = zip(efficiency[f"to_{goal}"], efficiency[f"reached_{goal}"], efficiency["n"], strict=True)
         frame[f"steps to {goal:g}"] = [

@@ -46,7 +46,7 @@ def section(found: Findings) -> Section | None:
     table = Table("gaps", caption, frame, tuple(frame.columns[2:]))
     return Section(
         "What there is to win",
-        [table, Text(_HOW_TO_READ.format(last10=found.names["last10"]))],
+        [table, Text(_HOW_TO_READ.format(last10=found.headings["last10"]))],
         {"gaps": cells, "gaps-of-seeds": found.gaps},
     )
 

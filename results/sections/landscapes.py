@@ -30,7 +30,7 @@ def section(found: Findings) -> Section | None:
     for each in drawn:
         name = f"landscape-{slug(each.environment)}-{slug(each.variant)}-{each.seed}"
         alt = f"Landscapes of {each.variant} on {each.environment}, seed {each.seed}"
-        figure = plots.rendered(name, alt, landscape_figure(each.landscapes))
+        figure = plots.rendered(name, alt, landscape_figure(each.landscapes, width=found.options.width))
         blocks += [Text(f"{code(each.variant)} on {code(each.environment)}, seed {each.seed}:"), figure]
     counts = _counts(drawn)
     if len(counts):

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+import pandas as pd
+
 from savo_bench.results import foreign, metrics, tables
 from savo_bench.results.findings import Findings
 from savo_bench.results.page import Note, Section, Text, code
@@ -12,7 +14,9 @@ MOST_DOUBTS = 4  # ours: a note is a line or two; the provenance has all
 
 def section(found: Findings) -> Section:
     """The opening, without a heading."""
-    return Section("", [Text(_overview(found)), *map(Note, notes(found))])
+    names = _names_of_variants(found)
+    blocks = [Text(_overview(found)), *map(Text, _on_names(found, names)), *map(Note, notes(found))]
+    return Section("", blocks, {"variants": names} if len(names) else {})
 
 
 def _overview(found: Findings) -> str:
@@ -26,6 +30,22 @@ def _overview(found: Findings) -> str:
         f"profile {' and '.join(profiles) or 'unknown'}: {done} of {len(runs)} seeds are done, "
         f"{complete} of {len(scores)} cells are complete."
     )
+
+
+def _names_of_variants(found: Findings) -> pd.DataFrame:
+    """What each variant is called, and what run.json calls it; without rows where that is the same for all."""
+    rows = [(shown, name) for name, shown in found.names.items()]
+    same = all(shown == name for shown, name in rows)
+    return pd.DataFrame([] if same else rows, columns=["variant", "run.json"])
+
+
+def _on_names(found: Findings, names: pd.DataFrame) -> list[str]:
+    """A paragraph where the report calls variants otherwise than run.json does."""
+    if not len(names):
+        return []
+    shared = [code(f"{field}={value}") for field, value in (found.arranged.shared if found.arranged else {}).items()]
+    left = f"All variants have {', '.join(shared)}, which their names leave out. " if shared else ""
+    return [f"{left}`tables/variants.csv` has each variant's name in full."]
 
 
 def notes(found: Findings) -> list[str]:
@@ -63,7 +83,8 @@ def _notes_on_scores(found: Findings) -> list[str]:
     if single := len(runs.loc[done & (runs["evaluations"] == 1), ["environment", "variant"]].drop_duplicates()):
         notes.append(
             f"**One evaluation:** {single} of {len(scores)} cells {'has' if single == 1 else 'have'} "
-            f"seeds with a single evaluation: their {found.names['last10']} is the final one, and they have no curve."
+            f"seeds with a single evaluation: their {found.headings['last10']} is the final one, and they have no "
+            "curve."
         )
     elif (windows := metrics.window_name(found.evaluations)) != "last-10" and done.any():
         words = metrics.window_words(found.evaluations)

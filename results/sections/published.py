@@ -15,7 +15,7 @@ def section(found: Findings) -> Section | None:
     if len(published) == 0:
         return None
     frame = published[["environment", "variant"]].copy()
-    frame["score"] = [found.names[summary] for summary in published["summary"]]
+    frame["score"] = [found.headings[summary] for summary in published["summary"]]
     for name, mean, std, n in (("ours", "ours", "std", "n"), ("published", "published", "published_std", "seeds")):
         frame[name] = [_mean_and_std(row[mean], row[std], row[n]) for row in published.to_dict("records")]
     frame["differs in"] = published["differs"].replace("", "–")

@@ -16,15 +16,15 @@ Scores count only seeds that are done; a failed seed has no score, which can fla
 def section(found: Findings) -> Section:
     """The score table; as data also every seed and every evaluation."""
     text = text_table(found)
-    summary = found.names[found.options.summary]
+    summary = found.headings[found.options.summary]
     numbers = [name for name in text.columns if name not in ("environment", "variant", "seeds")]
     others = [name for name in numbers if not name.endswith((", mean", ", IQM"))]
     latex = ("environment", "variant", f"{summary}, mean", f"{summary}, IQM", *others, "seeds")
     window = metrics.window_words(found.evaluations)
     caption = "Score per environment, with 95 % bootstrap intervals over seeds. "
-    caption += f"{found.names['last10'].capitalize()}: the mean over {window}."
+    caption += f"{found.headings['last10'].capitalize()}: the mean over {window}."
     table = Table("scores", caption, text, numbers, found.faded, latex, group="environment")
-    how_to_read = _HOW_TO_READ.format(name=found.names["last10"], window=window)
+    how_to_read = _HOW_TO_READ.format(name=found.headings["last10"], window=window)
     data = {"scores": found.scores, "seeds": tables.seed_table(found.runs), "evaluations": found.runs.evals}
     return Section("Scores", [table, Text(how_to_read)], data)
 
@@ -33,4 +33,4 @@ def text_table(found: Findings) -> pd.DataFrame:
     """The score table as text."""
     labels = tables.metric_labels(found.runs)
     invalid = {"invalid": labels[tables.VALID].label} if tables.VALID in labels else {}
-    return tables.score_text(found.scores, names=found.names, **invalid)
+    return tables.score_text(found.scores, names=found.headings, **invalid)

@@ -26,8 +26,8 @@ def section(found: Findings) -> Section | None:
     ]
     frame["seeds"] = recorded["n"].astype(str)
     caption = (
-        f"What the environments record beside the return, in the evaluations of the {found.names['last10']}: mean over "
-        "seeds with its 95 % interval."
+        f"What the environments record beside the return, in the evaluations of the {found.headings['last10']}: mean "
+        "over seeds with its 95 % interval."
     )
     table = Table("metrics", caption, frame, ("value", "seeds"))
     return Section("What the tasks record", [table], {"metrics": recorded})

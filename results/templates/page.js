@@ -1,9 +1,10 @@
-// Sorts a table when a heading is clicked: a column of numbers by the number at the start of each cell, any other
-// column by its text. A cell of such a column without a number comes last in both directions.
+// Sorts a table when a heading is clicked, the rows of each task by themselves: a column of numbers by the number at the
+// start of each cell, any other column by its text. A cell of such a column without a number comes last in both
+// directions.
 for (const button of document.querySelectorAll("th button")) button.addEventListener("click", () => {
   const heading = button.parentElement;
   const row = heading.parentElement;
-  const body = row.closest("table").tBodies[0];
+  const table = row.closest("table");
   const column = [...row.children].indexOf(heading);
   const numeric = heading.classList.contains("n");
   const ascending = heading.ariaSort ? heading.ariaSort !== "ascending" : !numeric;
@@ -18,10 +19,23 @@ for (const button of document.querySelectorAll("th button")) button.addEventList
     return text.startsWith("∞") ? Infinity : null;
   };
   const compare = (a, b) => numeric ? Math.sign(a - b) || 0 : a.localeCompare(b, "en", {numeric: true});
-  const lines = [...body.rows].map((line, index) => ({line, index, value: valueOf(line)}));
-  lines.sort((a, b) => {
-    if (a.value === null || b.value === null) return (a.value === null) - (b.value === null) || a.index - b.index;
-    return (ascending ? 1 : -1) * compare(a.value, b.value) || a.index - b.index;
-  });
-  body.append(...lines.map(entry => entry.line));
+  for (const body of table.tBodies) {
+    const rows = [...body.rows].filter(line => !line.classList.contains("task"));
+    const lines = rows.map((line, index) => ({line, index, value: valueOf(line)}));
+    lines.sort((a, b) => {
+      if (a.value === null || b.value === null) return (a.value === null) - (b.value === null) || a.index - b.index;
+      return (ascending ? 1 : -1) * compare(a.value, b.value) || a.index - b.index;
+    });
+    body.append(...lines.map(entry => entry.line));
+  }
+});
+
+// What is folded is open in print.
+let folded = [];
+addEventListener("beforeprint", () => {
+  folded = [...document.querySelectorAll("details:not([open])")];
+  for (const each of folded) each.open = true;
+});
+addEventListener("afterprint", () => {
+  for (const each of folded) each.open = false;
 });
