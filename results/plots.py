@@ -438,7 +438,7 @@ def aggregate_figure(
         names: What to call each variant. One whose name here is not its own lacks seeds and is drawn faded.
         width: Of the figure, in inches.
     """
-    panels = {"iqm": "IQM", "median": "median", "mean": "mean", "gap": "gap (less is better)"}
+    panels = {"iqm": "IQM", "median": "median", "mean": "mean", "gap": "gap ↓"}
     variants = list(aggregates["variant"])
     labels, margin, row = row_labels([names[variant] for variant in variants], width)
     columns = len(panels) if width - margin >= len(panels) * 1.0 else 2  # ours: an inch for three numbers below
@@ -456,7 +456,7 @@ def aggregate_figure(
             axes.set_yticks(range(len(variants)), labels)
             axes.set_ylim(len(variants) - 0.5, -0.5)
             axes.set(xlabel="", ylabel="")
-            axes.xaxis.set_major_locator(MaxNLocator(3 if columns == len(panels) else 4))
+            axes.xaxis.set_major_locator(MaxNLocator(2 if (width - margin) / columns < 1.2 else 4))
             axes.yaxis.grid(visible=False)
             axes.tick_params(axis="y", length=0)
         figure.supxlabel("normalised score", fontsize=_RC["axes.labelsize"])

@@ -16,7 +16,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 from savo_bench.results.plots import STYLE, LineStyle, canvas, grid_of, legend_below, row_labels, wrapped
 
 _PANEL = 1.3  # inches, the height of a panel of a knob
-_BARS = 1.0  # inches, the least width of a panel of bars. ours: room for two numbers below
+_BARS = 0.85  # inches, the least width of a panel of bars. ours: room for two numbers below
 _PAGE = 9.0  # inches, the height of a page of NeurIPS, \textheight of neurips_2024.sty; a higher figure is in parts
 _SPREAD = 20  # the largest by the smallest value of a knob from which on its axis is logarithmic. ours
 _UNITS = ((1.0, "hours"), (1 / 60, "minutes"), (1 / 3600, "seconds"))
@@ -123,7 +123,7 @@ def bar_figures(
     labels, margin, row = row_labels(variants, width)
     columns = max(1, min(len(environments), int((width - margin) / _BARS)))
     titles = {each: wrapped(each, (width - margin) / columns) for each in environments}
-    high = row * len(variants) + 0.45 + 0.17 * max(title.count("\n") for title in titles.values())
+    high = 0.85 * row * len(variants) + 0.45 + 0.17 * max(title.count("\n") for title in titles.values())
     deep = max(1, int((_PAGE - 0.3) / high))  # rows that a page has
     rows = -(-len(environments) // columns)
     columns = -(-len(environments) // rows)  # as even as can be
