@@ -77,7 +77,7 @@ class Findings:
 
     @cached_property
     def chosen(self) -> tuple[str, ...]:
-        """The variants in colour where others are grey, in learning curves; none: all, or each in a panel of its own."""
+        """The variants in colour in learning curves, others being grey; none: all, or each in a panel of its own."""
         several = self.scores["environment"].nunique() > 1 and self.scores["variant"].nunique() > plots.MANY
         many = several and not self.options.highlight
         return plots.leading(self.scores, f"{self.options.summary}_mean") if many else self.options.highlight

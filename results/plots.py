@@ -52,8 +52,8 @@ class LineStyle(NamedTuple):
         return (0, self.dashes) if self.dashes else "-"
 
 
-# the colours of `palette`, which says where they come from; each with dashes of its own, so that lines can be told apart
-# when printed in grey
+# the colours of `palette`, which says where they come from; each with dashes of its own, so that lines can be told
+# apart when printed in grey
 _STYLES = (
     LineStyle("#D55E00", (5, 1.5)),
     LineStyle("#2E8FC6", (3, 1, 1, 1, 1, 1)),
@@ -72,7 +72,11 @@ HEIGHT = 2.2  # inches of a panel, with its labels
 MANY = 6  # curves in a panel. ours: with seven colours and dashes one looks for each in the legend
 _FEW = 5  # of more, that have colour. ours: the rest in grey takes the place of a sixth
 _LEAST_PANEL = 1.55  # inches of width. ours: a title of 20 letters and three numbers below
-ENTRY, LETTER, LINE = 0.6, 0.068, 0.18  # inches of a legend: line and gaps of an entry, a letter, a row; all at 8 points
+ENTRY, LETTER, LINE = (
+    0.6,
+    0.068,
+    0.18,
+)  # inches of a legend: line and gaps of an entry, a letter, a row; all at 8 points
 _NAME = 0.4  # of a figure's width, for names beside rows; longer ones are broken. ours: most is left for numbers
 _FADED = 0.5
 # light on both sides of a half, so that dark letters can be read on all of it; blue and orange are apart to everyone
@@ -390,7 +394,7 @@ def legend_below(width: float, entries: Mapping[str, Line2D]) -> tuple[float, Ca
         entries: A line for each name; none for no legend.
     """
     if not entries:
-        return 0.0, lambda figure: None
+        return 0.0, lambda _: None
     letters = max(10, int((width - ENTRY) / LETTER))
     labels = [_broken(name, letters) for name in entries]
     across = max(1, int(width / (ENTRY + LETTER * max(len(line) for label in labels for line in label.split("\n")))))
@@ -561,7 +565,9 @@ def improvement_figure(improvements: pd.DataFrame, width: float | None = None) -
     numbered = any("\n" in label for label in labels) or margin + _CELL * len(variants) > most
     if numbered:
         labels, margin, row = row_labels([f"{i} {name}" for i, name in enumerate(variants, start=1)], most)
-    wide = min(_CELL, (most - margin - 0.1) / len(variants)) if width is None else (width - margin - 0.1) / len(variants)
+    wide = (
+        min(_CELL, (most - margin - 0.1) / len(variants)) if width is None else (width - margin - 0.1) / len(variants)
+    )
     high = max(row, min(_CELL, wide)) if wide < _CELL else max(row, 0.42)
     texts = [_cell_text(*values, wide) for values in improvements[["probability", "low", "high"]].to_numpy(dtype=float)]
     pairs = improvements.assign(text=texts)

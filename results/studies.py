@@ -1,10 +1,9 @@
 """Studies among the variants: of one numeric field (a knob), and of single fields left out or changed (an ablation).
 
-Both are found, not declared: from the fields that the runs themselves wrote down. Variants belong to one study where all
-their other fields, those of the budget included, are equal.
+Both are found, not declared: from the fields that the runs themselves wrote down. Variants belong to one study where
+all their other fields, those of the budget included, are equal.
 """
 
-import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -104,10 +103,11 @@ def ablations(
 
 
 def _changes(runs: Runs) -> Iterator[tuple[_Cell, _Cell, str]]:
-    """Variants that differ in one field from the reference of their algorithm on an environment: both, and the field."""
-    key = lambda cell: (cell.environment, cell.algorithm)  # noqa: E731
-    for _, group in itertools.groupby(sorted(_cells(runs), key=key), key):
-        cells = list(group)
+    """Variants that differ in one field from the reference of their algorithm on a task: both, and the field."""
+    groups: dict[tuple[str, str], list[_Cell]] = {}
+    for cell in _cells(runs):
+        groups.setdefault((cell.environment, cell.algorithm), []).append(cell)
+    for _, cells in sorted(groups.items()):
         reference = min(cells, key=lambda cell: (cell.variant.count("="), cell.variant))
         for cell in cells:
             differing = [

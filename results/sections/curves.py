@@ -46,7 +46,9 @@ def coloured(found: Findings) -> list[Text]:
     """A paragraph on which variants have colour, if not all have."""
     if not found.chosen:
         return []
-    why = "" if found.options.highlight else ", which have the best mean rank over the tasks (`--highlight` names others)"
+    why = (
+        "" if found.options.highlight else ", which have the best mean rank over the tasks (`--highlight` names others)"
+    )
     names = ", ".join(map(code, found.chosen))
     return [Text(f"These variants have colour{why}: {names}. All others are thin and grey.")]
 

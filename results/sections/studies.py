@@ -13,9 +13,10 @@ Mean over seeds with 95 % bootstrap intervals; a filled mark is the field's defa
 device, a pack's time being shared evenly among its seeds."""
 
 _CHANGES = """\
-Each row changes one field of its algorithm's reference, the variant with the fewest fields of its own. In brackets: of \
-scores a 95 % bootstrap interval, of differences Welch's. Where the section Answer compares the pair, the difference is \
-the one that it judges; all others have no verdict, and intervals as wide as if they were compared, too."""
+Each row changes one field of its algorithm's reference, the variant with the fewest fields of its own. In brackets: \
+of scores a 95 % bootstrap interval, of differences Welch's. Where the section Answer compares the pair, the \
+difference is the one that it judges; all others have no verdict, and intervals as wide as if they were compared, \
+too."""
 
 
 def section(found: Findings) -> Section | None:
