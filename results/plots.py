@@ -569,7 +569,10 @@ def improvement_figure(improvements: pd.DataFrame, width: float | None = None) -
         min(_CELL, (most - margin - 0.1) / len(variants)) if width is None else (width - margin - 0.1) / len(variants)
     )
     high = max(row, min(_CELL, wide)) if wide < _CELL else max(row, 0.42)
-    texts = [_cell_text(*values, wide) for values in improvements[["probability", "low", "high"]].to_numpy(dtype=float)]
+    texts = [
+        _cell_text(value, low, high, wide)
+        for value, low, high in improvements[["probability", "low", "high"]].to_numpy(dtype=float)
+    ]
     pairs = improvements.assign(text=texts)
     values, notes = (
         pairs.pivot(index="x", columns="y", values=name).reindex(variants).reindex(variants, axis=1)

@@ -82,11 +82,13 @@ def ablations(
     """
     changes = list(_changes(runs))
     measured = _measured(runs, summary)
-    known = {(row["environment"], (row["variant"], row["against"])): row for row in family.to_dict("records")}
-    pairs = [(cell.environment, (cell.variant, reference.variant)) for cell, reference, _ in changes]
-    new = [(at, pair) for at, pair in pairs if not {(at, pair), (at, pair[::-1])} & known.keys()]
+    known = _by_pair(family)
+    pairs: list[tuple[str, Pair]] = [
+        (cell.environment, (cell.variant, reference.variant)) for cell, reference, _ in changes
+    ]
+    new = [(at, pair) for at, pair in pairs if not {(at, pair), (at, (pair[1], pair[0]))} & known.keys()]
     everything = comparisons.table([*known, *new], tables.scores_of(runs, summary), bounds)
-    others = {(row["environment"], (row["variant"], row["against"])): row for row in everything.to_dict("records")}
+    others = _by_pair(everything)
     rows = []
     for (cell, reference, field), (environment, pair) in zip(changes, pairs, strict=True):
         own, base = (measured.get((environment, name)) for name in pair)
@@ -119,14 +121,26 @@ def _changes(runs: Runs) -> Iterator[tuple[_Cell, _Cell, str]]:
                 yield cell, reference, differing[0]
 
 
-def _difference(
-    rows: Mapping[tuple[str, Pair], Mapping[str, Any]], environment: str, pair: Pair
-) -> tuple[float, float, float] | None:
+_Differences = Mapping[tuple[str, Pair], tuple[float, float, float]]
+
+
+def _by_pair(table: pd.DataFrame) -> _Differences:
+    """The differences of a table of comparisons and their intervals, by environment and pair."""
+    names, values = table[["environment", "variant", "against"]], table[["difference", "low", "high"]]
+    return {
+        (str(environment), (str(variant), str(against))): (float(difference), float(low), float(high))
+        for (environment, variant, against), (difference, low, high) in zip(
+            names.to_numpy(), values.to_numpy(dtype=float), strict=True
+        )
+    }
+
+
+def _difference(rows: _Differences, environment: str, pair: Pair) -> tuple[float, float, float] | None:
     """A difference and its interval, from whichever way round the pair was compared."""
     if (row := rows.get((environment, pair))) is not None:
-        return row["difference"], row["low"], row["high"]
-    if (row := rows.get((environment, pair[::-1]))) is not None:
-        return -row["difference"], -row["high"], -row["low"]
+        return row
+    if (row := rows.get((environment, (pair[1], pair[0])))) is not None:
+        return -row[0], -row[2], -row[1]
     return None
 
 
@@ -151,7 +165,7 @@ def _measured(runs: Runs, summary: str) -> dict[tuple[str, str], dict[str, Any]]
         for variant, scores in cells.items()
         for score in scores
     ]
-    sizes = Counter((row["environment"], row["variant"]) for row in rows)
+    sizes = Counter((str(row["environment"]), str(row["variant"])) for row in rows)
     done = runs.runs[runs.runs["state"] == "done"]
     for (environment, variant), cell in done.groupby(["environment", "variant"], sort=True):
         if cell["device"].nunique(dropna=False) == 1:  # times on different devices do not compare
@@ -159,8 +173,12 @@ def _measured(runs: Runs, summary: str) -> dict[tuple[str, str], dict[str, Any]]
             rows += [{"environment": environment, "variant": variant, "hours": each} for each in hours]
     seeds = pd.DataFrame(rows, columns=["environment", "variant", "score", "hours"])
     cells = tables.gap_table(seeds, ["environment", "variant"], ("score", "hours"))
-    found = {(str(row["environment"]), str(row["variant"])): row for row in cells.to_dict("records")}
-    return {cell: {**found[cell], "n": n} for cell, n in sizes.items()}
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for row in cells.to_dict("records"):
+        cell = str(row["environment"]), str(row["variant"])
+        if sizes[cell]:
+            found[cell] = {str(name): value for name, value in row.items()} | {"n": sizes[cell]}
+    return found
 
 
 def _without(variant: str, field: str) -> str:

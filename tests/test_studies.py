@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from made_up_runs import files, page_of
+from matplotlib.collections import LineCollection
 from matplotlib.text import Text
 from test_frame import fake_run, rewrite_status
 
@@ -47,7 +48,7 @@ def test_a_knob_has_the_variants_that_differ_in_this_field_alone(tmp_path):
     assert list(found["default"]) == [False, True, False]
     assert set(found["family"]) == {"savo"}
     assert list(found["hours"]) == [2, 1, 3]
-    row = found.iloc[1]
+    row = found.iloc[1].to_dict()
     assert (row["n"], row["score"]) == (5, 20)
     assert row["score_low"] < 20 < row["score_high"]
 
@@ -69,12 +70,12 @@ def test_an_ablation_has_single_changes_and_the_intervals_of_the_comparisons(tmp
     family = comparisons.table([("env-a", ("savo", "savo:truncation=false"))], scores, {})
     found = studies.ablations(runs, "last10", family, {}).set_index("variant")
     assert set(found.index) == {"savo:extra_actors=1", "savo:extra_actors=10", "savo:truncation=false"}
-    row = found.loc["savo:truncation=false"]
+    row = found.loc["savo:truncation=false"].to_dict()
     assert (row["field"], row["from"], row["to"], row["reference"]) == ("truncation", "true", "false", "savo")
     assert row["difference"] == 30
     known = family.iloc[0]
     assert (row["low"], row["high"]) == (-known["high"], -known["low"])  # the report has one interval of a pair
-    other = found.loc["savo:extra_actors=1"]
+    other = found.loc["savo:extra_actors=1"].to_dict()
     assert other["high"] - other["low"] > row["high"] - row["low"]  # of as many comparisons as there are together
 
 
@@ -196,7 +197,9 @@ def test_many_curves_are_in_panels_of_their_own_or_a_few_have_colour(tmp_path):
     assert [axes.get_title().replace("\n", "") for axes in alone.axes] == list(variants)
     for axes in alone.axes:
         assert [line.get_color() for line in axes.lines] != [plots.REST]
-        assert len(axes.collections[0].get_segments()) == 7  # all others, in grey
+        grey = axes.collections[0]
+        assert isinstance(grey, LineCollection)
+        assert len(grey.get_segments()) == 7  # all others
     chosen = plots.leading(scores, "last10_mean")
     assert chosen == tuple(reversed(variants))[:5]
     few = plots.curve_figure(["env-a", "env-b"], curves, scores, chosen=chosen)

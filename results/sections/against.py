@@ -48,9 +48,9 @@ def _by_operations(found: Findings, curves: pd.DataFrame) -> list[Block]:
     """A figure by operations, or a sentence where they are not counted."""
     counted, _ = found.operations
     parts = [
-        own.assign(along=counted[cell].by(own["step"].to_numpy(dtype=float)))
-        for cell, own in curves.groupby(["environment", "variant"], sort=True)
-        if cell in counted
+        own.assign(along=counted[str(environment), str(variant)].by(own["step"].to_numpy(dtype=float)))
+        for (environment, variant), own in curves.groupby(["environment", "variant"], sort=True)
+        if (environment, variant) in counted
     ]
     if not parts:
         return [Text(_UNCOUNTED)]
