@@ -15,6 +15,7 @@ from savo_bench.results import (
     gaps,
     landscapes,
     metrics,
+    operations,
     plots,
     provenance,
     tables,
@@ -118,8 +119,9 @@ class Findings:
 
     @cached_property
     def chosen(self) -> tuple[str, ...]:
-        """The variants in colour where others are grey, in figures of several tasks; none: all."""
-        many = self.scores["variant"].nunique() > plots.MANY and not self.options.highlight
+        """The variants in colour in learning curves, others being grey; none: all, or each in a panel of its own."""
+        several = self.scores["environment"].nunique() > 1 and self.scores["variant"].nunique() > plots.MANY
+        many = several and not self.options.highlight
         return plots.leading(self.scores, f"{self.options.summary}_mean") if many else self.options.highlight
 
     @cached_property
@@ -187,6 +189,16 @@ class Findings:
         return found[shown].reset_index(drop=True)
 
     @cached_property
+    def curves(self) -> pd.DataFrame:
+        """See `tables.curve_table`."""
+        return tables.curve_table(self.runs)
+
+    @cached_property
+    def operations(self) -> tuple[dict[tuple[str, str], operations.Operations], list[str]]:
+        """See `operations.of_runs`."""
+        return operations.of_runs(self.root, self.runs)
+
+    @cached_property
     def matrix(self) -> tables.ScoreMatrix | None:
         """The normalised scores that are aggregated; None if no environment has bounds and scores."""
         found = tables.score_matrix(self.pooled, self.bounds, self.options.summary)
@@ -239,7 +251,7 @@ class Findings:
     def problems(self) -> list[str]:
         """A line per file that is damaged, cannot be read or is out of place."""
         found = [*self.runs.problems, *self.diagnoses.attrs["problems"], *self.gaps.attrs["problems"]]
-        found += [*self.policy_gaps.attrs["problems"], *self.landscapes[1]]
+        found += [*self.policy_gaps.attrs["problems"], *self.landscapes[1], *self.operations[1]]
         return list(dict.fromkeys(found))
 
     @cached_property

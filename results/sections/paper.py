@@ -74,7 +74,7 @@ def _caption(found: Findings, scores: dict[str, dict[str, np.ndarray]]) -> str:
     sizes = {len(values) for cells in scores.values() for values in cells.values()}
     seeds = f"{min(sizes)} to {max(sizes)} seeds" if len(sizes) > 1 else f"{min(sizes)} seeds"
     few = "" if min(sizes) >= tables.FEW_SEEDS else f" Cells with fewer than {tables.FEW_SEEDS} seeds are not compared."
-    summary = tables.NAMES[found.options.summary]
+    summary = found.headings[found.options.summary]
     return (
         f"The {summary}, mean over {seeds} with its 95 % bootstrap interval. **Bold**: the highest mean of a task and "
         "every mean that is not distinguishable from it, as the one-sided interval of the difference holds 0 (Welch's; "

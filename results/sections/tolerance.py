@@ -31,7 +31,7 @@ def section(found: Findings) -> Section | None:
     frame["seeds"] = table["n"].astype(str)
     caption = (
         f"Tolerance bounds: with {100 * CONFIDENCE:g} % confidence at least so many agents have a "
-        f"{tables.NAMES[found.options.summary]} above this."
+        f"{found.headings[found.options.summary]} above this."
     )
     columns = tuple(frame.columns)
     shown = Table("tolerance", caption, frame, columns[2:], latex=columns, group="environment")
