@@ -47,7 +47,7 @@ def provenance(
         "dirty": dirty,
         "code": fingerprint.fingerprints() if cell is None else code(cell),
         "packages": packages() | plug_ins(cell),
-        "python": platform.pythonversion_of(),
+        "python": platform.python_version(),
         "platform": platform.platform(),
         "cpu": processor.name(),
         "processor": processor.processor(),

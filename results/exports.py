@@ -199,9 +199,9 @@ Writer = Callable[[Seed, Path], None]  # writes a seed into a folder of its own,
 @contextlib.contextmanager
 def _tensorboard(_: Path) -> Iterator[Writer]:
     """An event file per seed; its clock is the time of training."""
-    from tensorboard.compat.proto.event_pb2 import Event
-    from tensorboard.compat.proto.summary_pb2 import Summary
-    from tensorboard.summary.writer.record_writer import RecordWriter
+    from tensorboard.compat.proto.event_pb2 import Event  # type: ignore[import-not-found]
+    from tensorboard.compat.proto.summary_pb2 import Summary  # type: ignore[import-not-found]
+    from tensorboard.summary.writer.record_writer import RecordWriter  # type: ignore[import-not-found]
 
     def write(seed: Seed, folder: Path) -> None:
         with replacing(folder / "events.out.tfevents.0000000000.bench") as file:
@@ -219,7 +219,7 @@ def _tensorboard(_: Path) -> Iterator[Writer]:
 @contextlib.contextmanager
 def _wandb(_: Path) -> Iterator[Writer]:
     """An offline run per seed, which `wandb sync` uploads; its id is always the same."""
-    import wandb
+    import wandb  # type: ignore[import-not-found]
 
     def write(seed: Seed, folder: Path) -> None:
         shutil.rmtree(folder / "wandb", ignore_errors=True)
@@ -240,8 +240,8 @@ def _wandb(_: Path) -> Iterator[Writer]:
 @contextlib.contextmanager
 def _mlflow(out: Path) -> Iterator[Writer]:
     """A run per seed in a database, mlflow.db, for `mlflow ui --backend-store-uri sqlite:///.../mlflow.db`."""
-    from mlflow.entities import Metric, Param, RunTag
-    from mlflow.tracking import MlflowClient
+    from mlflow.entities import Metric, Param, RunTag  # type: ignore[import-not-found]
+    from mlflow.tracking import MlflowClient  # type: ignore[import-not-found]
 
     make_folder(out)
     client = MlflowClient(tracking_uri=f"sqlite:///{(out / 'mlflow.db').resolve()}")
@@ -272,7 +272,7 @@ def _mlflow(out: Path) -> Iterator[Writer]:
 def _trackio(out: Path) -> Iterator[Writer]:
     """A run per seed in Trackio's own database, which lies in the folder: TRACKIO_DIR=... trackio show."""
     os.environ["TRACKIO_DIR"] = str(out.resolve())  # is read when it is imported
-    import trackio
+    import trackio  # type: ignore[import-not-found]
 
     def write(seed: Seed, _: Path) -> None:
         with contextlib.suppress(ValueError):  # no such project yet

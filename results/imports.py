@@ -104,8 +104,8 @@ def from_tensorboard(path: Path, names: Mapping[str, str]) -> dict[int | None, p
         ModuleNotFoundError: the package tensorboard is not installed.
         NotReadable: it is no such file, or a tag is not there.
     """
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-    from tensorboard.util.tensor_util import make_ndarray
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-not-found]
+    from tensorboard.util.tensor_util import make_ndarray  # type: ignore[import-not-found]
 
     if not any("tfevents" in each.name for each in (path.iterdir() if path.is_dir() else [path])):
         raise NotReadable(f"{path}: no event file of TensorBoard, whose name has tfevents, is there")
