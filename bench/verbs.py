@@ -66,12 +66,13 @@ def report(
     highlight: Annotated[
         str | None, flags.option(str, "Variants with colour in the figures, as savo,td3; the others are grey.")
     ] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Write it again while seeds train, until all are done.")] = False,
 ) -> None:
     """Write a web page, Markdown, LaTeX, tables and figures, and print the scores."""
     from savo_bench.bench.commands.report import print_report
 
     root = run_directory.find(runs, name)
-    figures = {"per_seed": per_seed, "width": width, "highlight": highlight}
+    figures = {"per_seed": per_seed, "width": width, "highlight": highlight, "watch": watch}
     print_report(root, out or root / "report", show.console(), summary=summary, curves=curves, **figures)
 
 

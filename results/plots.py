@@ -146,7 +146,7 @@ def rendered(name: str, alt: str, figure: Figure) -> page.Figure:
         if figure.get_layout_engine() is not None:
             figure.set_layout_engine("none")
     svg, png, pdf = (content(figure, kind) for kind in KINDS)
-    return page.Figure(name, alt, svg.decode(), png, pdf)
+    return page.Figure(name, alt, svg.decode(), png, pdf, figure)
 
 
 def content(figure: Figure, kind: str) -> bytes:

@@ -72,6 +72,7 @@ def write_report(
     per_seed: bool = False,
     width: float | None = None,
     highlight: Sequence[str] = (),
+    reload: int | None = None,
 ) -> Report:
     """Report runs/<name> into a folder. The folder is made; files of the same name in it are replaced.
 
@@ -84,6 +85,8 @@ def write_report(
         per_seed: Whether learning curves have a thin line per seed.
         width: How wide every figure is, in inches; None: a column or a page, as it needs.
         highlight: The variants in colour, the others being grey; none: all, or where they are many a few.
+        reload: After how many seconds an open page reads its file again, of a report that is written while seeds
+            train; None for never.
 
     Raises:
         NoRuns: There are no runs.
@@ -104,7 +107,7 @@ def write_report(
     made = [section for make in sections.SECTIONS if (section := make(found)) is not None]
     title = Path(os.path.realpath(root)).name  # Path.resolve() raises where a folder cannot be looked at
     files = {
-        "index.html": page.web_page(title, made).encode(errors=LOSSLESS),
+        "index.html": page.web_page(title, made, reload).encode(errors=LOSSLESS),
         "report.md": page.markdown(title, made).encode(errors=LOSSLESS),
         "tables.tex": page.latex(made).encode(errors=LOSSLESS),
     }

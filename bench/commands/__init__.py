@@ -3,6 +3,7 @@
     run        train what is asked for and not done
     status     how every seed stands, and why
     report     write the report of a name
+    watch      again and again while seeds train
     check      judge runs by a baseline
     play       film a policy
     landscape  Q over actions in states that a finished seed visits, as a figure
