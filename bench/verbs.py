@@ -66,7 +66,9 @@ def report(
     highlight: Annotated[
         str | None, flags.option(str, "Variants with colour in the figures, as savo,td3; the others are grey.")
     ] = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Write it again while seeds train, until all are done.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Write it again while seeds train, until all are done.")
+    ] = False,
 ) -> None:
     """Write a web page, Markdown, LaTeX, tables and figures, and print the scores."""
     from savo_bench.bench.commands.report import print_report
