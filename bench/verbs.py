@@ -68,6 +68,9 @@ def report(
         Path | None,
         flags.option(Path, "A TOML file with the options below and tables labels, colours. The command line wins."),
     ] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Write it again while seeds train, until all are done.")
+    ] = False,
     **_: Any,
 ) -> None:
     """Write a web page, Markdown, LaTeX, tables and figures, and print the scores."""
@@ -77,7 +80,7 @@ def report(
     if len(roots) > 1 and out is None:
         raise UserError("bench report: say with --out where a report of several names goes")
     asked = report_options.make(_given(context), config)
-    print_report(roots, out or roots[0] / "report", show.console(), asked)
+    print_report(roots, out or roots[0] / "report", show.console(), asked, watch=watch)
 
 
 def compare(

@@ -1,7 +1,12 @@
 """Runs on disk and what they say: the run directory, statistics, tables, figures, reports.
 
 This package works on files alone. It needs neither torch nor a simulator, so a run directory copied from a cluster can
-be read anywhere.
+be read anywhere. `load("runs/NAME")` is the way in for notebooks (docs/notebooks.md):
+
+    from savo_bench.results import load
+
+    runs = load("runs/default")
+    runs.scores()
 
     files        files replaced as a whole or grown by whole lines; the reader of CSV files
     format       names of a run directory's files and folders; what run.json, status.json and asked.jsonl hold
@@ -39,5 +44,23 @@ be read anywhere.
     page         a section as a web page, Markdown and LaTeX
     words        numbers and lists in words
     report       one command, one folder: tables, figures and page
+    notebook     the same as frames and matplotlib figures, for notebooks
     regression   runs against a baseline
 """
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from savo_bench.results.notebook import Results as Results
+    from savo_bench.results.notebook import load as load
+
+__all__ = ["Results", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    """What `__all__` names, imported when it is first asked for, as matplotlib takes a second."""
+    if name in __all__:
+        from savo_bench.results import notebook
+
+        return getattr(notebook, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import pandas as pd
@@ -114,6 +115,7 @@ class Figure:
         svg: The SVG file.
         png: The PNG file.
         pdf: The PDF file; empty for none.
+        drawing: The matplotlib figure that it is of, for notebooks; None if it was not drawn here.
     """
 
     name: str
@@ -121,6 +123,7 @@ class Figure:
     svg: str
     png: bytes
     pdf: bytes = b""
+    drawing: Any = field(default=None, compare=False, repr=False)
 
     @property
     def caption(self) -> str:

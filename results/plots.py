@@ -184,7 +184,7 @@ def rendered(name: str, alt: str, figure: Figure) -> page.Figure:
             engine.execute(figure)  # once for all files: finding room for the labels takes longer than drawing
             figure.set_layout_engine(None)
     svg, png, pdf = (content(figure, kind) for kind in KINDS)
-    return page.Figure(name, alt, svg.decode(), png, pdf)
+    return page.Figure(name, alt, svg.decode(), png, pdf, figure)
 
 
 def content(figure: Figure, kind: str) -> bytes:

@@ -76,6 +76,7 @@ def write_report(
     width: float | None = None,
     highlight: Sequence[str] = (),
     choices: Choices | None = None,
+    reload: int | None = None,
 ) -> Report:
     """Report runs/<name> into a folder. The folder is made; files of the same name in it are replaced.
 
@@ -89,6 +90,8 @@ def write_report(
         width: How wide every figure is, in inches; None: a column or a page, as it needs.
         highlight: The variants in colour, the others being grey; none: all, or where they are many a few.
         choices: What an author wants shown, and how.
+        reload: After how many seconds an open page reads its file again, of a report that is written while seeds
+            train; None for never.
 
     Raises:
         NoRuns: There are no runs.
@@ -110,7 +113,7 @@ def write_report(
     found = Findings(arranged.root, arranged.runs, options, arranged)
     made = [arranged.section(section) for make in sections.SECTIONS if (section := make(found)) is not None]
     files = {
-        "index.html": page.web_page(arranged.title, made).encode(errors=LOSSLESS),
+        "index.html": page.web_page(arranged.title, made, reload).encode(errors=LOSSLESS),
         "report.md": page.markdown(arranged.title, made).encode(errors=LOSSLESS),
         "tables.tex": latex(made).encode(errors=LOSSLESS),
     }

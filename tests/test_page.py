@@ -146,6 +146,61 @@ def test_a_page_asks_for_nothing_outside_itself_and_balances_its_tags():
     assert "<tr class=faded><td>b</td><td class=n>–</td>" in html
 
 
+TASKS = pd.DataFrame({
+    "environment": ["b", "a", "b"], "variant": ["savo:extra_actors=1,tau=0.1", "td3", "sac"],
+    "score": ["9 [1, 20]", "3", "12 [−1, 20] %"], "seeds": ["5 seeds"] * 3,
+})  # fmt: skip
+OF_TASKS = Table("tasks", "Scores, 2 [1, 3].", TASKS, ("score",), [False, False, True])
+
+
+def test_a_task_is_a_heading_over_its_rows_and_no_column_so_that_a_number_follows_the_variant():
+    html = page.web_page("x", sections(OF_TASKS))
+    outline(html)
+    head, *bodies = re.findall(r"<(?:thead|tbody)>(.*?)</(?:thead|tbody)>", html, re.DOTALL)
+    assert re.findall(r'tabindex="0">(\w+)<', head) == ["variant", "score", "seeds"]
+    assert [re.findall(r'colspan="3"><span>(\w)<', body) for body in bodies] == [["b"], ["a"]]
+    assert [body.count("<td>") + body.count("<td class=n>") for body in bodies] == [6, 3]
+    assert "<tr class=faded><td>sac</td>" in bodies[0]
+    assert OF_TASKS.columns == ["variant", "score", "seeds"]
+    families = Table("f", "", TASKS, group="seeds")  # a heading that is named goes before the environment
+    assert families.columns == ["environment", "variant", "score"]
+
+
+def test_no_line_breaks_an_interval_and_long_names_break_between_their_fields():
+    html = page.web_page("x", sections(OF_TASKS, Text("It is 1 [−2, 3] and [0.1, ∞] % `[1, 2]` [a, b].")))
+    assert "<td class=n>9 <span class=i>[1, 20]</span></td>" in html
+    assert "12 <span class=i>[−1, 20] %</span></td>" in html
+    assert "Scores, 2 <span class=i>[1, 3]</span>." in html
+    assert (
+        "It is 1 <span class=i>[−2, 3]</span> and <span class=i>[0.1, ∞] %</span> <code>[1, 2]</code> [a, b]." in html
+    )
+    assert "<td>savo:<wbr>extra_actors=1,<wbr>tau=0.1</td>" in html
+    assert re.search(r"\.i \{ white-space: nowrap; \}", html)
+
+
+def test_a_folded_table_is_behind_its_words_and_open_in_print():
+    html = page.web_page("x", sections(Table("t", "c", FRAME, folded="All 3 <pairs>")))
+    outline(html)
+    assert "<details><summary>All 3 &lt;pairs&gt;</summary>\n<div" in html
+    assert "beforeprint" in html
+    assert "::details-content" in html.partition("@media print")[2]
+    assert "<details>" not in page.web_page("x", sections(TABLE))
+
+
+def test_print_can_repeat_headings():
+    html = page.web_page("x", sections(TABLE))
+    assert "<thead>" in html
+    assert "display: table-header-group" in html.partition("@media print")[2]
+    assert "<button" not in html  # browsers repeat no heading that holds one
+
+
+def test_only_a_watched_page_reads_its_file_again():
+    assert "refresh" not in page.web_page("x", sections(TABLE))
+    watched = page.web_page("x", sections(TABLE), 10)
+    assert '<meta http-equiv="refresh" content="10">' in watched
+    assert "every 10 seconds" in watched
+
+
 def test_a_table_without_rows_or_columns_for_papers_is_not_in_latex():
     assert "begin{table*}" not in latex.latex(
         sections(Table("t", "c", FRAME), Table("t", "c", FRAME[:0], latex=("name",)))
@@ -193,10 +248,12 @@ def test_the_latex_compiles_alone_and_in_papers_of_one_and_two_columns(tmp_path)
 # After the page's own script: press headings, note orders and sizes, and leave them in the title as JSON.
 PROBE = """<script>
 const names=()=>[...document.querySelectorAll("#table-t tbody tr")].map(row=>row.children[0].textContent.slice(0,1));
-const button=at=>document.querySelectorAll("#table-t th button")[at];
+const button=at=>document.querySelectorAll("#table-t thead span")[at];
 const found={start:names()};
 for(const [key,at] of [["score",1],["again",1],["name",0],["odd",2]]){button(at).click();found[key]=names()}
-found.sorted=[...document.querySelectorAll("#table-t th")].map(head=>head.getAttribute("aria-sort"));
+found.sorted=[...document.querySelectorAll("#table-t thead th")].map(head=>head.getAttribute("aria-sort"));
+const tasks=document.querySelector("#table-tasks");tasks.querySelectorAll("thead span")[1].click();
+found.tasks=[...tasks.querySelectorAll("tbody tr")].map(row=>row.children[0].textContent);
 found.width=document.documentElement.scrollWidth;found.window=innerWidth;
 found.paper=getComputedStyle(document.body).backgroundColor;
 found.scrolls=document.querySelector(".scroll").scrollWidth>document.querySelector(".scroll").clientWidth;
@@ -231,7 +288,7 @@ def browse(html, width, dark, folder):
 @pytest.mark.parametrize(("width", "dark"), [(500, False), (1600, True)])
 def test_in_a_browser_tables_sort_nothing_is_asked_for_and_the_page_fits(tmp_path, width, dark):
     long = Text("`restricted-inverted-double-pendulum:balls=990,volume=0.165,extra_dims=3,version=v4`")
-    blocks = sections(long, TABLE, Gallery([Figure("a", "b", SVG, b"")] * 2))
+    blocks = sections(long, TABLE, OF_TASKS, Gallery([Figure("a", "b", SVG, b"")] * 2))
     found, console, requests = browse(page.web_page("x", blocks), width, dark, tmp_path)
     assert found["start"] == ["<", "b", "a"]
     assert found["score"] == ["<", "a", "b"]  # highest first; a dash is last
@@ -239,6 +296,7 @@ def test_in_a_browser_tables_sort_nothing_is_asked_for_and_the_page_fits(tmp_pat
     assert found["name"] == ["<", "a", "b"]
     assert found["odd"] == ["a", "b", "<"]  # x9 before x10
     assert found["sorted"] == [None, None, "ascending"]
+    assert found["tasks"] == ["b", "sac", "savo:extra_actors=1,tau=0.1", "a", "td3"]  # each task by itself
     assert found["width"] <= found["window"]  # what is wide scrolls by itself
     assert found["paper"] == ("rgb(21, 24, 28)" if dark else "rgb(255, 255, 255)")
     assert console == []

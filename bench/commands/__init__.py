@@ -4,6 +4,7 @@
     status     how every seed stands, and why
     report     write the report of a name
     compare    say if one variant is better than another
+    watch      the same again and again while seeds train
     check      judge runs by a baseline
     play       film a policy
     landscape  Q over actions in states that a finished seed visits, as a figure

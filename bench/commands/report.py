@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 
 from savo_bench.bench import show
+from savo_bench.bench.commands.watch import watching
 from savo_bench.bench.errors import MACHINE, UserError
 from savo_bench.bench.grammar import choose, variants
 from savo_bench.bench.report_options import ReportOptions
@@ -15,7 +16,7 @@ from savo_bench.results.declared import OtherDeclaration
 from savo_bench.results.files import said
 from savo_bench.results.frame import MixedRuns
 from savo_bench.results.page import plain
-from savo_bench.results.report import CURVES, SUMMARIES, CannotWrite, NoRuns, NoVariant, write_report
+from savo_bench.results.report import CURVES, SUMMARIES, CannotWrite, NoRuns, NoVariant, Report, write_report
 from savo_bench.results.widths import LEAST, MOST, WIDTHS
 
 
@@ -34,12 +35,16 @@ def inches(text: str) -> float:
     return found
 
 
-def print_report(roots: Sequence[Path], out: Path, console: Console, options: ReportOptions) -> None:
+def print_report(
+    roots: Sequence[Path], out: Path, console: Console, options: ReportOptions, *, watch: bool = False
+) -> None:
     """Write the report of the runs in some folders; print its scores, its notes, and where it is.
 
+    With `watch` it is written again while seeds train, see `watching`.
+
     Raises:
-        UserError: there is nothing to report, an option has no such value, the runs cannot be read, or the folder
-            cannot be written.
+        UserError: there is nothing to report, an option has no such value, the runs cannot be read, the folder cannot
+            be written, or Ctrl-C ended a watch.
     """
     summary = choose(options.summary, SUMMARIES, "--summary:")
     look: dict[str, Any] = {
@@ -50,16 +55,20 @@ def print_report(roots: Sequence[Path], out: Path, console: Console, options: Re
         "highlight": variants(options.highlight or ""),
     }
     chosen = Choices(options.title, options.envs, options.variants, options.labels, options.colours)
-    try:
-        report = write_report(roots, out, choices=chosen, **look)
-    except CannotWrite as error:
-        raise UserError(f"--out: cannot write to {said(error)}", exit_code=MACHINE) from None
-    except OSError as error:
-        raise UserError(f"cannot read {said(error)}", exit_code=MACHINE) from None
-    except NoVariant as error:
-        raise UserError(f"--highlight: {error}") from None
-    except (NoRuns, MixedRuns, OtherDeclaration, WrongChoice) as error:
-        raise UserError(str(error)) from None
+
+    def written(reload: int | None = None) -> Report:
+        try:
+            return write_report(roots, out, choices=chosen, reload=reload, **look)
+        except CannotWrite as error:
+            raise UserError(f"--out: cannot write to {said(error)}", exit_code=MACHINE) from None
+        except OSError as error:
+            raise UserError(f"cannot read {said(error)}", exit_code=MACHINE) from None
+        except NoVariant as error:
+            raise UserError(f"--highlight: {error}") from None
+        except (NoRuns, MixedRuns, OtherDeclaration, WrongChoice) as error:
+            raise UserError(str(error)) from None
+
+    report = watching(roots, written, console) if watch else written()
     scores = report.score_text
     scores = scores[[name for name in map(str, scores) if "return" not in name or name.startswith(report.summary)]]
     rows = [(str(row[0]), str(row[1]), list(map(str, row[2:]))) for row in scores.itertuples(index=False)]

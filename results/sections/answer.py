@@ -16,7 +16,7 @@ from savo_bench.results.sections.task_metrics import remarks_on
 from savo_bench.results.words import count
 
 SAID = (comparisons.BETTER, comparisons.WORSE, comparisons.EQUIVALENT, comparisons.UNCLEAR)  # in this order
-MOST_ROWS = 20  # ours: of comparisons that stand open on the page, about a screen; the lines above have them all
+MOST_ROWS = 20  # ours: comparisons that stand open on the page and are all named in its text; about a screen
 NUMBERS = ("difference", "p", "δ", "n", "seeds")
 
 
@@ -69,12 +69,18 @@ def _lead(found: Findings, cells: pd.DataFrame, scored: pd.DataFrame) -> str:
 
 
 def _verdicts(found: Findings, environment: str) -> str:
-    """A sentence on each kind of verdict on an environment, with its comparisons but those without scores."""
+    """A sentence on each kind of verdict on an environment, with its comparisons but those without scores.
+
+    Where the report has more than MOST_ROWS comparisons, those that nobody can tell are counted.
+    """
     rows = found.comparisons[found.comparisons["environment"] == environment]
     said = ""
     for verdict in SAID:
         pairs = [_pair(row) for row in rows[rows["verdict"] == verdict].to_dict("records")]
-        said += f" **{verdict}**: {'; '.join(pairs)}." if pairs else ""
+        if pairs and verdict == comparisons.UNCLEAR and len(found.comparisons) > MOST_ROWS:
+            said += f" **{verdict}** in {count(len(pairs), 'comparison')}."
+        else:
+            said += f" **{verdict}**: {'; '.join(pairs)}." if pairs else ""
     return said
 
 

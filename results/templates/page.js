@@ -1,7 +1,8 @@
 // Sorts a table when a heading is clicked, the rows of each task by themselves: a column of numbers by the number at the
 // start of each cell, any other column by its text. A cell of such a column without a number comes last in both
 // directions.
-for (const button of document.querySelectorAll("th button")) button.addEventListener("click", () => {
+// A heading is no <button>, as browsers do not repeat one on the pages of a print.
+for (const button of document.querySelectorAll("thead span")) button.addEventListener("click", () => {
   const heading = button.parentElement;
   const row = heading.parentElement;
   const table = row.closest("table");
@@ -29,6 +30,16 @@ for (const button of document.querySelectorAll("th button")) button.addEventList
     body.append(...lines.map(entry => entry.line));
   }
 });
+for (const button of document.querySelectorAll("thead span")) button.addEventListener("keydown", event => {
+  if (event.key !== "Enter" && event.key !== " ") return;
+  event.preventDefault();
+  button.click();
+});
+
+// Where a table has been scrolled, an edge stands beside its first column, which stays.
+for (const box of document.querySelectorAll(".scroll")) {
+  box.addEventListener("scroll", () => box.classList.toggle("moved", box.scrollLeft > 0), {passive: true});
+}
 
 // What is folded is open in print.
 let folded = [];
