@@ -1,6 +1,6 @@
 """`bench compare A B`: is A better than B? Per task and over tasks, with intervals, a picture and an exit code."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ from savo_bench.bench import show
 from savo_bench.bench.errors import MACHINE, UserError
 from savo_bench.bench.grammar import choose
 from savo_bench.bench.run_directory import reading
-from savo_bench.results import comparisons, declared, head_to_head, head_to_head_plots, plots, tables
+from savo_bench.results import comparisons, declared, head_to_head, head_to_head_plots, metrics, plots, tables
 from savo_bench.results.declared import MEASURES, Declaration
 from savo_bench.results.files import make_folder, replacing, said
 from savo_bench.results.format import slug
@@ -62,14 +62,13 @@ def compare(
     others = len(declaration.pairs) - 1 if declaration else 0
     found = head_to_head.table(scores, variant, against, bounds, margin, others)
     answer = head_to_head.answer(found)
-    figure = head_to_head_plots.figure(
-        scores, found, {variant: variant, against: against}, f"{tables.NAMES[measure]}", margin
-    )
+    name = _name(measure, sets.values(), (variant, against))
+    figure = head_to_head_plots.figure(scores, found, {variant: variant, against: against}, name, margin)
     contents = {"csv": found.to_csv(index=False, lineterminator="\n").encode()}
     if figure is not None:
         contents |= {kind: plots.content(figure, kind) for kind in plots.KINDS}
     written = _write(out or next(iter(roots.values())) / "compare", f"{slug(variant)}_vs_{slug(against)}", contents)
-    _tell(console, found, measure)
+    _tell(console, found, name)
     for line in (note, *_left_out(found, bounds)):
         show.line(console, line, "yellow")
     show.paragraph(console, f"{variant} against {against}: {answer}{_why(found, margin)}")
@@ -118,12 +117,21 @@ def _write(folder: Path, stem: str, contents: Mapping[str, bytes]) -> list[Path]
     return paths
 
 
+def _name(measure: str, sets: Iterable[Runs], variants: Sequence[str]) -> str:
+    """What to call a measure; last10 by the evaluations that it is a mean of, here."""
+    if measure != "last10":
+        return tables.NAMES[measure]
+    every = pd.concat([runs.runs for runs in sets], ignore_index=True)
+    done = every[every["variant"].isin(list(variants)) & (every["state"] == "done")]
+    return f"{metrics.window_name(map(int, done['evaluations']))} return"
+
+
 def _tell(console: Console, found: pd.DataFrame, measure: str) -> None:
     """Print a line per task."""
     together = f"hold together with {100 * comparisons.LEVEL:g} %"
     show.paragraph(
         console,
-        f"Differences of the {tables.NAMES[measure]}, with intervals that {together}; p times the number of "
+        f"Differences of the {measure}, with intervals that {together}; p times the number of "
         "comparisons; the probability that a run of the first beats one of the second, with its own 95 % interval",
     )
     columns = {
