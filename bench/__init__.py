@@ -6,6 +6,7 @@ What users type:
     verbs            the verbs with their options, as Typer reads them
     commands/        a file per verb: run, status, report, check, play, landscape, gap, cost, list
     options          the options of `bench run`, from the command line and from a TOML file
+    report_options   those of `bench report`
     flags            options declared as annotated fields of a dataclass
     grammar          the little languages of options: lists, variants, seeds, values
     errors           mistakes of the user, which end in one line
