@@ -5,8 +5,9 @@ What users type:
     cli              the entry: one line and an exit code for whatever ends a command
     verbs            the verbs with their options, as Typer reads them
     commands/        a file per verb: run, status, report, check, play, landscape, gap, cost, list,
-                     export, import_
+                     compare, watch, export, import_
     options          the options of `bench run`, from the command line and from a TOML file
+    report_options   those of `bench report`
     examples         what stands below the help of a verb
     completion       what a shell completes
     flags            options declared as annotated fields of a dataclass

@@ -354,9 +354,12 @@ def _given(context: typer.Context) -> dict[str, Any]:
 
 def _with_report_options(verb: Callable[..., None]) -> Callable[..., None]:
     """`report` with a signature that names its options, as Typer reads it."""
-    *own, _ = inspect.signature(verb).parameters.values()
-    named = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own]
-    verb.__signature__ = inspect.Signature([*named, *flags.parameters(report_options.ReportOptions)])  # type: ignore[attr-defined]
+    declared = flags.parameters(report_options.ReportOptions)
+    written = inspect.signature(verb, follow_wrapped=False).parameters.values()
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    options = {each.name for each in declared}
+    own = [each.replace(kind=kinds[1]) for each in written if each.kind in kinds and each.name not in options]
+    verb.__signature__ = inspect.Signature([*own, *declared])  # type: ignore[attr-defined]
     return verb
 
 

@@ -15,6 +15,8 @@ be read anywhere. `load("runs/NAME")` is the way in for notebooks (docs/notebook
     spent        what the training of a seed has taken, and lengths of time as text
     attempts     which attempts made a seed's result, and in what they differ
     frame        all runs of a name as pandas frames
+    labels       what a report calls its variants
+    arrangement  what an author chooses of a report: runs, order, names, colours
     metrics      what a seed's score is, and aggregates over seeds and tasks
     inference    tests and intervals
     declared     what is to be compared, as it was said beforehand
@@ -41,7 +43,8 @@ be read anywhere. `load("runs/NAME")` is the way in for notebooks (docs/notebook
     figure_settings   matplotlib as it is delivered, whatever a user has set
     findings     what the sections of a report share: runs, options, tables
     sections/    a file per topic of a report: its text, tables and figures
-    page         a section as a web page, Markdown and LaTeX
+    page         a section as a web page and Markdown
+    latex        its tables as LaTeX, which a page has room for
     words        numbers and lists in words
     report       one command, one folder: tables, figures and page
     notebook     the same as frames and matplotlib figures, for notebooks

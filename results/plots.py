@@ -151,7 +151,9 @@ def styles(variants: Iterable[str], colours: Mapping[str, str] | None = None) ->
         first = zlib.crc32(f"{algorithm}/{_SALT}".encode(errors="backslashreplace")) % len(_STYLES)
         ordered = _STYLES[first:] + _STYLES[:first]
         mixed = [LineStyle(own.colour, other.dashes) for own in ordered for other in ordered]
-        free = [style for style in (*ordered, *mixed) if style not in kept.values()]
+        seen = {part for style in found.values() for part in style}  # of both, as lines are printed in grey, too
+        apart = sorted((*ordered, *mixed), key=lambda style: sum(part in seen for part in style))
+        free = [style for style in (ordered[0], *apart) if style not in kept.values()]
         key = f"{algorithm}:{fields.partition('=')[0]}=" if "," not in fields else ""
         own = [kept[each] for each in (name, key) if each in kept]
         found[name] = next((style for style in (*own, *free) if style not in found.values()), ordered[0])

@@ -20,10 +20,10 @@ def test_known_algorithms_keep_their_style_and_no_two_variants_share_one():
 
 def test_where_no_style_is_free_a_variant_has_the_colour_of_its_algorithm():
     nine = ["cem", "ensemble", "greedy-ac", "greedy-td3", "sac", "savo", "savo-sac", "td3", "wolpertinger"]
-    found = plots.styles([*nine, "td3:target_noise=0", "td3:target_noise=0.1"])
+    found = plots.styles([*nine, "td3:lr=1", "td3:lr=2"])
     colours = {name: colour for name, (colour, _) in found.items()}
     assert len({colours[name] for name in nine}) == 9
-    assert colours["td3:target_noise=0"] == colours["td3:target_noise=0.1"] == colours["td3"]
+    assert colours["td3:lr=1"] == colours["td3:lr=2"] == colours["td3"]
     assert len(set(found.values())) == 11
 
 

@@ -52,7 +52,7 @@ def test_several_names_need_a_place_and_are_pooled(bench: Bench):
     ("text", "message"),
     [
         ('lables = "x"', "--config f.toml: key 'lables' is unknown: did you mean labels"),
-        ("[labels]\nsac = 'S'", "labels: 'sac' is none of these runs': did you mean savo?"),
+        ("[labels]\nsac = 'S'", "labels: 'sac' is none of these runs': there are env-a, savo, td3"),
         ("[labels]\nsavo = 3", "--config f.toml: labels: savo = 3: must be text that is not empty"),
         ("[colours]\ntd3 = 'bluish'", "colours: td3 = 'bluish' is no colour: write one as #0072B2 or teal"),
         ("variants = ['cem']", "variants: 'cem' is none of these runs': "),

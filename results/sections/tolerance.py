@@ -15,7 +15,7 @@ NEEDED = int(np.ceil(np.log(1 - CONFIDENCE) / np.log(SHARE)))  # seeds, for a bo
 _HOW_TO_READ = f"""\
 A mean says nothing of a single agent. These bounds do, whatever the distribution of scores is (Wilks 1941): with \
 {100 * CONFIDENCE:g} % confidence, at least the share {1 - CONFIDENCE:.2g}^(1/n) of all agents that could be trained \
-so scores above the lowest of n seeds. From {NEEDED} seeds on that is 9 of 10, and with more the bound moves up to the \
+scores above the lowest of n seeds. From {NEEDED} seeds on that is 9 of 10, and with more the bound moves up to the \
 second lowest, and so on. Only seeds that are done count."""
 
 
