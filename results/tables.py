@@ -401,7 +401,7 @@ def cost_table(runs: Runs) -> pd.DataFrame:
         seconds = cell["seconds"] / cell["pack"]
         row = {"environment": environment, "variant": variant, "device": text(device), "n": len(cell)}
         each = zip(cell["seconds"], cell["cpu_seconds"], cell["pack"], strict=True)
-        took = spent.mean(spent.of_seed(*seed, device) for seed in each)
+        took = spent.mean(spent.of_seed(*seed, text(device)) for seed in each)
         row |= {"hours": took.wall / 3600, "cpu_seconds": took.cpu, "gpu_seconds": took.gpu}
         row |= {"pack": cell["pack"].median()}
         row |= {"steps_per_s": (cell["steps"] / seconds.where(seconds > 0)).mean()}

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from small_cells import opted
+from test_frame import rewrite_status
 
 from savo_bench.bench import calibration, cost, estimate, processor, resolving
 from savo_bench.bench.cells import Pack
@@ -27,7 +28,9 @@ def finished(root: Path, cell, wall: float, cpu: float | None = None, seeds=(0, 
         folder = SeedFolder.of(root, cell.env_label, cell.variant, seed)
         folder.write_run(cell.spec(seed), {"cpu": model or processor.name(), "device": device})
         status = {"state": "done", "step": 1, "steps": 1, "seconds": wall * expected, "owner": {"pack": list(seeds)}}
-        folder.write_status(status | ({} if cpu is None else {"cpu_seconds": cpu * expected / len(seeds)}))
+        files.write_json(
+            folder.status_json, status | ({} if cpu is None else {"cpu_seconds": cpu * expected / len(seeds)})
+        )
 
 
 def test_what_has_finished_here_gives_the_ratio_of_the_nearest_cells(tmp_path):
@@ -52,7 +55,7 @@ def test_only_seeds_that_finished_on_this_processor_and_device_count(tmp_path):
     finished(tmp_path / "c", td3, wall=9.0)
     for seed in (0, 1):
         folder = SeedFolder.of(tmp_path / "c", td3.env_label, td3.variant, seed)
-        files.write_json(folder.status_json, folder.read_status() | {"state": "interrupted"})
+        rewrite_status(folder, state="interrupted")
     damaged = SeedFolder.of(tmp_path / "d", td3.env_label, td3.variant, 0)
     damaged.path.mkdir(parents=True)
     damaged.run_json.write_text("{")

@@ -5,12 +5,12 @@ import io
 import pytest
 from rich.console import Console
 from small_runs import cell, one_thread, pack, status, stop_at
-from test_frame import fake_run
+from test_frame import fake_run, rewrite_status
 
 from savo_bench.bench import train
 from savo_bench.bench.commands.status import print_status
+from savo_bench.bench.launch import problems
 from savo_bench.bench.training.seed import SeedRun
-from savo_bench.results import files
 from savo_bench.results.format import SeedFolder
 from savo_bench.results.state import state_of
 
@@ -44,10 +44,9 @@ def test_the_processor_time_of_a_process_is_shared_among_its_seeds(monkeypatch):
 
 def test_interrupted_is_believed_at_once_also_of_another_host(tmp_path):
     folder = fake_run(tmp_path, [1], state="interrupted")
-    fresh = {"heartbeat": 1000.0, "owner": {"host": "another"}}
-    files.write_json(folder.status_json, folder.read_status() | fresh)
+    rewrite_status(folder, heartbeat=1000.0, owner={"host": "another"})
     assert state_of(folder, now=1001.0).state == "interrupted"
-    files.write_json(folder.status_json, folder.read_status() | fresh | {"reason": "killed before it had saved"})
+    rewrite_status(folder, reason="killed before it had saved")
     assert state_of(folder, now=1001.0).reason == "killed before it had saved"
 
 
@@ -77,7 +76,7 @@ def test_status_shows_what_a_seed_took_and_every_column_at_80(tmp_path):
     long = "savo:extra_actors=5,target_noise=0.2,hidden=32-32,batch_size=64,warmup_steps=200"
     for variant, took in ((long, {"seconds": 11_520}), ("td3", {"seconds": 738.0, "cpu_seconds": 6.948})):
         folder = fake_run(tmp_path, [1] * 4, variant=variant)
-        files.write_json(folder.status_json, folder.read_status() | took)
+        rewrite_status(folder, **took)
     fake_run(tmp_path, [1], variant="td3", seed=1, state="interrupted")
     output = io.StringIO()
     print_status(tmp_path, Console(file=output, width=80))
@@ -86,3 +85,14 @@ def test_status_shows_what_a_seed_took_and_every_column_at_80(tmp_path):
     (td3,) = [line.split() for line in output.getvalue().splitlines() if line.startswith(" td3")]
     assert td3 == ["td3", "1", "0", "1", "0", "12", "min", "6.9", "s"]
     assert "3.2 h" in output.getvalue()
+
+
+def test_a_worker_that_had_saved_when_it_was_killed_is_not_said_to_have_lost_anything(tmp_path):
+    job = pack(tmp_path, cell("td3", "restricted-inverted-pendulum", steps=400), 0, 1)
+    for seed in (0, 1):
+        fake_run(tmp_path, [1], seed=seed, environment="restricted-inverted-pendulum", variant=job.cell.variant)
+        rewrite_status(SeedFolder(job.folder(seed)), state="interrupted" if seed == 0 else "running")
+    assert not problems.saved(job)
+    assert problems.record(job, "killed before it had saved", "interrupted") == {}
+    assert [status(job.folder(seed)).get("reason") for seed in (0, 1)] == [None, "killed before it had saved"]
+    assert problems.saved(job)

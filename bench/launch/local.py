@@ -22,7 +22,7 @@ from savo_bench.bench.cells import Pack
 from savo_bench.bench.grid import Problems
 from savo_bench.bench.launch.attached import Attached, Claim
 from savo_bench.bench.launch.launcher import THREAD_VARIABLES
-from savo_bench.bench.launch.problems import record
+from savo_bench.bench.launch.problems import record, saved
 from savo_bench.bench.launch.stop import Stop, Stopped
 from savo_bench.bench.progress import Board
 from savo_bench.results.files import make_folder, naming, said
@@ -113,6 +113,8 @@ class _Pool:
     def _ended(self, ended: _Worker, board: Board, *, stopping: bool) -> Problems:
         """Show how a worker ended; if it died, write that into its seeds' files."""
         code = ended.process.returncode
+        if code < 0 and stopping and saved(ended.pack):  # the signal came once more, while it ended
+            code = worker.INTERRUPTED
         if code in (worker.TRAINED, worker.INTERRUPTED):
             board.ended(ended.queued, "interrupted, saved" if code == worker.INTERRUPTED else None)
             return {}

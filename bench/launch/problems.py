@@ -28,3 +28,15 @@ def record(pack: Pack, problem: str, state: Literal["failed", "interrupted"] = "
         except (OSError, CorruptFile):
             problems[folder.path] = problem
     return problems
+
+
+def saved(pack: Pack) -> bool:
+    """Whether the status files of a dead process's seeds say that all have ended or were interrupted, and so saved."""
+    for seed in pack.seeds:
+        try:
+            status = seed_folder(pack.root, pack.cell, seed).read_status()
+        except (OSError, CorruptFile):
+            return False
+        if status is None or status["state"] == "running":
+            return False
+    return True
