@@ -90,7 +90,8 @@ def from_csv(path: Path, names: Mapping[str, str]) -> dict[int | None, pd.DataFr
         raise NotReadable(f"{path}: has no number in {columns['return']}")
     if not (frame["seed"] >= 0).all() or (frame["seed"] % 1 != 0).any():
         raise NotReadable(f"{path}: seeds must be whole numbers from 0 on")
-    return {int(seed): _checked(path, own.drop(columns="seed")) for seed, own in frame.groupby("seed")}
+    seeds = frame.pop("seed").to_numpy(dtype=int)
+    return {int(seed): _checked(path, frame[seeds == seed]) for seed in np.unique(seeds)}
 
 
 def from_tensorboard(path: Path, names: Mapping[str, str]) -> dict[int | None, pd.DataFrame]:

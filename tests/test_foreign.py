@@ -99,7 +99,7 @@ def test_the_report_says_where_it_is_from(root):
     assert rows["file"].tolist() == ["evaluations.npz"] * 2
     assert rows[["steps", "evaluations", "episodes"]].to_numpy().tolist() == [[100, 3, 1]] * 2
     assert rows["sha256"].nunique() == 2
-    assert "as no `--compare` names them" in made.blocks[0].text
+    assert "as no `--compare` names them" in str(made.blocks[0])
 
 
 def test_a_declaration_that_names_it_compares_it_under_its_mark(root):
@@ -110,7 +110,7 @@ def test_a_declaration_that_names_it_compares_it_under_its_mark(root):
     assert named.apart == frozenset()
     made = section.section(named)
     assert made is not None
-    assert "compared and aggregated, as a declaration names them" in made.blocks[0].text
+    assert "compared and aggregated, as a declaration names them" in str(made.blocks[0])
 
 
 def test_a_folder_of_nothing_else_is_reported_too(tmp_path):
