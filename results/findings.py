@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from savo_bench.results import comparisons, declared, diagnosis, gaps, landscapes, plots, provenance, tables
+from savo_bench.results import comparisons, declared, diagnosis, gaps, landscapes, operations, plots, provenance, tables
 from savo_bench.results.arrangement import Arranged
 from savo_bench.results.format import cells_asked
 from savo_bench.results.frame import Runs
@@ -97,8 +97,9 @@ class Findings:
 
     @cached_property
     def chosen(self) -> tuple[str, ...]:
-        """The variants in colour where others are grey, in figures of several tasks; none: all."""
-        many = self.scores["variant"].nunique() > plots.MANY and not self.options.highlight
+        """The variants in colour in learning curves, others being grey; none: all, or each in a panel of its own."""
+        several = self.scores["environment"].nunique() > 1 and self.scores["variant"].nunique() > plots.MANY
+        many = several and not self.options.highlight
         return plots.leading(self.scores, f"{self.options.summary}_mean") if many else self.options.highlight
 
     @cached_property
@@ -148,6 +149,24 @@ class Findings:
         found = comparisons.table(family, scores, self.bounds, last.margin if last else None)
         shown = ~found[["environment", "variant", "against"]].isin(list(left_out)).any(axis=1)
         return found[shown].reset_index(drop=True)
+
+    @cached_property
+    def curves(self) -> pd.DataFrame:
+        """See `tables.curve_table`."""
+        return tables.curve_table(self.runs)
+
+    @cached_property
+    def operations(self) -> tuple[dict[tuple[str, str], operations.Operations], list[str]]:
+        """See `operations.of_runs`."""
+        found: dict[tuple[str, str], operations.Operations] = {}
+        problems: list[str] = []
+        tasks = self.arranged.environments if self.arranged else {}
+        for folder, runs in self.folders:
+            own, lines = operations.of_runs(folder, runs)
+            problems += lines
+            for (environment, variant), each in own.items():
+                found.setdefault((tasks.get(environment, environment), self.called(variant)), each)
+        return found, problems
 
     @cached_property
     def matrix(self) -> tables.ScoreMatrix | None:
@@ -202,7 +221,7 @@ class Findings:
     def problems(self) -> list[str]:
         """A line per file that is damaged, cannot be read or is out of place."""
         found = [*self.runs.problems, *self.diagnoses.attrs["problems"], *self.gaps.attrs["problems"]]
-        found += [*self.policy_gaps.attrs["problems"], *self.landscapes[1]]
+        found += [*self.policy_gaps.attrs["problems"], *self.landscapes[1], *self.operations[1]]
         return list(dict.fromkeys(found))
 
     @cached_property

@@ -12,10 +12,13 @@ and PNG, and its data as CSV.
     tolerance      what a single agent scores
     gaps           how rugged Q is, and how far proposals are below its maxima, in training and of final policies
     landscapes     Q over actions, where it has been drawn
+    bars           the scores of each task as bars
+    studies        score and cost against a numeric field, and what single changes of a reference do
     curves         learning curves and sample efficiency
     aggregates     normalised scores over tasks
     improvement    probability that a run of one variant beats one of another
     task_metrics   what environments record beside the return
+    against        learning curves by time and by operations
     cost           time, memory and parameters beside the score
     published      published scores beside ours
     warnings       signs that a maximiser does not work as it should
@@ -28,8 +31,10 @@ from collections.abc import Callable
 from savo_bench.results.findings import Findings
 from savo_bench.results.page import Section
 from savo_bench.results.sections import (
+    against,
     aggregates,
     answer,
+    bars,
     cost,
     curves,
     differences,
@@ -41,6 +46,7 @@ from savo_bench.results.sections import (
     published,
     scores,
     seeds,
+    studies,
     task_metrics,
     tolerance,
     warnings,
@@ -52,6 +58,8 @@ SECTIONS: list[Callable[[Findings], Section | None]] = [
     scores.section,
     paper.section,
     tolerance.section,
+    bars.section,
+    studies.section,
     gaps.section,
     gaps.policies,
     landscapes.section,
@@ -60,6 +68,7 @@ SECTIONS: list[Callable[[Findings], Section | None]] = [
     improvement.section,
     task_metrics.section,
     cost.section,
+    against.section,
     published.section,
     warnings.section,
     seeds.unfinished,
