@@ -196,7 +196,15 @@ class Findings:
     @cached_property
     def operations(self) -> tuple[dict[tuple[str, str], operations.Operations], list[str]]:
         """See `operations.of_runs`."""
-        return operations.of_runs(self.root, self.runs)
+        found: dict[tuple[str, str], operations.Operations] = {}
+        problems: list[str] = []
+        tasks = self.arranged.environments if self.arranged else {}
+        for folder, runs in self.folders:
+            own, lines = operations.of_runs(folder, runs)
+            problems += lines
+            for (environment, variant), each in own.items():
+                found.setdefault((tasks.get(environment, environment), self.called(variant)), each)
+        return found, problems
 
     @cached_property
     def matrix(self) -> tables.ScoreMatrix | None:
