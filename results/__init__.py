@@ -25,8 +25,13 @@ be read anywhere. `load("runs/NAME")` is the way in for notebooks (docs/notebook
     costs        how costs grow with the number of actors, as a law and as a figure
     provenance   in what the runs' machines and code differ
     tables       every table of a report as numbers
+    studies      variants that differ in a single field
+    operations   operations of a training, from counted ones of an action and an update
     plots        the figures of a report
     landscape_plots   those of landscapes
+    study_plots  those of studies, and scores as bars
+    palette      colours that are seen on a light and on a dark page
+    widths       how wide figures are in papers
     figure_settings   matplotlib as it is delivered, whatever a user has set
     findings     what the sections of a report share: runs, options, tables
     sections/    a file per topic of a report: its text, tables and figures

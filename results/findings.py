@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from savo_bench.results import comparisons, declared, diagnosis, gaps, landscapes, plots, provenance, tables
+from savo_bench.results import comparisons, declared, diagnosis, gaps, landscapes, operations, plots, provenance, tables
 from savo_bench.results.format import cells_asked
 from savo_bench.results.frame import Runs
 from savo_bench.results.plots import LineStyle
@@ -77,8 +77,9 @@ class Findings:
 
     @cached_property
     def chosen(self) -> tuple[str, ...]:
-        """The variants in colour where others are grey, in figures of several tasks; none: all."""
-        many = self.scores["variant"].nunique() > plots.MANY and not self.options.highlight
+        """The variants in colour in learning curves, others being grey; none: all, or each in a panel of its own."""
+        several = self.scores["environment"].nunique() > 1 and self.scores["variant"].nunique() > plots.MANY
+        many = several and not self.options.highlight
         return plots.leading(self.scores, f"{self.options.summary}_mean") if many else self.options.highlight
 
     @cached_property
@@ -103,6 +104,16 @@ class Findings:
         pairs = comparisons.of_runs(self.runs.runs, last, self.controls)
         scores = tables.scores_of(self.runs, self.measure)
         return comparisons.table(pairs, scores, self.bounds, last.margin if last else None)
+
+    @cached_property
+    def curves(self) -> pd.DataFrame:
+        """See `tables.curve_table`."""
+        return tables.curve_table(self.runs)
+
+    @cached_property
+    def operations(self) -> tuple[dict[tuple[str, str], operations.Operations], list[str]]:
+        """See `operations.of_runs`."""
+        return operations.of_runs(self.root, self.runs)
 
     @cached_property
     def matrix(self) -> tables.ScoreMatrix | None:
@@ -143,7 +154,7 @@ class Findings:
     def problems(self) -> list[str]:
         """A line per file that is damaged, cannot be read or is out of place."""
         found = [*self.runs.problems, *self.diagnoses.attrs["problems"], *self.gaps.attrs["problems"]]
-        found += [*self.policy_gaps.attrs["problems"], *self.landscapes[1]]
+        found += [*self.policy_gaps.attrs["problems"], *self.landscapes[1], *self.operations[1]]
         return list(dict.fromkeys(found))
 
     @cached_property

@@ -52,8 +52,8 @@ class LineStyle(NamedTuple):
         return (0, self.dashes) if self.dashes else "-"
 
 
-# the colours of `palette`, which says where they come from; each with dashes of its own, so that lines can be told apart
-# when printed in grey
+# the colours of `palette`, which says where they come from; each with dashes of its own, so that lines can be told
+# apart when printed in grey
 _STYLES = (
     LineStyle("#D55E00", (5, 1.5)),
     LineStyle("#2E8FC6", (3, 1, 1, 1, 1, 1)),
@@ -72,7 +72,11 @@ HEIGHT = 2.2  # inches of a panel, with its labels
 MANY = 6  # curves in a panel. ours: with seven colours and dashes one looks for each in the legend
 _FEW = 5  # of more, that have colour. ours: the rest in grey takes the place of a sixth
 _LEAST_PANEL = 1.55  # inches of width. ours: a title of 20 letters and three numbers below
-ENTRY, LETTER, LINE = 0.6, 0.068, 0.18  # inches of a legend: line and gaps of an entry, a letter, a row; all at 8 points
+ENTRY, LETTER, LINE = (
+    0.6,
+    0.068,
+    0.18,
+)  # inches of a legend: line and gaps of an entry, a letter, a row; all at 8 points
 _NAME = 0.4  # of a figure's width, for names beside rows; longer ones are broken. ours: most is left for numbers
 _FADED = 0.5
 # light on both sides of a half, so that dark letters can be read on all of it; blue and orange are apart to everyone
@@ -142,9 +146,9 @@ def rendered(name: str, alt: str, figure: Figure) -> page.Figure:
         figure: The drawing.
     """
     with matplotlib.style.context(STYLE):
-        figure.draw_without_rendering()  # once for all three files, as finding room for the labels is what takes time
-        if figure.get_layout_engine() is not None:
-            figure.set_layout_engine("none")
+        if (engine := figure.get_layout_engine()) is not None:
+            engine.execute(figure)  # once for all files: finding room for the labels takes longer than drawing
+            figure.set_layout_engine(None)
     svg, png, pdf = (content(figure, kind) for kind in KINDS)
     return page.Figure(name, alt, svg.decode(), png, pdf, figure)
 
@@ -182,14 +186,16 @@ def lines(
     curves = {str(variant): own for variant, own in table.groupby("variant")}
     rest = [own[[x, y]].to_numpy(dtype=float) for variant, own in curves.items() if chosen and variant not in chosen]
     if rest:
-        axes.add_collection(LineCollection(rest, colors=REST, linewidths=0.6, zorder=2))
+        axes.add_collection(LineCollection(rest, colors=REST, linewidths=0.5, zorder=2))
         axes.autoscale_view()
+    halo: dict[str, Any] = {"path_effects": [withStroke(linewidth=3, foreground="white")]} if rest else {}
     shown = {variant: own for variant, own in curves.items() if not chosen or variant in chosen}
     opacity = 0.18 if len(shown) <= 4 else 0.08  # many bands on top of each other would hide the lines
     for variant, own in shown.items():
         colour, alpha = style[variant].colour, _alpha(variant in faded)
         axes.fill_between(own[x], own[ends[0]], own[ends[1]], color=colour, alpha=opacity * alpha, linewidth=0)
-        axes.plot(own[x], own[y], color=colour, linestyle=style[variant].linestyle, alpha=alpha, zorder=3)
+        dashes = "-" if len(chosen) == 1 else style[variant].linestyle  # alone it cannot be taken for another
+        axes.plot(own[x], own[y], color=colour, linestyle=dashes, alpha=alpha, zorder=3, **halo)
 
 
 def learning_curves(
@@ -323,7 +329,7 @@ def curve_figure(
     if of_one:
         title = environments[0]
         panels = {names[variant]: partial(draw, environment=title, chosen=(variant,)) for variant in names}
-        return panel_figure(panels, width, labels, title=title)
+        return panel_figure(panels, width, labels, title=title, same=True)
     panels = {name: partial(draw, environment=name, chosen=chosen) for name in environments}
     return panel_figure(panels, width, labels, legend_entries(names, style, chosen))
 
@@ -334,8 +340,9 @@ def panel_figure(
     labels: tuple[str, str],
     legend: Mapping[str, Line2D] | None = None,
     title: str = "",
+    same: bool = False,
 ) -> Figure:
-    """A figure of panels that have the same axes, as many in a row as have room.
+    """A figure of panels that show the same things, as many in a row as have room.
 
     Args:
         panels: What draws each, by its title.
@@ -343,40 +350,63 @@ def panel_figure(
         labels: The names of the axes.
         legend: A line for each name; none without.
         title: Above all of them.
+        same: Whether their axes have the same ends.
     """
     columns, rows = grid_of(len(panels), width)
     wide = width / columns
-    drawn, across, below = _legend_size(width, {name: name for name in legend}) if legend else ({}, 1, 0.0)
-    titles = {name: _broken(name, max(8, int((wide - 0.35) / LETTER)), "[,:-]") for name in panels}
+    below, put_legend = legend_below(width, legend or {})
+    titles = {name: wrapped(name, wide) for name in panels}
     above = LINE * max(title.count("\n") for title in titles.values())
     height = (min(HEIGHT, max(1.05, 0.62 * wide)) + above) * rows + (0.2 if rows * columns > 1 else 0) + below
     with matplotlib.style.context(STYLE):
         figure = canvas((width, height + (0.2 if title else 0)))
-        grid = figure.subplots(rows, columns, squeeze=False)
-        for axes, (name, draw) in zip(grid.flat, panels.items(), strict=False):
+        grid = figure.subplots(rows, columns, squeeze=False, sharex=same, sharey=same)
+        for at, (axes, (name, draw)) in enumerate(zip(grid.flat, panels.items(), strict=False)):
             draw(axes)
             ticks = max(2, min(5, int(wide / 0.65)))
             axes.xaxis.set_major_locator(MaxNLocator(ticks, steps=[1, 2, 2.5, 5, 10]))
             axes.yaxis.set_major_locator(MaxNLocator(4 if wide < 2.5 else 5))
-            axes.set(xlabel="", ylabel="", title=titles[name])
+            lowest = at + columns >= len(panels)
+            axes.set(xlabel=labels[0] if lowest else "", ylabel="", title=titles[name])
+            axes.tick_params(labelbottom=lowest or not same)
         for axes in list(grid.flat)[len(panels) :]:
             axes.set_axis_off()
         if title:
             figure.suptitle(title, fontsize=_RC["axes.titlesize"])
-            for row in grid:  # of one environment, so that all have the same axes
-                for axes in row:
-                    axes.sharey(grid[0, 0]) if axes is not grid[0, 0] else None
-                    axes.tick_params(labelleft=axes is row[0])
-        if rows * columns > 1:
-            figure.supxlabel(labels[0], fontsize=_RC["axes.labelsize"])
+        if rows > 1:
             figure.supylabel(labels[1], fontsize=_RC["axes.labelsize"])
         else:
-            grid[0, 0].set(xlabel=labels[0], ylabel=labels[1])
-        if legend:
-            for name, line in legend.items():
-                line.set_label(drawn[name])
-            figure.legend(handles=list(legend.values()), loc="outside lower center", ncols=across)
+            grid[0, 0].set_ylabel(labels[1])
+        put_legend(figure)
     return figure
+
+
+def wrapped(name: str, wide: float) -> str:
+    """A name as the title of a panel of a width in inches, in as many lines as it needs."""
+    return _broken(name, max(8, int((wide - 0.35) / LETTER)), "[,:-]")
+
+
+def legend_below(width: float, entries: Mapping[str, Line2D]) -> tuple[float, Callable[[Figure], None]]:
+    """The height of a legend below a figure of a width, both in inches, and what draws it.
+
+    Args:
+        width: Of the figure.
+        entries: A line for each name; none for no legend.
+    """
+    if not entries:
+        return 0.0, lambda _: None
+    letters = max(10, int((width - ENTRY) / LETTER))
+    labels = [_broken(name, letters) for name in entries]
+    across = max(1, int(width / (ENTRY + LETTER * max(len(line) for label in labels for line in label.split("\n")))))
+    lines = [1 + label.count("\n") for label in labels]
+    rows = sum(max(lines[first : first + across]) for first in range(0, len(lines), across))
+
+    def draw(figure: Figure) -> None:
+        for label, line in zip(labels, entries.values(), strict=True):
+            line.set_label(label)
+        figure.legend(handles=list(entries.values()), loc="outside lower center", ncols=across)
+
+    return LINE * rows, draw
 
 
 def grid_of(panels: int, width: float) -> tuple[int, int]:
@@ -412,7 +442,7 @@ def aggregate_figure(
         names: What to call each variant. One whose name here is not its own lacks seeds and is drawn faded.
         width: Of the figure, in inches.
     """
-    panels = {"iqm": "IQM", "median": "median", "mean": "mean", "gap": "gap (less is better)"}
+    panels = {"iqm": "IQM", "median": "median", "mean": "mean", "gap": "gap ↓"}
     variants = list(aggregates["variant"])
     labels, margin, row = row_labels([names[variant] for variant in variants], width)
     columns = len(panels) if width - margin >= len(panels) * 1.0 else 2  # ours: an inch for three numbers below
@@ -430,7 +460,7 @@ def aggregate_figure(
             axes.set_yticks(range(len(variants)), labels)
             axes.set_ylim(len(variants) - 0.5, -0.5)
             axes.set(xlabel="", ylabel="")
-            axes.xaxis.set_major_locator(MaxNLocator(3 if columns == len(panels) else 4))
+            axes.xaxis.set_major_locator(MaxNLocator(2 if (width - margin) / columns < 1.2 else 4))
             axes.yaxis.grid(visible=False)
             axes.tick_params(axis="y", length=0)
         figure.supxlabel("normalised score", fontsize=_RC["axes.labelsize"])
@@ -485,7 +515,7 @@ def aggregate_curve_figure(
         width: As for `profile_figure`.
         chosen: As for `profile_figure`.
     """
-    labels = "environment steps", "IQM of the normalised return"
+    labels = "environment steps", "IQM, normalised"
     end = curves["step"].max()
     return _of_variants(
         curves, style, names, ("step", "iqm"), lambda axes: _step_axis(axes, end), labels, width, chosen
@@ -510,7 +540,8 @@ def _of_variants(
 
     own = {str(variant): names[str(variant)] for variant in dict.fromkeys(table["variant"])}
     if len(own) > MANY and not chosen:
-        return panel_figure({name: partial(draw, chosen=(variant,)) for variant, name in own.items()}, width, labels)
+        panels = {name: partial(draw, chosen=(variant,)) for variant, name in own.items()}
+        return panel_figure(panels, width, labels, same=True)
     return panel_figure({"": partial(draw, chosen=chosen)}, width, labels, legend_entries(own, style, chosen))
 
 
@@ -534,9 +565,14 @@ def improvement_figure(improvements: pd.DataFrame, width: float | None = None) -
     numbered = any("\n" in label for label in labels) or margin + _CELL * len(variants) > most
     if numbered:
         labels, margin, row = row_labels([f"{i} {name}" for i, name in enumerate(variants, start=1)], most)
-    wide = min(_CELL, (most - margin - 0.1) / len(variants)) if width is None else (width - margin - 0.1) / len(variants)
+    wide = (
+        min(_CELL, (most - margin - 0.1) / len(variants)) if width is None else (width - margin - 0.1) / len(variants)
+    )
     high = max(row, min(_CELL, wide)) if wide < _CELL else max(row, 0.42)
-    texts = [_cell_text(*values, wide) for values in improvements[["probability", "low", "high"]].to_numpy(dtype=float)]
+    texts = [
+        _cell_text(value, low, high, wide)
+        for value, low, high in improvements[["probability", "low", "high"]].to_numpy(dtype=float)
+    ]
     pairs = improvements.assign(text=texts)
     values, notes = (
         pairs.pivot(index="x", columns="y", values=name).reindex(variants).reindex(variants, axis=1)
@@ -588,15 +624,6 @@ def _broken(name: str, letters: int, after: str = "[,:]") -> str:
             lines.append("")
         lines[-1] += part
     return "\n".join(lines)
-
-
-def _legend_size(width: float, names: Mapping[str, str]) -> tuple[dict[str, str], int, float]:
-    """The labels of a legend, how many of them fit in a row, and its height, in a figure of a width in inches."""
-    labels = {variant: _broken(name, max(10, int((width - ENTRY) / LETTER))) for variant, name in names.items()}
-    split = [label.split("\n") for label in labels.values()]
-    across = max(1, int(width / (ENTRY + LETTER * max(len(line) for label in split for line in label))))
-    rows = sum(max(map(len, split[first : first + across])) for first in range(0, len(split), across))
-    return labels, across, LINE * rows
 
 
 def _name_with_seeds(cells: pd.DataFrame) -> str:

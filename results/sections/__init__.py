@@ -10,10 +10,13 @@ and PNG, and its data as CSV.
     scores         scores per cell
     gaps           how rugged Q is, and how far proposals are below its maxima, in training and of final policies
     landscapes     Q over actions, where it has been drawn
+    bars           the scores of each task as bars
+    studies        score and cost against a numeric field, and what single changes of a reference do
     curves         learning curves and sample efficiency
     aggregates     normalised scores over tasks
     improvement    probability that a run of one variant beats one of another
     task_metrics   what environments record beside the return
+    against        learning curves by time and by operations
     cost           time, memory and parameters beside the score
     published      published scores beside ours
     warnings       signs that a maximiser does not work as it should
@@ -26,8 +29,10 @@ from collections.abc import Callable
 from savo_bench.results.findings import Findings
 from savo_bench.results.page import Section
 from savo_bench.results.sections import (
+    against,
     aggregates,
     answer,
+    bars,
     cost,
     curves,
     differences,
@@ -38,6 +43,7 @@ from savo_bench.results.sections import (
     published,
     scores,
     seeds,
+    studies,
     task_metrics,
     warnings,
 )
@@ -46,6 +52,8 @@ SECTIONS: list[Callable[[Findings], Section | None]] = [
     opening.section,
     answer.section,
     scores.section,
+    bars.section,
+    studies.section,
     gaps.section,
     gaps.policies,
     landscapes.section,
@@ -54,6 +62,7 @@ SECTIONS: list[Callable[[Findings], Section | None]] = [
     improvement.section,
     task_metrics.section,
     cost.section,
+    against.section,
     published.section,
     warnings.section,
     seeds.unfinished,

@@ -66,7 +66,9 @@ def _figures(found: Findings, matrix: ScoreMatrix, data: dict[str, pd.DataFrame]
     intervals = tables.interval_column(found.aggregates, "iqm")
     values = "; ".join(f"{name} {interval}" for name, interval in zip(matrix.variants, intervals, strict=True))
     figure = plots.aggregate_figure(found.aggregates, style, names, found.page)
-    yield plots.rendered("aggregates", f"Aggregates {of}; IQM: {values}.", figure)
+    yield plots.rendered(
+        "aggregates", f"Aggregates {of}; ↓: of the optimality gap less is better. IQM: {values}.", figure
+    )
     figure = plots.profile_figure(data["profiles"], style, names, found.column, found.options.highlight)
     yield plots.rendered("profiles", f"Performance profiles {of}.", figure)
     if "aggregate-curves" in data:

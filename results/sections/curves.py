@@ -1,5 +1,6 @@
 """Learning curves, and how fast variants learn."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,15 @@ from savo_bench.results.page import Figure, Gallery, Section, Table, Text, code
 
 def section(found: Findings) -> Section:
     """A figure per environment, one of all of them for papers, and the table of sample efficiency."""
-    curves = tables.curve_table(found.runs)
+    curves = found.curves
     efficiency = tables.efficiency_table(found.runs, found.scores, found.bounds)
     there = set(curves["environment"])
     environments = [name for name in dict.fromkeys(found.scores["environment"]) if name in there]
     figures = [_figure(found, curves, f"curves-{slug(name)}", [name]) for name in environments]
-    together = [_figure(found, curves, "curves", environments)] if environments else []
+    if len(environments) == 1:
+        together = [replace(figures[0], name="curves")]
+    else:
+        together = [_figure(found, curves, "curves", environments)] if environments else []
     what = "Mean" if found.options.statistic == "mean" else "IQM"
     text = Text(
         f"{what} over seeds, with its pointwise 95 % bootstrap interval as a band; at each step only seeds that were "
@@ -32,21 +36,21 @@ def section(found: Findings) -> Section:
 def _figure(found: Findings, curves: pd.DataFrame, name: str, environments: list[str]) -> Figure:
     statistic = found.options.statistic
     evals = found.runs.evals if found.options.per_seed else None
-    if len(environments) == 1:
-        look: dict[str, Any] = {"width": found.column, "chosen": found.options.highlight}
-    else:
-        look = {"width": found.page, "chosen": found.chosen}
+    width = found.column if len(environments) == 1 else found.page
+    look: dict[str, Any] = {"width": width, "chosen": found.chosen}
     alt = "Learning curves on " + " ".join(_in_words(curves, environment, statistic) for environment in environments)
     return plots.rendered(name, alt, plots.curve_figure(environments, curves, found.scores, evals, statistic, **look))
 
 
 def coloured(found: Findings) -> list[Text]:
-    """A paragraph on which variants have colour in figures of several tasks, if not all have."""
+    """A paragraph on which variants have colour, if not all have."""
     if not found.chosen:
         return []
-    why = "" if found.options.highlight else ", which have the best mean rank over the tasks (`--highlight` names others)"
+    why = (
+        "" if found.options.highlight else ", which have the best mean rank over the tasks (`--highlight` names others)"
+    )
     names = ", ".join(map(code, found.chosen))
-    return [Text(f"In figures of several tasks these have colour{why}: {names}. All others are thin and grey.")]
+    return [Text(f"These variants have colour{why}: {names}. All others are thin and grey.")]
 
 
 def _in_words(curves: pd.DataFrame, environment: str, statistic: str) -> str:
