@@ -9,7 +9,6 @@ Nothing is computed here: numbers come from the tables and sections of the repor
 """
 
 from collections.abc import Iterator
-from functools import cached_property
 from pathlib import Path
 
 import matplotlib.style
@@ -17,7 +16,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from savo_bench.results import frame, page, plots, sections, tables
+from savo_bench.results import frame, page, plots, sections
 from savo_bench.results.findings import CURVES, SUMMARIES, Findings, Options
 from savo_bench.results.report import NoRuns, write_report
 from savo_bench.results.sections import answer, opening, scores
@@ -96,7 +95,7 @@ class Results:
 
     def curves(self) -> pd.DataFrame:
         """A row per cell and step: see `tables.curve_table`."""
-        return self._curves.copy()
+        return self.found.curves.copy()
 
     def answer(self) -> list[str]:
         """Who leads where, and what each comparison says: a sentence over all tasks, then one per task."""
@@ -168,7 +167,7 @@ class Results:
             raise NotThere(f"{which}; there are {', '.join(there)}")
         own = environment or there[0]
         statistic, style = self.found.options.statistic, self.found.styles
-        curves, cells = (table[table["environment"] == own] for table in (self._curves, self.found.scores))
+        curves, cells = (table[table["environment"] == own] for table in (self.found.curves, self.found.scores))
         with matplotlib.style.context(plots.STYLE if ax is None else []):
             axes = plots.canvas((plots.WIDTH, plots.HEIGHT)).subplots() if ax is None else ax
             plots.learning_curves(axes, curves, cells, style, None, statistic)
@@ -199,10 +198,6 @@ class Results:
         more = "More is behind `.tables`, `.texts` and `.figures`, which list what `.table(name)` and its like give."
         said = f"<p>{page.html_inline(self._overview())}</p>" + (f"<ul>{notes}</ul>" if notes else "")
         return f"{said}{table}<p>{page.html_inline(more)}</p>"
-
-    @cached_property
-    def _curves(self) -> pd.DataFrame:
-        return tables.curve_table(self.found.runs)
 
     def _overview(self) -> str:
         (first, *_) = opening.section(self.found).blocks

@@ -202,8 +202,9 @@ def _html_text(text: str) -> Markup:
 
 
 def _html_name(text: str) -> Markup:
-    """A cell of text as HTML, in which a line may break long names of variants between their fields."""
-    return Markup("<wbr>").join(_html_text(part) for part in _AFTER.split(text))
+    """A cell of text as HTML, in which a line may break a long name, as of a variant, between its fields."""
+    parts = [text] if " " in text else _AFTER.split(text)
+    return Markup("<wbr>").join(map(_html_text, parts))
 
 
 _INLINE.add_render_rule("text", lambda _, tokens, index, *__: _html_text(tokens[index].content))

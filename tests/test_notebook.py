@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from pandas.testing import assert_frame_equal
 
 from savo_bench.results import load, reference
+from savo_bench.results.frame import EVAL_COLUMNS, RUN_COLUMNS
 from savo_bench.results.notebook import NotThere
 from savo_bench.results.report import NoRuns, write_report
 
@@ -69,10 +70,11 @@ def test_the_named_tables_are_those_of_the_report(root):
 def test_a_frame_that_is_changed_changes_no_other(root):
     runs = load(root)
     for frame in (runs.seeds, runs.evaluations, runs.scores(), runs.table("scores"), runs.text("scores")):
-        frame.drop(frame.index, inplace=True)
-    assert runs.seeds["seed"].tolist() == [0, 1, 2, 3, 4] * 2
-    assert len(runs.evaluations) == 40
-    assert runs.table("scores")["n"].tolist() == runs.scores()["n"].tolist() == [5, 5]
+        del frame[frame.columns[-1]]
+    assert list(runs.seeds.columns) == RUN_COLUMNS
+    assert list(runs.evaluations.columns) == [*EVAL_COLUMNS, "valid"]
+    assert runs.table("scores").columns[-1] == runs.scores().columns[-1] == "invalid"
+    assert runs.text("scores").columns[-1] == "seeds"
 
 
 def test_curves_are_drawn_into_ones_own_axes(root):

@@ -94,7 +94,7 @@ class Outline(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         attributes = dict(attrs)
-        if tag not in ("meta", "link", "br"):
+        if tag not in ("meta", "link", "br", "wbr"):
             self.open.append(tag)
         self.loads += [attributes[name] for name in ("src", "href", "xlink:href", "action") if attributes.get(name)]
         self.ids += [attributes["id"]] if "id" in attributes else []
@@ -104,7 +104,7 @@ class Outline(HTMLParser):
         self.handle_endtag(tag)
 
     def handle_endtag(self, tag):
-        if tag not in ("meta", "link", "br"):
+        if tag not in ("meta", "link", "br", "wbr"):
             assert self.open.pop() == tag
 
 
@@ -252,8 +252,8 @@ const button=at=>document.querySelectorAll("#table-t thead span")[at];
 const found={start:names()};
 for(const [key,at] of [["score",1],["again",1],["name",0],["odd",2]]){button(at).click();found[key]=names()}
 found.sorted=[...document.querySelectorAll("#table-t thead th")].map(head=>head.getAttribute("aria-sort"));
-const tasks=document.querySelector("#table-tasks");tasks.querySelectorAll("thead span")[1].click();
-found.tasks=[...tasks.querySelectorAll("tbody tr")].map(row=>row.children[0].textContent);
+const tasks=document.querySelector("#table-tasks");tasks?.querySelectorAll("thead span")[1].click();
+found.tasks=[...tasks?.querySelectorAll("tbody tr")??[]].map(row=>row.children[0].textContent);
 found.width=document.documentElement.scrollWidth;found.window=innerWidth;
 found.paper=getComputedStyle(document.body).backgroundColor;
 found.scrolls=document.querySelector(".scroll").scrollWidth>document.querySelector(".scroll").clientWidth;

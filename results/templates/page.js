@@ -1,7 +1,7 @@
 // Sorts a table when a heading is clicked, the rows of each task by themselves: a column of numbers by the number at the
 // start of each cell, any other column by its text. A cell of such a column without a number comes last in both
 // directions.
-// A heading is no <button>, as browsers do not repeat one on the pages of a print.
+// A heading holds no button element, as browsers repeat none that does on the pages of a print.
 for (const button of document.querySelectorAll("thead span")) button.addEventListener("click", () => {
   const heading = button.parentElement;
   const row = heading.parentElement;
