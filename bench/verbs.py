@@ -58,7 +58,10 @@ def status(name: Name = "default", runs: Runs = Path("runs")) -> int:
 def report(
     context: typer.Context,
     names: Annotated[
-        list[str] | None, flags.argument("Sets of cells: folders under --runs. Several are pooled into one report.")
+        list[str] | None,
+        flags.argument(
+            "Sets of cells: folders under --runs. Several are pooled into one report.", complete=completion.names
+        ),
     ] = None,
     runs: Runs = Path("runs"),
     out: Annotated[
@@ -76,17 +79,19 @@ def report(
     """Write a web page, Markdown, LaTeX, tables and figures, and print the scores."""
     from savo_bench.bench.commands.report import print_report
 
+    asked = report_options.make(_given(context), config)
     roots = [run_directory.find(runs, name) for name in dict.fromkeys(names or ["default"])]
     if len(roots) > 1 and out is None:
         raise UserError("bench report: say with --out where a report of several names goes")
-    asked = report_options.make(_given(context), config)
     print_report(roots, out or roots[0] / "report", show.console(), asked, watch=watch)
 
 
 def compare(
     variant: Annotated[str, flags.argument("The first variant, as bench status writes it.")],
     against: Annotated[str, flags.argument("The second.")],
-    names: Annotated[list[str] | None, flags.argument("Sets of cells, whose seeds count together.")] = None,
+    names: Annotated[
+        list[str] | None, flags.argument("Sets of cells, whose seeds count together.", complete=completion.names)
+    ] = None,
     runs: Runs = Path("runs"),
     measure: Annotated[
         str | None, flags.option(str, f"By which score: {', '.join(MEASURES)}. Without it as declared, or last10.")

@@ -16,7 +16,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from savo_bench.results import frame, page, plots, sections
+from savo_bench.results import page, plots, sections
+from savo_bench.results.arrangement import arrange
 from savo_bench.results.findings import CURVES, SUMMARIES, Findings, Options
 from savo_bench.results.report import NoRuns, write_report
 from savo_bench.results.sections import answer, opening, scores
@@ -48,10 +49,10 @@ def load(folder: Path | str, *, summary: str = "last10", curves: str = "mean") -
     root = Path(folder)
     if not root.is_dir():
         raise NoRuns(f"{root}: no such folder; give the folder of a name, as runs/default")
-    runs = frame.load(root)
-    if len(runs.runs) == 0:
+    arranged = arrange([root])
+    if len(arranged.runs.runs) == 0:
         raise NoRuns(f"{root}: holds no runs; give the folder of a name, as runs/default")
-    return Results(Findings(root, runs, Options(summary, curves)))
+    return Results(Findings(arranged.root, arranged.runs, Options(summary, curves), arranged))
 
 
 class Results:

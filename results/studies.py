@@ -24,10 +24,11 @@ CHANGE += ["n_reference", "difference", "low", "high"]
 
 
 class _Cell(NamedTuple):
-    """A variant on an environment: its algorithm, its fields as text and its numeric fields."""
+    """A variant on an environment: its name in the report and in run.json, its algorithm, all and numeric fields."""
 
     environment: str
     variant: str
+    stored: str
     algorithm: str
     fields: Mapping[str, str]
     numbers: Mapping[str, float]
@@ -53,7 +54,7 @@ def knobs(runs: Runs, summary: str) -> pd.DataFrame:
         family = min((_without(cell.variant, field) for cell in cells), key=lambda name: (len(name), name))
         for cell in sorted(cells, key=lambda cell: cell.numbers[field]):
             if (own := measured.get((environment, cell.variant))) is not None:
-                default = _without(cell.variant, field) == cell.variant
+                default = _without(cell.stored, field) == cell.stored
                 names = field, family, environment, cell.variant, cell.numbers[field], default
                 rows.append(dict(zip(KNOB[:6], names, strict=True)) | {name: own[name] for name in KNOB[6:]})
     found = pd.DataFrame(rows, columns=KNOB)
@@ -110,7 +111,7 @@ def _changes(runs: Runs) -> Iterator[tuple[_Cell, _Cell, str]]:
     for cell in _cells(runs):
         groups.setdefault((cell.environment, cell.algorithm), []).append(cell)
     for _, cells in sorted(groups.items()):
-        reference = min(cells, key=lambda cell: (cell.variant.count("="), cell.variant))
+        reference = min(cells, key=lambda cell: (cell.stored.count("="), cell.stored))
         for cell in cells:
             differing = [
                 name
@@ -154,7 +155,8 @@ def _cells(runs: Runs) -> Iterator[_Cell]:
             if isinstance(value, int | float) and not isinstance(value, bool) and np.isfinite(value)
         }
         fields = tables.fields_of(row["spec"])
-        yield _Cell(str(row["environment"]), str(row["variant"]), str(algorithm["name"]), fields, numbers)
+        names = (str(name) for name in (row["environment"], row["variant"], algorithm["variant"], algorithm["name"]))
+        yield _Cell(*names, fields, numbers)
 
 
 def _measured(runs: Runs, summary: str) -> dict[tuple[str, str], dict[str, Any]]:

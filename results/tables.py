@@ -466,7 +466,7 @@ def field_table(runs: Runs) -> tuple[pd.DataFrame, int]:
     Where a variant's value depends on the environment, the cell lists all its values.
     """
     every = hyperparameter_table(runs)
-    differing = every[~every["shared"]].drop(columns="shared").reset_index(drop=True)
+    differing = every[~every["shared"].astype(bool)].drop(columns="shared").reset_index(drop=True)
     return differing, len(every) - len(differing)
 
 

@@ -112,14 +112,15 @@ def test_all_three_documents_hold_the_same_sections_tables_and_figures(tmp_path)
     html, latex = ((report.folder / name).read_text() for name in ("index.html", "tables.tex"))
     titles = re.findall(r"^## (.*)$", markdown, re.MULTILINE)
     assert titles == re.findall(r"<h2 [^>]*>(.*?)</h2>", html)
-    assert titles[:5] == ["Answer", "Scores", "Scores per task", "Studies of single fields", "Learning curves"]
+    assert titles[:4] == ["Answer", "Scores", "Scores by method and task", "What a single agent scores"]
     assert markdown.count("![") == html.count("<svg") == 2 + 4 + 2
     assert html.count("<table") == len(re.findall(r"^\| ---", markdown, re.MULTILINE))
     for name in ("scores", "aggregates", "improvement", "cost", "fields"):
         assert f"tab:{name}" in latex
     assert {path.stem for path in report.files if path.suffix == ".csv"} == {
         *("scores", "curves", "fields", "seeds", "evaluations", "comparisons", "improvement", "aggregates"),
-        *("profiles", "aggregate-curves", "efficiency", "metrics", "cost", "ablations"),
+        *("profiles", "aggregate-curves", "efficiency", "metrics", "cost", "ablations", "paper"),
+        *("tolerance", "hyperparameters"),
     }
     for kind in (".svg", ".png", ".pdf"):
         assert len([path for path in report.files if path.suffix == kind]) == 9

@@ -89,7 +89,7 @@ def test_a_report_of_a_study_shows_it_with_figures_that_are_the_same_bytes_again
     for name in ("knob-extra_actors", "bars", "curves-by-time", "curves-by-operations"):
         for kind in ("svg", "png", "pdf"):
             assert report.folder / "figures" / f"{name}.{kind}" in report.files
-    assert "| env-a | savo | truncation: true → false | 50.0 [" in text
+    assert "| env-a | savo:extra_actors=3 | truncation: true → false | 50.0 [" in text
     assert "Of 10 cells there are none" in text
     first = files(report.folder)
     assert files(page_of(root, tmp_path / "again")[0].folder) == first

@@ -34,7 +34,7 @@ def watch(root, *changes):
         left.pop(0)()
 
     try:
-        watching(root, write, show.console(), sleep)
+        watching([root], write, show.console(), sleep)
     finally:
         assert left == []
     return pages, pauses

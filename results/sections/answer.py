@@ -39,7 +39,7 @@ def sentences(found: Findings) -> list[str]:
         cells = cells[~cells["variant"].isin(found.apart)]
         scored = cells[cells["n"] > 0].sort_values(f"{found.options.summary}_mean", ascending=False, kind="stable")
         ruggedness = gaps.headline(found, str(environment))
-        lead, controls = _lead(found, cells, scored), _controls(found, cells, scored)
+        lead, controls = _lead(found, str(environment), scored), _controls(found, str(environment), cells, scored)
         remarks = remarks_on(found, str(environment), leaders(found, scored))
         verdicts = _verdicts(found, str(environment))
         lines.append(f"{code(environment)}: {lead}.{remarks}{verdicts}{controls}{ruggedness}")
@@ -54,11 +54,10 @@ def leaders(found: Findings, scored: pd.DataFrame) -> list[str]:
     return [str(name) for name in scored.loc[means == means.max(), "variant"]]
 
 
-def _lead(found: Findings, cells: pd.DataFrame, scored: pd.DataFrame) -> str:
-    """Which variant has the highest mean on an environment, from its cells and those of them with scores."""
-    environment = str(cells["environment"].iloc[0])
+def _lead(found: Findings, environment: str, scored: pd.DataFrame) -> str:
+    """Which variant has the highest mean on an environment, from its cells with scores."""
     if len(scored) == 0:
-        here = found.runs.runs[found.runs.runs["environment"] == environment]
+        here = found.pooled.runs[found.pooled.runs["environment"] == environment]
         done = (here["state"] == "done").any()
         return "no seed that is done has a finite score" if done else "no seed is done"
     first, *equal = leaders(found, scored)
@@ -95,12 +94,12 @@ def _pair(row: Mapping[Any, Any]) -> str:
     return f"{code(row['variant'])} − {code(row['against'])} {interval} ({n}{delta}{would})"
 
 
-def _controls(found: Findings, cells: pd.DataFrame, scored: pd.DataFrame) -> str:
+def _controls(found: Findings, environment: str, cells: pd.DataFrame, scored: pd.DataFrame) -> str:
     """A sentence on the controls of the leading variant that have no scores; empty if there are none of them."""
     variants = list(map(str, scored["variant"]))
-    wanted = found.controls.get((str(cells["environment"].iloc[0]), variants[0]), ()) if variants else ()
-    runs = found.runs.runs
-    here = runs[(runs["environment"] == cells["environment"].iloc[0]) & (runs["state"] != "missing")]
+    wanted = found.controls.get((environment, variants[0]), ()) if variants else ()
+    runs = found.pooled.runs
+    here = runs[(runs["environment"] == environment) & (runs["state"] != "missing")]
     stand = {str(cell["variant"]): str(cell["coverage"]) for cell in cells.to_dict("records")}
     began = {variant: stand[variant] for variant in map(str, here["variant"].unique())}
     waiting = [f"{code(control)} ({began[control]})" for control in wanted if control in began.keys() - {*variants}]

@@ -29,7 +29,7 @@ def section(found: Findings) -> Section | None:
     blocks: list[Block] = [_figure(found, str(field), own) for field, own in knobs.groupby("field", sort=True)]
     blocks += [Text(_KNOBS)] if blocks else []
     if len(changes):
-        blocks += [_table(changes, tables.NAMES[summary]), Text(_CHANGES)]
+        blocks += [_table(changes, found.headings[summary]), Text(_CHANGES)]
     data = {"knobs": knobs, "ablations": changes}
     return Section("Studies of single fields", blocks, {name: table for name, table in data.items() if len(table)})
 
@@ -39,7 +39,7 @@ def _figure(found: Findings, field: str, own: pd.DataFrame) -> Figure:
     known = found.styles
     style = {family: known[family] for family in families if family in known}
     style |= {family: look for family, look in plots.styles(families).items() if family not in style}
-    score = tables.NAMES[found.measure]
+    score = found.headings[found.measure]
     many = own["environment"].nunique() > 1
     figure = knob_figure(own, style, score, found.page if many else found.column)
     values = "; ".join(
