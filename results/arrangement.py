@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -270,7 +271,7 @@ def _pooled(folders: Sequence[str], parts: Sequence[Runs]) -> Runs:
         results = [_result(evals, row) for row in begun.to_dict("records")]
         if any(result != results[0] for result in results[1:]):
             seeds, names = clashes.setdefault((str(environment), str(variant)), ([], []))
-            seeds.append(int(seed))
+            seeds.append(int(str(seed)))
             names += [name for name in begun["name"] if name not in names]
         kept = begun.index[0] if len(begun) else own.index[0]
         dropped += [index for index in own.index if index != kept]
@@ -284,7 +285,7 @@ def _pooled(folders: Sequence[str], parts: Sequence[Runs]) -> Runs:
     return Runs(rows.drop(index=dropped).drop(columns="name"), evals, problems, shown)
 
 
-def _result(evals: pd.DataFrame, row: Mapping[str, object]) -> object:
+def _result(evals: pd.DataFrame, row: Mapping[Any, Any]) -> object:
     """What a seed's evaluations were, and whether it is done."""
     own = evals[
         (evals["name"] == row["name"])

@@ -5,7 +5,7 @@ is left out without a word. Only runs of different specs under one name are refu
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -220,7 +220,7 @@ def _out_of_place(root: Path) -> list[str]:
     ]
 
 
-def refuse_mixtures(rows: list[dict[str, Any]]) -> None:
+def refuse_mixtures(rows: Sequence[Mapping[Any, Any]]) -> None:
     """Refuse seeds of one cell with different specs, and variants that met different versions of one task.
 
     Raises:

@@ -98,7 +98,7 @@ def table(
     pairs = [(environment, (variant, against)) for environment in sorted(arrays)]
     beside = others * len(pairs) + int(together)
     rows = comparisons.table(pairs, arrays, bounds, margin, beside).to_dict("records")
-    found = [row | _beside(row, arrays, bounds) for row in rows]
+    found: list[dict[Any, Any]] = [row | _beside(row, arrays, bounds) for row in rows]
     if together:
         in_both = {name: arrays[name] for name in shared}
         found.append(_over_tasks(in_both, variant, against, bounds, margin, len(pairs) + beside))

@@ -44,7 +44,7 @@ def figure(
     with matplotlib.style.context(plots.STYLE):
         drawn = plots.canvas((width, plots.HEIGHT * rows + below))
         ratios = [plots.HEIGHT * rows, below]
-        upper, *lower = drawn.subfigures(2, 1, height_ratios=ratios) if below else [drawn]
+        upper, *lower = drawn.subfigures(2, 1, squeeze=False, height_ratios=ratios).flat if below else [drawn]
         style = plots.styles(labels)
         grid = list(upper.subplots(rows, across, squeeze=False).flat)
         for axes, environment in zip(grid, tasks, strict=False):

@@ -155,8 +155,8 @@ def _cells(runs: Runs) -> Iterator[_Cell]:
             if isinstance(value, int | float) and not isinstance(value, bool) and np.isfinite(value)
         }
         fields = tables.fields_of(row["spec"])
-        names = (str(name) for name in (row["environment"], row["variant"], algorithm["variant"], algorithm["name"]))
-        yield _Cell(*names, fields, numbers)
+        environment, variant, stored = str(row["environment"]), str(row["variant"]), str(algorithm["variant"])
+        yield _Cell(environment, variant, stored, str(algorithm["name"]), fields, numbers)
 
 
 def _measured(runs: Runs, summary: str) -> dict[tuple[str, str], dict[str, Any]]:

@@ -90,7 +90,7 @@ def test_every_hyper_parameter_is_there_shared_ones_too(tmp_path):
     report, page = page_of(tmp_path / "x")
     every = pd.read_csv(report.folder / "tables" / "hyperparameters.csv", dtype=str).set_index("field")
     assert {"algorithm", "tau", "hidden", "extra_actors", "budget.steps", "budget.eval_episodes"} <= set(every.index)
-    assert every.loc["hidden"].tolist() == ["True", "64-64", "64-64", "64-64"]
+    assert list(every.loc["hidden"]) == ["True", "64-64", "64-64", "64-64"]
     assert every.loc["tau", "shared"] == "False"
     assert "| hidden | 64-64 |" in page
     assert "| budget.steps | 400 (env-a); 800 (env-b) |" in page

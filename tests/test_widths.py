@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from made_up_runs import fill
 
-from savo_bench.bench.commands.report import inches, labels
+from savo_bench.bench.commands.report import inches
 from savo_bench.bench.errors import UserError
+from savo_bench.bench.grammar import variants
 from savo_bench.results.widths import WIDTHS
 
 
@@ -26,8 +27,8 @@ def test_another_width_is_one_clear_line(text, said):
 
 
 def test_variants_are_named_with_their_fields():
-    assert labels("savo,td3:tau=0.01,lr=0.001,savo:hidden=8") == ("savo", "td3:tau=0.01,lr=0.001", "savo:hidden=8")
-    assert labels("") == ()
+    assert variants("savo,td3:tau=0.01,lr=0.001,savo:hidden=8") == ("savo", "td3:tau=0.01,lr=0.001", "savo:hidden=8")
+    assert variants("") == ()
 
 
 def test_every_figure_of_a_report_has_the_width_that_was_asked_for(bench_here):

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -67,15 +68,15 @@ def import_files(
         show.line(console, f"{what} seed {number}: {told}")
 
 
-def _identity(env: str) -> dict[str, object]:
+def _identity(env: str) -> dict[str, Any]:
     """The environment's part of a spec."""
     from savo_bench.bench import resolving  # needs torch, which a wrong file does not wait for
     from savo_bench.bench.options import Options
 
-    cells = resolving.cells(Options(envs=env, algos="td3"))  # any algorithm, as nothing is trained
-    if len(cells) > 1:
+    first, *others = resolving.cells(Options(envs=env, algos="td3"))  # any algorithm, as nothing is trained
+    if others:
         raise UserError(f"--env {env}: this is about one environment; name one")
-    return cells[0].spec(0)["environment"]
+    return first.spec(0)["environment"]
 
 
 def _names(columns: str | None) -> dict[str, str]:
