@@ -226,8 +226,8 @@ def refuse_mixtures(rows: Sequence[Mapping[Any, Any]]) -> None:
     Raises:
         MixedRuns: the first that was found.
     """
-    first: dict[tuple[str, str], dict[str, Any]] = {}
-    tasks: dict[str, dict[str, Any]] = {}
+    first: dict[tuple[str, str], Mapping[Any, Any]] = {}
+    tasks: dict[str, Mapping[Any, Any]] = {}
     for row in (row for row in rows if row["spec"]):
         other = first.setdefault((row["environment"], row["variant"]), row)
         for name, a, b in [] if other["hash"] == row["hash"] else spec_differences(other["spec"], row["spec"]):
