@@ -79,5 +79,5 @@ def print_report(
         show.line(console, plain(line))
     show.line(console, f"written: {report.files[0]}, with {len(report.files) - 1} files beside it")
     names = " ".join(root.name for root in roots)
-    show.line(console, f"look at it in a browser; bench compare A B {names} answers one question, for two variants")
-    show.line(console, f"bench landscape {roots[0].name} --env ENV --algo A shows why: what the actors of a variant maximise")
+    show.line(console, f"look at it in a browser; bench compare A B {names} says whether one variant is better")
+    show.line(console, f"bench landscape {roots[0].name} --env ENV --algo A shows what its actors maximise")
