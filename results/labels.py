@@ -34,6 +34,8 @@ def names_of(runs: pd.DataFrame) -> Names:
     shared = _shared(written, values)
     short = {
         name: label(_algorithm(name), {field: value for field, value in fields.items() if field not in shared})
+        if fields
+        else name
         for name, fields in written.items()
     }
     if len(set(short.values())) < len(short):  # they differ in what a label does not say

@@ -82,3 +82,9 @@ def test_no_two_variants_ever_get_the_same_name():
         names = names_of(table)
         assert len(set(names.shown.values())) == len(variants)
         assert len(set(names.looks.values())) == len(variants)
+
+
+def test_a_name_that_is_not_made_of_fields_stays_as_it_is():
+    names = [":smile:", "H:M:S", "a:b,c"]
+    table = pd.DataFrame({"environment": "env", "variant": names, "spec": None})
+    assert names_of(table).shown == {name: name for name in names}
