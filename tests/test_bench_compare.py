@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from made_up_runs import curve
 
+from savo_bench.bench.errors import MACHINE, NEGATIVE, USAGE
 from savo_bench.results import reference
 from savo_bench.results.declared import Declaration, declare
 
@@ -26,7 +27,7 @@ def runs(tmp_path, monkeypatch):
     ("one", "other", "options", "code", "said"),
     [
         ("high", "low", (), 0, "better"),
-        ("low", "high", (), 1, "worse"),
+        ("low", "high", (), NEGATIVE, "worse"),
         ("low", "same", (), 3, "cannot tell (equivalent with a margin above"),
         ("low", "same", ("--margin", ".05"), 5, "equivalent (within ± 0.05 of the range between the bounds)"),
     ],
@@ -65,12 +66,12 @@ def test_seeds_of_several_names_are_compared(bench_here, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (("high", "lov", "first"), 2, "bench compare: first: 'lov' is unknown: did you mean low?"),
-        (("high", "high", "first"), 2, "bench compare high high: name two different variants"),
-        (("high", "low", "first", "--margin", "0"), 2, "--margin 0: must be a share above 0, as .05"),
-        (("high", "low", "first", "--measure", "last"), 2, "--measure 'last' is unknown"),
-        (("high", "low", "first", "--out", "file"), 74, "--out: cannot write to file"),
-        (("high", "low", "none"), 2, "none"),
+        (("high", "lov", "first"), USAGE, "bench compare: first: 'lov' is unknown: did you mean low?"),
+        (("high", "high", "first"), USAGE, "bench compare high high: name two different variants"),
+        (("high", "low", "first", "--margin", "0"), USAGE, "--margin 0: must be a share above 0, as .05"),
+        (("high", "low", "first", "--measure", "last"), USAGE, "--measure 'last' is unknown"),
+        (("high", "low", "first", "--out", "file"), MACHINE, "--out: cannot write to file"),
+        (("high", "low", "none"), USAGE, "none"),
     ],
 )
 @pytest.mark.usefixtures("runs")

@@ -164,7 +164,7 @@ def test_a_damaged_status_is_named(folder):
         files.write_json(folder.status_json, whole | change)
         with pytest.raises(CorruptFile, match=re.escape(f"status.json: {said}")):
             folder.read_status()
-    with pytest.raises(ValueError, match="state='asleep': must be one of running, done, failed"):
+    with pytest.raises(ValueError, match="state='asleep': must be one of running, interrupted, done, failed"):
         folder.write_status(status(state="asleep"))
 
 
