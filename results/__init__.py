@@ -3,7 +3,7 @@
 This package works on files alone. It needs neither torch nor a simulator, so a run directory copied from a cluster can
 be read anywhere. `load("runs/NAME")` is the way in for notebooks (docs/notebooks.md):
 
-    from savo_bench.results import load
+    from savo_bench.results.notebook import load
 
     runs = load("runs/default")
     runs.scores()
@@ -50,20 +50,3 @@ be read anywhere. `load("runs/NAME")` is the way in for notebooks (docs/notebook
     notebook     the same as frames and matplotlib figures, for notebooks
     regression   runs against a baseline
 """
-
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from savo_bench.results.notebook import Results as Results
-    from savo_bench.results.notebook import load as load
-
-__all__ = ["Results", "load"]
-
-
-def __getattr__(name: str) -> Any:
-    """What `__all__` names, imported when it is first asked for, as matplotlib takes a second."""
-    if name in __all__:
-        from savo_bench.results import notebook
-
-        return getattr(notebook, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -461,13 +461,14 @@ def legend_entries(
 ) -> dict[str, Line2D]:
     """A line for each variant in colour, by its name, and one for the others together if there are any."""
     own = {variant: name for variant, name in names.items() if not chosen or variant in chosen}
-    found = {
-        name: Line2D([], [], color=style[variant].colour, linestyle=style[variant].linestyle)
-        for variant, name in own.items()
-    }
     others = len(names) - len(own)
-    if others:
-        found[f"{'another one' if others == 1 else f'{others} others'}"] = Line2D([], [], color=REST, linewidth=0.6)
+    with matplotlib.style.context(STYLE):
+        found = {
+            name: Line2D([], [], color=style[variant].colour, linestyle=style[variant].linestyle)
+            for variant, name in own.items()
+        }
+        if others:
+            found["another one" if others == 1 else f"{others} others"] = Line2D([], [], color=REST, linewidth=0.6)
     return found
 
 

@@ -252,6 +252,8 @@ def test_a_report_shows_what_was_measured(bench: Bench, tmp_path):
     shown = pd.read_csv(tmp_path / "report" / "tables" / "policy-gaps-of-seeds.csv")
     assert sorted(shown["environment"]) == sorted(CELLS)
     measured = pd.read_csv("runs/default/gaps.csv")[list(shown.columns)]
+    names = pd.read_csv(tmp_path / "report" / "tables" / "variants.csv").set_index("run.json")["variant"]
+    measured["variant"] = measured["variant"].map(names)
     assert set(gaps.OF_POLICIES) == set(measured.columns) - {"environment", "variant", "seed"}
     pd.testing.assert_frame_equal(
         shown.sort_values("environment", ignore_index=True), measured.sort_values("environment", ignore_index=True)

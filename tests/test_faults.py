@@ -281,10 +281,11 @@ def test_a_seed_that_beats_on_another_host_is_left_alone_and_taken_over_when_it_
     folder = SeedFolder(both.folder(3))
     before = status(folder.path)
     owner = before["owner"] | {"host": "another"}
-    folder.write_status(before | {"owner": owner, "heartbeat": time.time()})  # type: ignore[typeddict-item]
+    trains = before | {"state": "running", "owner": owner}
+    folder.write_status(trains | {"heartbeat": time.time()})  # type: ignore[typeddict-item]
     train.train_pack(both)
     assert status(folder.path)["attempt"] == 1
-    folder.write_status(before | {"owner": owner, "heartbeat": time.time() - 300})  # type: ignore[typeddict-item]
+    folder.write_status(trains | {"heartbeat": time.time() - 300})  # type: ignore[typeddict-item]
     train.train_pack(both)
     assert status(folder.path)["state"] == "done"
     assert status(folder.path)["resumed_from"] == 170
