@@ -16,6 +16,7 @@ from savo_bench.results.format import OtherSchema, cell_folder, seeds_in, spec_d
 
 if TYPE_CHECKING:
     from savo_bench.bench.cells import Cell
+    from savo_bench.results.frame import Runs
 
 
 @contextlib.contextmanager
@@ -44,6 +45,21 @@ def find(runs: Path, name: str) -> Path:
                 return folder
         there = [path.name for path in folders_in(runs)]
     raise UserError(f"there are no runs called {name!r} in {runs}: {grammar.nearest(name, there)}")
+
+
+def loaded(root: Path) -> "Runs":
+    """The runs in the folder of a name.
+
+    Raises:
+        UserError: they cannot be read, or must not stand in one folder.
+    """
+    from savo_bench.results import frame  # pandas, which not every command needs
+
+    try:
+        with reading():
+            return frame.load(root)
+    except frame.MixedRuns as error:
+        raise UserError(str(error)) from None
 
 
 def ask(root: Path, cells: Iterable["Cell"], seeds: Sequence[int]) -> None:

@@ -14,7 +14,6 @@ from savo_bench.results import (
     foreign,
     gaps,
     landscapes,
-    metrics,
     operations,
     plots,
     provenance,
@@ -82,7 +81,7 @@ class Findings:
     @cached_property
     def headings(self) -> dict[str, str]:
         """What to call each summary and statistic; last10 by the evaluations that it is a mean of, here."""
-        return tables.NAMES | {"last10": f"{metrics.window_name(self.evaluations)} return"}
+        return tables.names(self.evaluations)
 
     @cached_property
     def bounds(self) -> Mapping[str, Bounds]:

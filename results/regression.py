@@ -30,7 +30,7 @@ import numpy as np
 import pandas as pd
 import scipy.stats
 
-from savo_bench.results import foreign, metrics, provenance, reference
+from savo_bench.results import foreign, provenance, reference
 from savo_bench.results.attempts import may_be_unknown, values
 from savo_bench.results.files import LOSSLESS, replacing
 from savo_bench.results.format import spec_hash
@@ -38,6 +38,7 @@ from savo_bench.results.frame import Runs
 from savo_bench.results.inference import holm, welch
 from savo_bench.results.page import code, markdown_table, one_line
 from savo_bench.results.tables import NAMES, number_text
+from savo_bench.results.tables import names as names_of_measures
 from savo_bench.results.words import listed
 
 POWER = 0.8
@@ -51,7 +52,7 @@ _NAMES = {measure: NAMES[measure] for measure in MEASURES} | {"throughput": "ste
 def names(runs: Runs) -> dict[str, str]:
     """What to call each measure of some runs: `last10` by the evaluations that it is a mean of."""
     done = runs.runs["state"] == "done"
-    return _NAMES | {"last10": f"{metrics.window_name(runs.runs.loc[done, 'evaluations'])} return"}
+    return _NAMES | {"last10": names_of_measures(runs.runs.loc[done, "evaluations"])["last10"]}
 
 
 _MOST_SEEDS = 200  # ours: nobody trains more; the search for a sufficient number ends there

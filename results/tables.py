@@ -64,6 +64,11 @@ class MetricLabel(NamedTuple):
 _UNLABELLED = {VALID: MetricLabel("invalid actions", "%", complement=True), "success": MetricLabel("success rate", "%")}
 
 
+def names(evaluations: Iterable[int]) -> dict[str, str]:
+    """What to call each summary and statistic of runs with so many evaluations each; last10 by what it is a mean of."""
+    return NAMES | {"last10": f"{metrics.window_name(evaluations)} return"}
+
+
 def metric_labels(runs: Runs) -> dict[str, MetricLabel]:
     """How to show each metric of some runs: as their run.json says, by name of the metric."""
     names = [str(name) for name in runs.evals.columns if name not in EVAL_COLUMNS]

@@ -2,20 +2,18 @@
 
 import itertools
 import re
-import shutil
-import subprocess
 
 import numpy as np
 import pandas as pd
 import pytest
 from made_up_runs import fill
+from pdflatex import COMPILER, compiled
 
 from savo_bench.results import latex, page, plots, reference, sections
 from savo_bench.results.arrangement import arrange
 from savo_bench.results.findings import Findings, Options
 from savo_bench.results.page import Section, Table
 
-COMPILER = shutil.which("pdflatex")
 TASKS = [
     *(f"restricted-{name}" for name in ("hopper", "walker2d", "half-cheetah", "ant", "inverted-double-pendulum")),
     *(f"adroit-{name}-human" for name in ("door", "hammer", "pen", "relocate")),
@@ -41,17 +39,6 @@ def grid(tmp_path_factory):
         arranged.runs.runs[["last10", "final", "area"]] *= -311.7
         found = Findings(arranged.root, arranged.runs, Options(), arranged)
         return [section for make in sections.SECTIONS if (section := make(found)) is not None]
-
-
-def compiled(tex, folder):
-    """Run LaTeX and return its log; it must have ended well."""
-    (folder / "main.tex").write_text(tex)
-    command = [str(COMPILER), "-interaction=nonstopmode", "-halt-on-error", "main.tex"]
-    done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, errors="replace", timeout=120, check=False
-    )
-    assert done.returncode == 0, done.stdout[-2000:]
-    return (folder / "main.log").read_text(errors="replace")
 
 
 def complaints(log):

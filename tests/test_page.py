@@ -11,6 +11,7 @@ from html.parser import HTMLParser
 import pandas as pd
 import pytest
 from markdown_it import MarkdownIt
+from pdflatex import COMPILER, compiled
 
 from savo_bench.results import latex, page
 from savo_bench.results.page import Bullets, Figure, Gallery, Note, Section, Table, Text
@@ -26,7 +27,6 @@ def sections(*blocks):
 
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
-COMPILER = shutil.which("pdflatex")
 
 
 def test_markup_is_rendered_and_everything_else_is_text():
@@ -216,17 +216,6 @@ def test_latex_groups_rows_marks_incomplete_ones_and_escapes():
     assert r"z & $-$3 \\" in text
     assert r"\caption{Of \texttt{a\_b}. $^\dagger$~Not all seeds are done.}" in text
     assert "δ" not in text
-
-
-def compiled(tex, folder):
-    """Run LaTeX and return what it said; it must have ended well."""
-    (folder / "main.tex").write_text(tex)
-    command = [str(COMPILER), "-interaction=nonstopmode", "-halt-on-error", "main.tex"]
-    done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, errors="replace", timeout=120, check=False
-    )
-    assert done.returncode == 0, done.stdout[-2000:]
-    return done.stdout
 
 
 @pytest.mark.skipif(COMPILER is None, reason="pdflatex is not installed")

@@ -9,10 +9,9 @@ from rich.text import Text
 
 from savo_bench.bench import show
 from savo_bench.bench.errors import MACHINE, UserError, reason
-from savo_bench.bench.run_directory import reading
+from savo_bench.bench.run_directory import loaded
 from savo_bench.results import foreign, regression
 from savo_bench.results.files import LOSSLESS, make_folder, replacing
-from savo_bench.results.frame import MixedRuns, Runs, load
 
 _STYLES = {
     "pass": "green",
@@ -30,7 +29,7 @@ def update(root: Path, path: Path, console: Console) -> int:
     Raises:
         UserError: seeds are not done (exit code 4), the runs cannot be read, or the file cannot be written.
     """
-    runs = _load(root)
+    runs = loaded(root)
     try:
         table = regression.baseline_table(runs)
     except regression.NotMeasured as error:
@@ -64,7 +63,7 @@ def check(
         baseline = regression.read_baseline(against)
     except ValueError as error:
         raise UserError(str(error)) from None
-    found = regression.check(_load(root), baseline, throughput)
+    found = regression.check(loaded(root), baseline, throughput)
     for option, path, content in (
         ("--markdown", markdown, regression.markdown(found, root.name).encode(errors=LOSSLESS)),
         ("--junit", junit, regression.junit(found, root.name)),
@@ -81,15 +80,6 @@ def check(
         show.line(console, text, "yellow")
     show.line(console, regression.verdict_line(found), _STYLES[found.verdict])
     return found.code
-
-
-def _load(root: Path) -> Runs:
-    """The runs in a folder."""
-    try:
-        with reading():
-            return load(root)
-    except MixedRuns as error:
-        raise UserError(str(error)) from None
 
 
 @contextlib.contextmanager

@@ -10,12 +10,12 @@ from rich.console import Console
 from savo_bench.bench import show
 from savo_bench.bench.errors import MACHINE, UserError
 from savo_bench.bench.grammar import choose
-from savo_bench.bench.run_directory import reading
-from savo_bench.results import comparisons, declared, head_to_head, head_to_head_plots, metrics, plots, tables
+from savo_bench.bench.run_directory import loaded, reading
+from savo_bench.results import comparisons, declared, head_to_head, head_to_head_plots, plots, tables
 from savo_bench.results.declared import MEASURES, Declaration
 from savo_bench.results.files import make_folder, replacing, said
 from savo_bench.results.format import slug
-from savo_bench.results.frame import MixedRuns, Runs, load
+from savo_bench.results.frame import Runs
 from savo_bench.results.head_to_head import OVER_TASKS, SameSeed
 
 
@@ -52,7 +52,7 @@ def compare(
     declaration, note = _declared(roots, (variant, against))
     measure = measure or (declaration.measure if declaration else MEASURES[0])
     margin = margin or (declaration.margin if declaration else None)
-    sets = {name: _load(root) for name, root in roots.items()}
+    sets = {name: loaded(root) for name, root in roots.items()}
     _check_there(sets, variant, against)
     try:
         scores = head_to_head.scores_of(sets, (variant, against), measure)
@@ -90,14 +90,6 @@ def _declared(roots: Mapping[str, Path], pair: declared.Pair) -> tuple[Declarati
     return own[0], f"declared {when}{beside} ({own[0].hash})"
 
 
-def _load(root: Path) -> Runs:
-    try:
-        with reading():
-            return load(root)
-    except MixedRuns as error:
-        raise UserError(str(error)) from None
-
-
 def _check_there(sets: Mapping[str, Runs], *variants: str) -> None:
     """Refuse a variant that no set of runs has."""
     there = sorted({str(name) for runs in sets.values() for name in runs.runs["variant"]})
@@ -118,12 +110,10 @@ def _write(folder: Path, stem: str, contents: Mapping[str, bytes]) -> list[Path]
 
 
 def _name(measure: str, sets: Iterable[Runs], variants: Sequence[str]) -> str:
-    """What to call a measure; last10 by the evaluations that it is a mean of, here."""
-    if measure != "last10":
-        return tables.NAMES[measure]
+    """What to call a measure of these runs."""
     every = pd.concat([runs.runs for runs in sets], ignore_index=True)
     done = every[every["variant"].isin(list(variants)) & (every["state"] == "done")]
-    return f"{metrics.window_name(map(int, done['evaluations']))} return"
+    return tables.names(map(int, done["evaluations"]))[measure]
 
 
 def _tell(console: Console, found: pd.DataFrame, measure: str) -> None:
